@@ -1,0 +1,479 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Render crowds of articulated people as a COCO keypoint data set.
+
+The people are drawn from 3-D bodies, farthest first, so that what hides a joint is
+known for every pixel: v = 2 is seen, v = 1 hidden by oneself, by another or by an
+object, v = 0 outside the image.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rich.progress import track
+
+from .synthetic_body import HEAD_RADIUS, INDEX, KEYPOINTS, SHOULDER, Body, sample_body
+from .synthetic_detector import detect_people
+
+NOTICE = (
+    'Synthetic people. The images are drawn and the person detections are simulated: '
+    'no detector was run.'
+)
+
+SKELETON = [
+    [16, 14], [14, 12], [17, 15], [15, 13], [12, 13], [6, 12], [7, 13], [6, 7],
+    [6, 8], [7, 9], [8, 10], [9, 11], [2, 3], [1, 2], [1, 3], [2, 4], [3, 5],
+    [4, 6], [5, 7],
+]  # fmt: skip
+
+# Parts of a body; a pixel's label is person * len(PARTS) + part + 1, 0 where nobody is.
+PARTS = ('torso', 'head', *(f'{side}_{limb}' for side in ('left', 'right')
+         for limb in ('upper_arm', 'forearm', 'thigh', 'shin', 'foot')))  # fmt: skip
+PART = {name: i for i, name in enumerate(PARTS)}
+
+# A joint is seen where one of its own parts is in front.
+OWN_PARTS = np.zeros((len(KEYPOINTS), len(PARTS)), dtype=bool)
+OWN_PARTS[:5, PART['head']] = True
+for _side in ('left', 'right'):
+    for _joint, _parts in dict(
+        shoulder=('upper_arm',),
+        elbow=('upper_arm', 'forearm'),
+        wrist=('forearm',),
+        hip=('thigh',),
+        knee=('thigh', 'shin'),
+        ankle=('shin', 'foot'),
+    ).items():
+        for _part in _parts:
+            OWN_PARTS[INDEX[f'{_side}_{_joint}'], PART[f'{_side}_{_part}']] = True
+
+_CIRCLE = np.stack(
+    [f(np.linspace(0, 2 * np.pi, 16, endpoint=False)) for f in (np.cos, np.sin)], axis=1
+)
+_SUBPIXEL_BITS = 4
+
+
+@dataclass(frozen=True)
+class Difficulty:
+    """What a level of difficulty means.
+
+    Attributes:
+        people (tuple[int, int]): Least and most people in an image.
+        height (tuple[float, float]): Least and most body height, as a share of the
+            image's height.
+        freedom (float): How far limbs stray from rest, 0 to 1.
+        gather (float): Spread of the crowd around its middle, as a share of the
+            image's width.
+        occluder (float): Probability of an object in front of everybody.
+    """
+
+    people: tuple[int, int]
+    height: tuple[float, float]
+    freedom: float
+    gather: float
+    occluder: float
+
+
+DIFFICULTIES = {
+    'easy': Difficulty((1, 3), (0.55, 0.95), 0.7, 0.32, 0.05),
+    'crowd': Difficulty((4, 9), (0.4, 0.9), 1.0, 0.22, 0.25),
+}
+
+
+@dataclass(frozen=True)
+class Person:
+    """One drawn person.
+
+    Attributes:
+        keypoints (np.ndarray): (17, 3), x, y in pixels and v; zeros where v = 0.
+        bbox (np.ndarray): Box of the visible pixels, xyxy, pixels.
+        full_bbox (np.ndarray): Box of the whole body, hidden parts and parts outside
+            the image included, xyxy, pixels.
+        area (int): Number of visible pixels.
+        visible (float): Visible share of the body inside the image, 0 to 1.
+    """
+
+    keypoints: np.ndarray
+    bbox: np.ndarray
+    full_bbox: np.ndarray
+    area: int
+    visible: float
+
+
+class _Canvas:
+    """A picture and, pixel for pixel, the label of what is drawn there."""
+
+    def __init__(self, image: np.ndarray) -> None:
+        self.image = image
+        self.labels = np.zeros(image.shape[:2], dtype=np.int32)
+
+    def fill(self, polygon: np.ndarray, colour: np.ndarray, label: int | None) -> None:
+        """Fill a convex polygon (N, 2); ``label=None`` keeps the labels beneath."""
+        points = np.round(polygon * 2**_SUBPIXEL_BITS).astype(np.int32)
+        colour = tuple(float(c) for c in colour)
+        cv2.fillConvexPoly(self.image, points, colour, cv2.LINE_AA, _SUBPIXEL_BITS)
+        if label is not None:
+            cv2.fillConvexPoly(self.labels, points, label, cv2.LINE_8, _SUBPIXEL_BITS)
+
+
+def _hull(centres: np.ndarray, radii: np.ndarray) -> np.ndarray:
+    """Convex hull of circles, (N, 2)."""
+    points = centres[:, None] + np.asarray(radii)[:, None, None] * _CIRCLE
+    return cv2.convexHull(points.reshape(-1, 2).astype(np.float32))[:, 0]
+
+
+def _background(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
+    """Soft light, clutter of plain shapes and grain, (height, width, 3) uint8."""
+    soft = rng.uniform(40, 215, size=(4, 5, 3)).astype(np.float32)
+    soft = 0.6 * soft + 0.4 * soft.mean(axis=(0, 1))
+    image = cv2.resize(soft, (width, height), interpolation=cv2.INTER_CUBIC)
+    image = np.ascontiguousarray(np.clip(image, 0, 255).astype(np.uint8))
+    for _ in range(rng.integers(6, 18)):
+        centre = rng.uniform((0, 0), (width, height))
+        size = rng.uniform(0.02, 0.22) * height * rng.uniform(0.3, 1.7, size=2)
+        box = ((float(centre[0]), float(centre[1])), tuple(map(float, size)),
+               float(rng.uniform(0, 180)))  # fmt: skip
+        colour = tuple(map(float, rng.uniform(20, 235, size=3)))
+        if rng.random() < 0.3:
+            cv2.ellipse(image, box, colour, -1, cv2.LINE_AA)
+        elif rng.random() < 0.5:
+            corners = np.round(cv2.boxPoints(box)).astype(np.int32)
+            cv2.fillConvexPoly(image, corners, colour, cv2.LINE_AA)
+        else:
+            ends = np.round(rng.uniform((0, 0), (width, height), size=(2, 2)))
+            start, end = ends.astype(int).tolist()
+            cv2.line(image, start, end, colour, int(rng.integers(1, 6)), cv2.LINE_AA)
+    return image
+
+
+def _wardrobe(rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Colours (BGR) of skin, hair and clothes."""
+    skin = np.array([120, 160, 215]) * rng.uniform(0.3, 1.12) + rng.normal(0, 6, 3)
+    shirt, trousers, shoes = rng.uniform(15, 240, size=(3, 3))
+    return dict(
+        skin=skin,
+        hair=rng.choice([[20, 20, 25], [30, 50, 80], [70, 130, 170], [120, 120, 125]]),
+        torso=shirt,
+        upper_arm=shirt * 0.92 if rng.random() < 0.8 else skin,
+        forearm=shirt * 0.85 if rng.random() < 0.45 else skin * 0.97,
+        thigh=trousers,
+        shin=trousers * 0.9 if rng.random() < 0.75 else skin * 0.93,
+        foot=shoes,
+    )
+
+
+def _draw_head(
+    canvas: _Canvas,
+    body: Body,
+    pixels: np.ndarray,
+    head: np.ndarray,
+    scale: float,
+    clothes: dict,
+    label: int,
+) -> None:
+    """Skull, hair and, as far as they look this way, ears, eyes, nose and mouth."""
+    radius = HEAD_RADIUS * scale
+    skin, hair = clothes['skin'], clothes['hair']
+    ears = pixels[3:5]
+    for ear in ears:
+        canvas.fill(_hull(ear[None], [0.28 * radius]), skin * 0.85, label)
+    crown = head + np.array([0.0, -0.25 * radius])
+    facing = body.facing[2]
+    canvas.fill(_hull(np.stack((crown, head)), [radius, radius]), hair, label)
+    if facing < -0.1:
+        return
+    chin = np.stack((head, head + [0.0, 0.25 * radius]))
+    look = body.facing[:2] * 0.35 * radius
+    canvas.fill(_hull(chin + look, [0.82 * radius, 0.7 * radius]), skin, label)
+    for eye, depth in zip(pixels[1:3], body.joints[1:3, 2] - body.head[2], strict=True):
+        if depth > 0.2 * HEAD_RADIUS:
+            canvas.fill(_hull(eye[None], [0.17 * radius]), np.full(3, 245.0), None)
+            canvas.fill(_hull(eye[None], [0.1 * radius]), np.full(3, 25.0), None)
+    canvas.fill(_hull(pixels[:1], [0.14 * radius]), skin * 0.7, None)
+    mouth = pixels[0] + [0.0, 0.45 * radius]
+    mouth = np.stack((mouth - [0.2 * radius, 0], mouth + [0.2 * radius, 0]))
+    canvas.fill(_hull(mouth, [0.07 * radius] * 2), skin * [0.5, 0.5, 0.8], None)
+
+
+def _limbs(body: Body, scale: float, girth: float) -> dict[str, tuple]:
+    """Joints, radii (pixels) and depth of every limb."""
+    thickness = dict(
+        upper_arm=('shoulder', 'elbow', 0.036, 0.028),
+        forearm=('elbow', 'wrist', 0.028, 0.02),
+        thigh=('hip', 'knee', 0.055, 0.038),
+        shin=('knee', 'ankle', 0.038, 0.024),
+    )
+    limbs = {}
+    for side in ('left', 'right'):
+        for part, (start, end, r0, r1) in thickness.items():
+            ends = [INDEX[f'{side}_{start}'], INDEX[f'{side}_{end}']]
+            radii = np.array([r0, r1]) * scale * girth
+            limbs[f'{side}_{part}'] = (ends, radii, body.joints[ends, 2].mean())
+    return limbs
+
+
+def _draw_person(
+    rng: np.random.Generator,
+    canvas: _Canvas,
+    body: Body,
+    pixels: np.ndarray,
+    head: np.ndarray,
+    scale: float,
+    person: int,
+) -> None:
+    """Draw a body part by part, farthest first."""
+    clothes = _wardrobe(rng)
+    girth = rng.uniform(0.8, 1.3)
+    base = person * len(PARTS) + 1
+    limbs = _limbs(body, scale, girth)
+    corners = [INDEX[f'{s}_{j}'] for j in ('shoulder', 'hip') for s in ('left', 'right')]
+    torso_depth = body.joints[corners, 2].mean()
+
+    order = {part: depth for part, (_, _, depth) in limbs.items()}
+    order['torso'] = torso_depth
+    # The neck carries the head in front of the torso unless it looks away from us.
+    order['head'] = body.head[2] + 0.02
+    for side in ('left', 'right'):
+        order[f'{side}_foot'] = body.joints[INDEX[f'{side}_ankle'], 2] + 0.03
+
+    for part in sorted(order, key=order.get):
+        label = base + PART[part]
+        limb = part.split('_', 1)[-1]
+        if part == 'head':
+            _draw_head(canvas, body, pixels, head, scale, clothes, label)
+            continue
+        if part == 'torso':
+            neck = pixels[corners[:2]].mean(axis=0)
+            throat = np.stack((neck, 0.3 * neck + 0.7 * head))
+            canvas.fill(_hull(throat, [0.03 * scale] * 2), clothes['skin'] * 0.9, label)
+            radii = np.array([0.035, 0.035, 0.055, 0.055]) * scale * girth
+            outline = _hull(pixels[corners], radii)
+        elif limb == 'foot':
+            ankle = pixels[INDEX[f'{part.split("_")[0]}_ankle']]
+            toe = ankle + scale * 0.05 * np.array([body.facing[0], 0.55])
+            outline = _hull(np.stack((ankle, toe)), [0.024 * scale, 0.02 * scale])
+        else:
+            ends, radii, _ = limbs[part]
+            outline = _hull(pixels[ends], radii)
+        shade = 1.0 + 0.6 * (order[part] - torso_depth)
+        colour = np.clip(clothes[limb] * shade, 0, 255)
+        canvas.fill(outline, colour * 0.72, label)
+        # A lighter core leaves a darker rim, which parts limbs from a torso of the
+        # same cloth.
+        middle = outline.mean(axis=0)
+        direction = outline - middle
+        length = np.linalg.norm(direction, axis=1, keepdims=True)
+        rim = np.minimum(0.008 * scale, 0.4 * length)
+        canvas.fill(middle + direction * (1 - rim / length.clip(1e-3)), colour, None)
+        if limb == 'forearm':
+            wrist = pixels[ends[1:]]
+            canvas.fill(_hull(wrist, [0.026 * scale * girth]), clothes['skin'], label)
+
+
+def _seen(canvas: _Canvas, body: Body, pixels: np.ndarray, person: int) -> np.ndarray:
+    """Which joints inside the image are in front of everything, (17,) bool."""
+    height, width = canvas.labels.shape
+    x, y = np.floor(pixels).astype(int).T
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    label = canvas.labels[y.clip(0, height - 1), x.clip(0, width - 1)] - 1
+    part = label - person * len(PARTS)
+    mine = (part >= 0) & (part < len(PARTS))
+    seen = mine & OWN_PARTS[np.arange(len(KEYPOINTS)), part.clip(0, len(PARTS) - 1)]
+    # Shoulders and hips show through the clothes on the torso, on the near side.
+    depth = body.joints[:, 2]
+    near = depth > depth[[5, 6, 11, 12]].mean() - 0.5 * SHOULDER
+    trunk = np.isin(np.arange(len(KEYPOINTS)), [5, 6, 11, 12])
+    seen |= trunk & near & mine & (part == PART['torso'])
+    # The skull hides the features on its far side.
+    seen[:3] &= depth[:3] > body.head[2] + 0.2 * HEAD_RADIUS
+    seen[3:5] &= depth[3:5] > body.head[2] - 0.45 * HEAD_RADIUS
+    return inside & seen
+
+
+def _box(mask: np.ndarray) -> np.ndarray:
+    """Box of a mask's pixels, xyxy."""
+    x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
+    return np.array([x, y, x + w, y + h], dtype=np.float64)
+
+
+def render_scene(
+    rng: np.random.Generator, size: tuple[int, int], difficulty: Difficulty
+) -> tuple[np.ndarray, list[Person]]:
+    """Draw one image of people.
+
+    Args:
+        rng (np.random.Generator): Source of randomness.
+        size (tuple[int, int]): Width and height, pixels.
+        difficulty (Difficulty): How many people, how they stand and what hides them.
+
+    Returns:
+        tuple[np.ndarray, list[Person]]: The image, BGR uint8 (height, width, 3), and
+        the people of whom at least a tenth can be seen, farthest first.
+    """
+    width, height = size
+    canvas = _Canvas(_background(rng, width, height))
+    number = rng.integers(difficulty.people[0], difficulty.people[1] + 1)
+    # Nearer people are larger and drawn later.
+    scales = np.sort(rng.uniform(*difficulty.height, size=number)) * height
+    middle = rng.uniform(0.35, 0.65) * width
+    bodies, places, alone = [], [], []
+    for person, scale in enumerate(scales):
+        body = sample_body(rng, difficulty.freedom)
+        pelvis = np.array(
+            [
+                middle + rng.uniform(-1.8, 1.8) * difficulty.gather * width,
+                0.5 * height + 0.12 * scale * rng.normal() + 0.1 * (height - scale),
+            ]
+        )
+        pixels = pelvis + scale * body.joints[:, :2]
+        head = pelvis + scale * body.head[:2]
+        _draw_person(rng, canvas, body, pixels, head, scale, person)
+        bodies.append(body)
+        places.append(pixels)
+        alone.append((canvas.labels - 1) // len(PARTS) == person)
+    if rng.random() < difficulty.occluder:
+        _draw_occluder(rng, canvas, width, height)
+
+    people = []
+    owner = np.where(canvas.labels > 0, (canvas.labels - 1) // len(PARTS), -1)
+    for person, (body, pixels, scale) in enumerate(
+        zip(bodies, places, scales, strict=True)
+    ):
+        mask = owner == person
+        area = int(mask.sum())
+        visible = area / max(1, int(alone[person].sum()))
+        if area < 60 or visible < 0.1:
+            continue
+        inside = ((pixels >= 0) & (pixels < size)).all(axis=1)
+        v = np.where(_seen(canvas, body, pixels, person), 2, 1) * inside
+        keypoints = np.column_stack((np.where(inside[:, None], pixels, 0), v))
+        full = np.concatenate((pixels.min(axis=0), pixels.max(axis=0)))
+        full += scale * np.array([-0.04, -0.07, 0.04, 0.05])
+        people.append(Person(keypoints, _box(mask), full, area, visible))
+    return _finish(rng, canvas.image), people
+
+
+def _draw_occluder(rng: np.random.Generator, canvas: _Canvas, width: int, height: int):
+    """Put a table, a wall or a pole in front of everybody."""
+    x, y = rng.uniform(0, width), rng.uniform(0.55, 0.9) * height
+    if rng.random() < 0.4:
+        half = rng.uniform(0.01, 0.035) * width
+        corners = [[x - half, 0], [x + half, 0], [x + half, height], [x - half, height]]
+    else:
+        half = rng.uniform(0.1, 0.35) * width
+        corners = [[x - half, y], [x + half, y], [x + half, height], [x - half, height]]
+    canvas.fill(np.array(corners), rng.uniform(20, 230, size=3), 0)
+
+
+def _finish(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    """Exposure, a lens that is not always sharp, and grain."""
+    image = image.astype(np.float32) * rng.uniform(0.75, 1.15)
+    if rng.random() < 0.3:
+        image = cv2.GaussianBlur(image, (3, 3), rng.uniform(0.3, 1.0))
+    grain = rng.standard_normal(image.shape, dtype=np.float32) * rng.uniform(1, 7)
+    return np.clip(image + grain, 0, 255).astype(np.uint8)
+
+
+def _annotation(person: Person, image_id: int, ann_id: int) -> dict:
+    """COCO's record of one person."""
+    x1, y1, x2, y2 = person.bbox.tolist()
+    keypoints = np.round(person.keypoints, 2)
+    return dict(
+        id=ann_id,
+        image_id=image_id,
+        category_id=1,
+        iscrowd=0,
+        bbox=[x1, y1, x2 - x1, y2 - y1],
+        area=person.area,
+        num_keypoints=int((keypoints[:, 2] > 0).sum()),
+        keypoints=[
+            int(value) if i % 3 == 2 else value
+            for i, value in enumerate(keypoints.ravel().tolist())
+        ],
+    )
+
+
+def render_split(
+    split: str, number: int, size: tuple[int, int], difficulty: str, seed: int
+) -> Iterator[tuple[np.ndarray, list[Person], list[dict]]]:
+    """Draw the images of a split one by one.
+
+    Every image has its own generator, made of seed, split and number, so that image i
+    is the same however many there are.
+
+    Args:
+        split (str): Name of the split, part of the seed.
+        number (int): How many images.
+        size (tuple[int, int]): Width and height, pixels.
+        difficulty (str): A key of :data:`DIFFICULTIES`.
+        seed (int): Seed, not negative.
+
+    Yields:
+        tuple[np.ndarray, list[Person], list[dict]]: Image, people and simulated
+        detections (COCO results without ``image_id``).
+    """
+    if difficulty not in DIFFICULTIES:
+        raise ValueError(
+            f'difficulty must be one of {tuple(DIFFICULTIES)}, got {difficulty!r}'
+        )
+    for i in range(number):
+        rng = np.random.default_rng([seed, *split.encode(), i])
+        image, people = render_scene(rng, size, DIFFICULTIES[difficulty])
+        yield image, people, detect_people(rng, people, size)
+
+
+def write_split(
+    root: Path, split: str, number: int, size: tuple[int, int], difficulty: str, seed: int
+) -> tuple[int, int]:
+    """Write one split as a COCO data set.
+
+    Writes ``{split}/*.jpg``, ``annotations/person_keypoints_{split}.json`` and
+    ``annotations/person_detections_{split}.json`` (COCO result format, simulated).
+
+    Args:
+        root (Path): Folder of the data set.
+        split (str): Name of the split.
+        number (int): How many images.
+        size (tuple[int, int]): Width and height, pixels.
+        difficulty (str): A key of :data:`DIFFICULTIES`.
+        seed (int): Seed, not negative.
+
+    Returns:
+        tuple[int, int]: How many people and how many detections were written.
+    """
+    (root / split).mkdir(parents=True, exist_ok=True)
+    (root / 'annotations').mkdir(exist_ok=True)
+    images, annotations, detections = [], [], []
+    scenes = render_split(split, number, size, difficulty, seed)
+    for image_id, (image, people, boxes) in enumerate(
+        track(scenes, f'drawing {split}', total=number), start=1
+    ):
+        name = f'{image_id:06d}.jpg'
+        if not cv2.imwrite(str(root / split / name), image):
+            raise OSError(f'could not write {root / split / name}')
+        images.append(
+            dict(id=image_id, file_name=name, width=size[0], height=size[1])
+        )
+        for person in people:
+            annotations.append(_annotation(person, image_id, len(annotations) + 1))
+        detections += [dict(image_id=image_id, **box) for box in boxes]
+
+    category = dict(
+        id=1,
+        name='person',
+        supercategory='person',
+        keypoints=list(KEYPOINTS),
+        skeleton=SKELETON,
+    )
+    dataset = dict(
+        info=dict(description=NOTICE, difficulty=difficulty, seed=seed),
+        images=images,
+        annotations=annotations,
+        categories=[category],
+    )
+    folder = root / 'annotations'
+    (folder / f'person_keypoints_{split}.json').write_text(json.dumps(dataset))
+    (folder / f'person_detections_{split}.json').write_text(json.dumps(detections))
+    return len(annotations), len(detections)

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+from collections.abc import Sequence
+
+import numpy as np
+from mmpose.datasets.transforms import GetBBoxCenterScale
+from mmpose.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class CPNBBoxCenterScale(GetBBoxCenterScale):
+    """CPN's crop: the box grown by its own factor in width and in height.
+
+    It stands in the place of ``GetBBoxCenterScale``; ``TopdownAffine`` then grows the
+    short side to the aspect ratio of the network input around the same centre. Factors
+    from github.com/chenyilun95/tf-cpn.
+
+    Required Keys:
+        - bbox (n, 4), xyxy, pixels
+
+    Added Keys:
+        - bbox_center (n, 2), pixels
+        - bbox_scale (n, 2), pixels
+
+    Args:
+        padding (Sequence[float]): Factors of width and height. Defaults to
+            (1.2, 1.3).
+
+    Raises:
+        ValueError: If a box is empty, inverted or not finite, or if ``padding`` is
+            not two positive numbers.
+    """
+
+    def __init__(self, padding: Sequence[float] = (1.2, 1.3)) -> None:
+        if len(padding) != 2 or min(padding) <= 0:
+            raise ValueError(
+                f'CPNBBoxCenterScale.padding must be two positive factors, got {padding}'
+            )
+        super().__init__(padding=np.asarray(padding, dtype=np.float32))
+
+    def transform(self, results: dict) -> dict:
+        """Add the centre and the scale of the crop; see the class."""
+        bbox = results['bbox']
+        size = bbox[:, 2:4] - bbox[:, :2]
+        if not (np.isfinite(bbox).all() and (size > 0).all()):
+            raise ValueError(
+                f'box {bbox.tolist()} (x1, y1, x2, y2) has no area inside the image: '
+                f'instance {results.get("id")} of {results.get("img_path")}'
+            )
+        return super().transform(results)

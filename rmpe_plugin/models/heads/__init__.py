@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+from .cpn_head import CPNHead
+from .global_net import GlobalNet
+from .refine_net import RefineNet
+
+__all__ = ['CPNHead', 'GlobalNet', 'RefineNet']

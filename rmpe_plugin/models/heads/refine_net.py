@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+from collections.abc import Sequence
+
+import torch
+from mmcv.cnn import build_norm_layer
+from mmengine.model import BaseModule
+from mmpose.models.backbones.resnet import Bottleneck
+from mmpose.registry import MODELS
+from torch import Tensor, nn
+
+from rmpe_plugin.ops import resize_heatmap
+
+from .global_net import NORM_CFG
+
+
+def _bottleneck(
+    in_channels: int, out_channels: int, projection: bool, norm_cfg: dict
+) -> Bottleneck:
+    """Residual bottleneck of half the width, its shortcut projected where asked."""
+    shortcut = None
+    if projection or in_channels != out_channels:
+        shortcut = nn.Sequential(
+            nn.Conv2d(in_channels, out_channels, 1, bias=False),
+            build_norm_layer(norm_cfg, out_channels)[1],
+        )
+    return Bottleneck(
+        in_channels, out_channels, expansion=2, downsample=shortcut, norm_cfg=norm_cfg
+    )
+
+
+@MODELS.register_module()
+class RefineNet(BaseModule):
+    """CPN's second stage: all levels together, the deeper ones worked on longer.
+
+    Level i of the pyramid passes ``num_bottlenecks[i]`` bottlenecks and is resized
+    once to the finest size; the levels are concatenated, pass one more bottleneck and
+    give the final heatmaps. Paper section 3.2.2. The defaults build the network of
+    github.com/GengDavid/pytorch-cpn; ``projection=False, resize_grid='tf1'`` that of
+    github.com/chenyilun95/tf-cpn.
+
+    Args:
+        feat_channels (int): Channels of the pyramid.
+        out_channels (int): Number of keypoints K.
+        num_bottlenecks (Sequence[int]): Bottlenecks per level, fine to coarse. The
+            paper's ablation has (0, 1, 2, 3), (1, 1, 1, 1) and (0, 0, 0, 0); fewer
+            numbers than levels use the finest levels only, as its "C2", "C2-3",
+            "C2-4". Defaults to (0, 1, 2, 3).
+        projection (bool): Whether the shortcut is always a 1x1 conv with a norm
+            (pytorch-cpn) or the identity where the channels allow it (tf-cpn).
+            Defaults to ``True``.
+        resize_grid (str): ``'corners'`` (pytorch-cpn) or ``'tf1'`` (tf-cpn), see
+            :func:`rmpe_plugin.ops.resize_heatmap`. Defaults to ``'corners'``.
+        norm_cfg (dict): Norm layer. Defaults to ``dict(type='BN')``.
+        init_cfg (dict, optional): Initialisation; the head's where it is ``None``.
+    """
+
+    def __init__(
+        self,
+        feat_channels: int,
+        out_channels: int,
+        num_bottlenecks: Sequence[int] = (0, 1, 2, 3),
+        projection: bool = True,
+        resize_grid: str = 'corners',
+        norm_cfg: dict = NORM_CFG,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.resize_grid = resize_grid
+        self.cascade = nn.ModuleList(
+            nn.Sequential(
+                *(
+                    _bottleneck(feat_channels, feat_channels, projection, norm_cfg)
+                    for _ in range(depth)
+                )
+            )
+            for depth in num_bottlenecks
+        )
+        self.fuse = _bottleneck(
+            len(num_bottlenecks) * feat_channels, feat_channels, projection, norm_cfg
+        )
+        self.conv = nn.Conv2d(feat_channels, out_channels, 3, padding=1, bias=False)
+        self.norm = build_norm_layer(norm_cfg, out_channels)[1]
+
+    def forward(self, pyramid: Sequence[Tensor]) -> Tensor:
+        """Refine.
+
+        Args:
+            pyramid (Sequence[Tensor]): GlobalNet's features, fine to coarse,
+                (B, feat_channels, h, w).
+
+        Returns:
+            Tensor: Heatmaps (B, K, H, W) at the finest size.
+        """
+        size = pyramid[0].shape[-2:]
+        levels = [
+            resize_heatmap(blocks(x), size, self.resize_grid)
+            for blocks, x in zip(self.cascade, pyramid, strict=False)
+        ]
+        return self.norm(self.conv(self.fuse(torch.cat(levels, dim=1))))

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Load MMEngine's checkpoints with torch's weights-only unpickler.
+
+Since torch 2.6 ``torch.load`` reads weights only, and stock MMEngine 0.10 cannot read
+the checkpoints it writes: they also hold the message hub's ``HistoryBuffer`` objects
+and numpy arrays. Here exactly those classes are allowed, for the time of one load.
+"""
+
+import pickle
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import barrier, is_main_process
+from mmengine.logging import HistoryBuffer
+from mmengine.runner.checkpoint import CheckpointLoader, load_from_local
+from mmengine.utils import digit_version
+
+_STATISTICS = ('min', 'max', 'current', 'mean')
+
+
+def _history_method(obj: Any, name: str) -> Callable:
+    """Stand in for ``getattr`` where a pickled ``HistoryBuffer`` names a statistic."""
+    if obj is HistoryBuffer or isinstance(obj, HistoryBuffer):
+        if name in _STATISTICS:
+            return getattr(obj, name)
+    raise pickle.UnpicklingError(
+        f'a checkpoint may not look up {name!r} on {type(obj).__name__}'
+    )
+
+
+def _allowed_globals() -> list:
+    """Everything but tensors and builtins that an MMEngine checkpoint holds."""
+    reconstruct = np.empty(0).__reduce__()[0]
+    scalar = np.float64(0).__reduce__()[0]
+    # numpy 2 moved these two; a checkpoint names them as its writer's numpy did.
+    moved = [
+        (function, f'numpy.{core}.multiarray.{function.__name__}')
+        for function in (reconstruct, scalar)
+        for core in ('core', '_core')
+    ]
+    dtypes = [type(np.dtype(x)) for x in ('uint8', 'int64', 'float32', 'float64')]
+    return [
+        HistoryBuffer,
+        (_history_method, 'builtins.getattr'),
+        np.ndarray,
+        np.dtype,
+        *moved,
+        *dtypes,
+    ]
+
+
+def _safely(loader: Callable) -> Callable:
+    """Wrap a loader: the globals above are allowed while it runs, and no others."""
+
+    @wraps(loader)
+    def load(filename: str, map_location: Any = None, **kwargs) -> Any:
+        try:
+            with torch.serialization.safe_globals(_allowed_globals()):
+                return loader(filename, map_location, **kwargs)
+        except pickle.UnpicklingError as error:
+            raise pickle.UnpicklingError(
+                f'{filename} was not loaded: beside weights it holds objects that '
+                f'MMEngine does not write, or it is damaged. {error}'
+            ) from error
+
+    return load
+
+
+def load_from_http(filename: str, map_location: Any = None, **kwargs) -> Any:
+    """Download a checkpoint and read it weights-only.
+
+    MMEngine's own loader of this name leaves it to torch's hub, which would unpickle
+    anything.
+
+    Args:
+        filename (str): URL.
+        map_location (Any, optional): As ``torch.load``'s.
+        kwargs: As ``torch.hub.load_state_dict_from_url``'s.
+
+    Returns:
+        dict: The checkpoint.
+    """
+    load = partial(
+        torch.hub.load_state_dict_from_url,
+        filename,
+        map_location=map_location,
+        weights_only=True,
+        **kwargs,
+    )
+    # One process downloads, the others read its file.
+    checkpoint = load() if is_main_process() else None
+    barrier()
+    return load() if checkpoint is None else checkpoint
+
+
+def register_safe_loaders() -> None:
+    """Make MMEngine's ``CheckpointLoader`` read its own checkpoints weights-only.
+
+    Local files and http(s) addresses are covered. Older torch than 2.6 has no
+    weights-only loading that could be told of more classes; MMEngine's loaders are
+    left as they are there.
+    """
+    if digit_version(torch.__version__) < digit_version('2.6.0'):
+        return
+    for prefixes, loader in (
+        ('', load_from_local),
+        (('http://', 'https://'), load_from_http),
+    ):
+        CheckpointLoader.register_scheme(prefixes, _safely(loader), force=True)

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Draw the synthetic people: a COCO keypoint data set with simulated detections.
+
+Example:
+    python tools/make_synthetic_people.py data/synthetic_people \
+        --train 1000 --val 200 --difficulty crowd --seed 0
+"""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from rmpe_plugin.datasets.synthetic_people import DIFFICULTIES, NOTICE, write_split
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('root', type=Path, help='folder to write the data set to')
+    parser.add_argument('--train', type=int, default=1000, help='training images')
+    parser.add_argument('--val', type=int, default=200, help='validation images')
+    parser.add_argument('--difficulty', choices=tuple(DIFFICULTIES), default='crowd')
+    parser.add_argument(
+        '--size', type=int, nargs=2, default=(320, 240), metavar=('W', 'H')
+    )
+    parser.add_argument('--seed', type=int, default=0, help='same seed, same bytes')
+    args = parser.parse_args()
+    if args.train < 1 or args.val < 1 or args.seed < 0:
+        parser.error('--train and --val must be at least 1, --seed at least 0')
+    if min(args.size) < 32:
+        parser.error('--size must be at least 32 by 32')
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    table = Table('split', 'images', 'people', 'detections', title=NOTICE)
+    for split in ('train', 'val'):
+        number = getattr(args, split)
+        people, boxes = write_split(
+            args.root, split, number, tuple(args.size), args.difficulty, args.seed
+        )
+        table.add_row(split, str(number), str(people), str(boxes))
+    (args.root / 'README.txt').write_text(NOTICE + '\n')
+    Console().print(table)
+
+
+if __name__ == '__main__':
+    main()
