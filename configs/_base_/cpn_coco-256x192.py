@@ -1,4 +1,4 @@
-# CPN on COCO at 256x192: everything but the backbone.
+# CPN with ResNet-50 on COCO at 256x192; entry configs say what differs.
 _base_ = 'mmpose::_base_/default_runtime.py'
 
 custom_imports = dict(imports=['rmpe_plugin'], allow_failed_imports=False)
@@ -48,7 +48,7 @@ codec = [
     ]
 ]
 
-# model settings: pytorch-cpn's form; the backbone is the entry config's
+# model settings: pytorch-cpn's form
 model = dict(
     type='TopdownPoseEstimator',
     data_preprocessor=dict(
@@ -57,9 +57,17 @@ model = dict(
         std=[255.0, 255.0, 255.0],
         bgr_to_rgb=True,
     ),
+    backbone=dict(
+        type='ResNet',
+        depth=50,
+        out_indices=(0, 1, 2, 3),
+        init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50'),
+    ),
     head=dict(
         type='CPNHead',
+        in_channels=[256, 512, 1024, 2048],
         out_channels=17,
+        refine_net=dict(type='RefineNet', num_bottlenecks=(0, 1, 2, 3)),
         global_loss=dict(
             type='KeypointMSELoss', use_target_weight=True, loss_weight=0.5
         ),

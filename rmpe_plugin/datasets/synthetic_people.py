@@ -228,7 +228,9 @@ def _draw_person(
     girth = rng.uniform(0.8, 1.3)
     base = person * len(PARTS) + 1
     limbs = _limbs(body, scale, girth)
-    corners = [INDEX[f'{s}_{j}'] for j in ('shoulder', 'hip') for s in ('left', 'right')]
+    corners = [
+        INDEX[f'{s}_{j}'] for j in ('shoulder', 'hip') for s in ('left', 'right')
+    ]
     torso_depth = body.joints[corners, 2].mean()
 
     order = {part: depth for part, (_, _, depth) in limbs.items()}
@@ -425,7 +427,12 @@ def render_split(
 
 
 def write_split(
-    root: Path, split: str, number: int, size: tuple[int, int], difficulty: str, seed: int
+    root: Path,
+    split: str,
+    number: int,
+    size: tuple[int, int],
+    difficulty: str,
+    seed: int,
 ) -> tuple[int, int]:
     """Write one split as a COCO data set.
 
@@ -453,9 +460,7 @@ def write_split(
         name = f'{image_id:06d}.jpg'
         if not cv2.imwrite(str(root / split / name), image):
             raise OSError(f'could not write {root / split / name}')
-        images.append(
-            dict(id=image_id, file_name=name, width=size[0], height=size[1])
-        )
+        images.append(dict(id=image_id, file_name=name, width=size[0], height=size[1]))
         for person in people:
             annotations.append(_annotation(person, image_id, len(annotations) + 1))
         detections += [dict(image_id=image_id, **box) for box in boxes]

@@ -15,10 +15,10 @@ def _peaks(heatmaps: Tensor) -> Tensor:
 def pck_accuracy(pred: Tensor, target: Tensor, valid: Tensor, thr: float = 0.05):
     """Share of keypoints whose heatmap peak lies near the target's peak.
 
-    Distances are divided by the map's size, x by W and y by H. The shares are taken
-    for each keypoint over the batch, then averaged over the keypoints that occur, as
-    ``mmpose.evaluation.functional.pose_pck_accuracy`` does, but in torch: nothing is
-    copied to the host during a training step.
+    Equal to ``mmpose.evaluation.functional.pose_pck_accuracy``, so that the logs of
+    different heads can be compared, but in torch: nothing is copied to the host during
+    a training step. As there, x is divided by H and y by W; the shares are taken for
+    each keypoint over the batch, then averaged over the keypoints that occur.
 
     Args:
         pred (Tensor): Predicted heatmaps (B, K, H, W).
@@ -30,8 +30,9 @@ def pck_accuracy(pred: Tensor, target: Tensor, valid: Tensor, thr: float = 0.05)
     Returns:
         Tensor: Scalar in 0 to 1; 0 where nothing is valid.
     """
-    size = pred.new_tensor([pred.shape[3], pred.shape[2]], dtype=torch.float32)
-    distance = ((_peaks(pred) - _peaks(target)) / size).norm(dim=2)
+    height, width = pred.shape[2:]
+    x, y = (_peaks(pred) - _peaks(target)).unbind(dim=2)
+    distance = torch.hypot(x / height, y / width)
     right = ((distance < thr) & valid).sum(dim=0)
     count = valid.sum(dim=0)
     share = right / count.clamp(min=1)

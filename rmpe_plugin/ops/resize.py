@@ -38,7 +38,8 @@ def resize_heatmap(x: Tensor, size: tuple[int, int], grid: str = 'corners') -> T
         return F.interpolate(x, size, mode='bilinear', align_corners=True)
     if height % h or width % w:
         raise ValueError(
-            f"resize_grid='tf1' needs sizes that divide: got {h}x{w} for {height}x{width}"
+            "resize_grid='tf1' needs a size that is a multiple of the maps', got "
+            f'{height}x{width} for {h}x{w}'
         )
     # With one replicated pixel more on either side, corner-aligned steps are exactly
     # h / H and w / W.

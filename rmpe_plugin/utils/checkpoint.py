@@ -23,9 +23,9 @@ _STATISTICS = ('min', 'max', 'current', 'mean')
 
 def _history_method(obj: Any, name: str) -> Callable:
     """Stand in for ``getattr`` where a pickled ``HistoryBuffer`` names a statistic."""
-    if obj is HistoryBuffer or isinstance(obj, HistoryBuffer):
-        if name in _STATISTICS:
-            return getattr(obj, name)
+    known = obj is HistoryBuffer or isinstance(obj, HistoryBuffer)
+    if known and name in _STATISTICS:
+        return getattr(obj, name)
     raise pickle.UnpicklingError(
         f'a checkpoint may not look up {name!r} on {type(obj).__name__}'
     )

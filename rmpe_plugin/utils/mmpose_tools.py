@@ -22,4 +22,6 @@ def run_mmpose_tool(name: str) -> None:
         if (tools / name).is_file():
             runpy.run_path(str(tools / name), run_name='__main__')
             return
-    raise FileNotFoundError(f'{package} has no tools/{name}, neither in .mim nor beside')
+    raise FileNotFoundError(
+        f'{package} has no tools/{name}, neither in .mim nor beside'
+    )

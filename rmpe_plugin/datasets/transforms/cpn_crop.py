@@ -33,7 +33,7 @@ class CPNBBoxCenterScale(GetBBoxCenterScale):
     def __init__(self, padding: Sequence[float] = (1.2, 1.3)) -> None:
         if len(padding) != 2 or min(padding) <= 0:
             raise ValueError(
-                f'CPNBBoxCenterScale.padding must be two positive factors, got {padding}'
+                f'CPNBBoxCenterScale.padding must be two factors > 0, got {padding}'
             )
         super().__init__(padding=np.asarray(padding, dtype=np.float32))
 

@@ -28,7 +28,9 @@ class RawVisibility(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Replace ``keypoints_visible``; see the class."""
         if 'flip' in results:
-            raise ValueError('RawVisibility must stand before RandomFlip in the pipeline')
+            raise ValueError(
+                'RawVisibility must stand before RandomFlip in the pipeline'
+            )
         ann = results.get('raw_ann_info')
         where = f'annotation {results.get("id")} of {results.get("img_path")}'
         if not ann:

@@ -217,7 +217,9 @@ class CPNHead(BaseHead):
             return poses, [PixelData(heatmaps=x) for x in heatmaps.detach()]
         return poses
 
-    def _targets(self, batch_data_samples: OptSampleList) -> tuple[list[Tensor], Tensor]:
+    def _targets(
+        self, batch_data_samples: OptSampleList
+    ) -> tuple[list[Tensor], Tensor]:
         """Collect L + 1 targets (B, K, H, W) and their weights (L + 1, B, K)."""
         num_targets = len(self.in_channels) + 1
         # Targets of a single codec come as PixelData, without levels.
@@ -280,9 +282,7 @@ class CPNHead(BaseHead):
                 for x, i in zip(maps, levels, strict=False)
             )
         if self.refine_net is not None:
-            losses['loss_refine'] = self.loss_module(
-                maps[-1], targets[-1], weights[-1]
-            )
+            losses['loss_refine'] = self.loss_module(maps[-1], targets[-1], weights[-1])
         if train_cfg.get('compute_acc', True):
             losses['acc_pose'] = pck_accuracy(
                 maps[-1].detach(), targets[-1], weights[-1] > 0

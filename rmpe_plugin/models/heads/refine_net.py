@@ -96,4 +96,5 @@ class RefineNet(BaseModule):
             resize_heatmap(blocks(x), size, self.resize_grid)
             for blocks, x in zip(self.cascade, pyramid, strict=False)
         ]
-        return self.norm(self.conv(self.fuse(torch.cat(levels, dim=1))))
+        # Coarse first, so that pytorch-cpn's weights fit by their names alone.
+        return self.norm(self.conv(self.fuse(torch.cat(levels[::-1], dim=1))))

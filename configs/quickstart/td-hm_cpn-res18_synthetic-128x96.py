@@ -8,7 +8,11 @@ codec = [
 ]
 model = dict(
     backbone=dict(
-        type='ResNet', depth=18, base_channels=24, stem_channels=24, out_indices=(0, 1, 2, 3)
+        type='ResNet',
+        depth=18,
+        base_channels=24,
+        stem_channels=24,
+        out_indices=(0, 1, 2, 3),
     ),
     head=dict(in_channels=[24, 48, 96, 192], feat_channels=48, decoder=codec[-1]),
 )
@@ -16,7 +20,8 @@ model = dict(
 # data
 data_root = 'data/synthetic_people/'
 resized = dict(
-    TopdownAffine=dict(input_size=input_size), GenerateTarget=dict(encoder=codec),
+    TopdownAffine=dict(input_size=input_size),
+    GenerateTarget=dict(encoder=codec),
     RandomBBoxTransform=dict(scale_factor=(0.85, 1.2), rotate_factor=15.0),
 )
 train_pipeline = [dict(t, **resized.get(t['type'], {})) for t in _base_.train_pipeline]
@@ -45,9 +50,17 @@ val_evaluator = dict(ann_file=data_root + 'annotations/person_keypoints_val.json
 test_evaluator = val_evaluator
 
 # schedule
+randomness = dict(seed=0)
 train_cfg = dict(max_epochs=3, val_interval=1)
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
 param_scheduler = [
     dict(type='LinearLR', begin=0, end=50, start_factor=0.01, by_epoch=False),
-    dict(type='CosineAnnealingLR', begin=0, end=3, eta_min=1e-5, by_epoch=True, convert_to_iter_based=True),
+    dict(
+        type='CosineAnnealingLR',
+        begin=0,
+        end=3,
+        eta_min=1e-5,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    ),
 ]

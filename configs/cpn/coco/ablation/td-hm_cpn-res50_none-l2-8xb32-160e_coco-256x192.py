@@ -1,0 +1,9 @@
+_base_ = '../td-hm_cpn-res50_8xb32-160e_coco-256x192.py'
+
+# no GlobalNet loss, RefineNet L2 (the paper's 68.2)
+model = dict(
+    head=dict(
+        global_loss=None,
+        loss=dict(_delete_=True, type='KeypointMSELoss', use_target_weight=True),
+    )
+)

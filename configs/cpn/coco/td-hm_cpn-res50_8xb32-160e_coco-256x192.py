@@ -1,0 +1,1 @@
+_base_ = '../../_base_/cpn_coco-256x192.py'

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures that several tests share."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / 'shared'
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def mmpose_scope():
+    """Resolve types in MMPose's registries, as a runner does."""
+    from mmengine.registry import init_default_scope
+
+    import rmpe_plugin  # noqa: F401
+
+    init_default_scope('mmpose')
+
+
+@pytest.fixture(scope='session')
+def golden():
+    """The folder of numbers from the reference implementations."""
+    folder = SHARED / 'golden'
+    if not folder.is_dir():
+        pytest.skip(f'the reference numbers are not at {folder}')
+    return folder
+
+
+@pytest.fixture(scope='session')
+def golden_weights(golden):
+    """The reference's state dict of CPN50, and the function that draws its input."""
+    weights = load_module(golden / 'weights.py')
+    shapes = json.loads((golden / 'cpn_r50_state_shapes.json').read_text())
+    filled = weights.fill(shapes, seed=7)
+    return {k: torch.from_numpy(v) for k, v in filled.items()}, weights.image
+
+
+@pytest.fixture(scope='session')
+def coco_mini():
+    """The folder of four COCO photographs with annotations and detections."""
+    folder = SHARED / 'data' / 'coco_mini'
+    if not folder.is_dir():
+        pytest.skip(f'the COCO photographs are not at {folder}')
+    return folder
+
+
+@pytest.fixture(scope='session')
+def synthetic(tmp_path_factory):
+    """A small synthetic data set on disk."""
+    from rmpe_plugin.datasets.synthetic_people import write_split
+
+    root = tmp_path_factory.mktemp('synthetic_people')
+    for split, number in (('train', 8), ('val', 4)):
+        write_split(root, split, number, (320, 240), 'easy', seed=0)
+    return root
+
+
+def load_module(path: Path):
+    """Import a file that is in no package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run_tool(name: str, *args, cwd: Path = ROOT, check: bool = True):
+    """Run one of ``tools/`` as a user does."""
+    env = dict(os.environ, PYTHONPATH=str(ROOT))
+    command = [sys.executable, str(ROOT / 'tools' / name), *map(str, args)]
+    result = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
+    if check and result.returncode:
+        raise AssertionError(
+            f'{command}\n{result.stdout[-3000:]}{result.stderr[-6000:]}'
+        )
+    return result

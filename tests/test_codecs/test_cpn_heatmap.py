@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+import cv2
+import numpy as np
+import pytest
+from mmpose.codecs import MegviiHeatmap
+from mmpose.registry import KEYPOINT_CODECS
+
+from rmpe_plugin.codecs import CPNHeatmap
+
+
+def make(**kwargs):
+    settings = dict(input_size=(192, 256), heatmap_size=(48, 64), kernel_size=7)
+    return CPNHeatmap(**{**settings, **kwargs})
+
+
+def people(seed=0, num_keypoints=17, margin=0):
+    rng = np.random.default_rng(seed)
+    size = np.array([192, 256])
+    keypoints = rng.uniform(-margin, size + margin, (1, num_keypoints, 2))
+    return keypoints, np.ones((1, num_keypoints), dtype=np.float32)
+
+
+@pytest.mark.parametrize('kernel_size', [7, 9, 11, 15])
+def test_reference_targets(golden, kernel_size):
+    numbers = np.load(golden / 'cpn_targets_64x48.npz')
+    encoded = make(kernel_size=kernel_size).encode(
+        numbers['keypoints_input_px'][None], numbers['valid'][None]
+    )
+    expected = numbers[f'k{kernel_size}']
+    np.testing.assert_allclose(encoded['heatmaps'], expected, atol=1e-4)
+    np.testing.assert_array_equal(encoded['keypoint_weights'][0], numbers['valid'] > 0)
+
+
+@pytest.mark.parametrize('kernel_size', [1, 7, 15, 23])
+def test_against_one_blur_a_keypoint(kernel_size):
+    keypoints, visible = people()
+    maps = make(kernel_size=kernel_size).encode(keypoints, visible)['heatmaps']
+    for k, (x, y) in enumerate(keypoints[0]):
+        expected = np.zeros((64, 48), dtype=np.float32)
+        expected[int(y / 4), int(x / 4)] = 1
+        expected = cv2.GaussianBlur(expected, (kernel_size, kernel_size), 0)
+        np.testing.assert_allclose(maps[k], expected / expected.max() * 255, atol=1e-3)
+
+
+def test_equals_megvii_away_from_the_border():
+    keypoints = np.random.default_rng(1).uniform(40, 150, (1, 17, 2))
+    visible = np.ones((1, 17), dtype=np.float32)
+    expected = MegviiHeatmap((192, 256), (48, 64), 11).encode(keypoints, visible)
+    found = make(kernel_size=11).encode(keypoints, visible)
+    np.testing.assert_allclose(found['heatmaps'], expected['heatmaps'], atol=1e-3)
+
+
+@pytest.mark.parametrize('num_keypoints', [1, 14, 17, 133])
+def test_round_trip(num_keypoints):
+    # Nearer to the border the decoder's blur, which has zeros outside, pulls inwards.
+    keypoints, visible = people(2, num_keypoints, margin=-16)
+    codec = make()
+    maps = codec.encode(keypoints, visible)['heatmaps']
+    decoded, scores = codec.decode(maps)
+    assert decoded.shape == (1, num_keypoints, 2)
+    # half a heatmap pixel for the floor and a quarter for the second maximum
+    assert np.abs(decoded - keypoints).max() <= 4 * 0.75
+    assert ((scores > 1.3) & (scores <= 1.5)).all()
+
+
+def test_outside_and_unlabelled_have_weight_zero():
+    keypoints = np.array([[[-0.5, 5], [191.9, 255.9], [192, 10], [5, -1e30], [9, 9]]])
+    visible = np.array([[1, 1, 1, 1, 0]], dtype=np.float32)
+    encoded = make().encode(keypoints, visible)
+    assert encoded['keypoint_weights'].tolist() == [[0, 1, 0, 0, 0]]
+    assert encoded['heatmaps'].max(axis=(1, 2)).tolist() == [0, 255, 0, 0, 0]
+
+
+def test_hidden_joints_are_trained_to_an_empty_map():
+    keypoints, labelled = people()
+    seen = labelled.copy()
+    labelled[0, :2] = 0
+    seen[0, :6] = 0
+    encoded = make(hidden='empty').encode(keypoints, labelled, seen)
+    assert (encoded['keypoint_weights'] == 1).all()
+    drawn = encoded['heatmaps'].max(axis=(1, 2)) > 0
+    assert drawn.tolist() == [False] * 6 + [True] * 11
+    kept = make(hidden='keep').encode(keypoints, labelled)
+    assert kept['keypoint_weights'][0].tolist() == [0] * 2 + [1] * 15
+
+
+def test_nan():
+    keypoints, visible = people()
+    keypoints[0, 3, 1] = np.nan
+    with pytest.raises(ValueError, match=r'keypoints \[3\]'):
+        make().encode(keypoints, visible)
+    visible[0, 3] = 0
+    assert np.isfinite(make().encode(keypoints, visible)['heatmaps']).all()
+
+
+def test_inputs_are_not_modified():
+    keypoints, visible = people(margin=20)
+    before = keypoints.copy(), visible.copy()
+    make().encode(keypoints, visible)
+    np.testing.assert_array_equal(keypoints, before[0])
+    np.testing.assert_array_equal(visible, before[1])
+
+
+def test_all_zero_map():
+    keypoints, scores = make().decode(np.zeros((17, 64, 48), dtype=np.float32))
+    assert (scores == 0).all()
+    assert np.isfinite(keypoints).all()
+
+
+@pytest.mark.parametrize(
+    'wrong, message',
+    [
+        (dict(kernel_size=8), 'kernel_size must be odd'),
+        (dict(hidden='no'), "codec.hidden must be .*'no'"),
+        (dict(heatmap_size=(480, 640)), 'heatmap_size must not be larger'),
+    ],
+)
+def test_wrong_arguments(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        make(**wrong)
+
+
+def test_wrong_calls():
+    keypoints, visible = people()
+    with pytest.raises(ValueError, match='RawVisibility'):
+        make(hidden='empty').encode(keypoints, visible)
+    with pytest.raises(ValueError, match='one person at a time, got 2'):
+        make().encode(np.tile(keypoints, (2, 1, 1)), np.tile(visible, (2, 1)))
+
+
+def test_registered():
+    codec = KEYPOINT_CODECS.build(
+        dict(
+            type='CPNHeatmap',
+            input_size=(96, 128),
+            heatmap_size=(24, 32),
+            kernel_size=5,
+        )
+    )
+    assert codec.support_batch_decoding

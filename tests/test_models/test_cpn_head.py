@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import InstanceData
+from mmpose.models.backbones import HRNet, ResNet
+from mmpose.registry import MODELS
+from mmpose.structures import MultilevelPixelData, PoseDataSample
+from mmpose.testing import get_packed_inputs
+
+from rmpe_plugin.models.heads import CPNHead
+
+CHANNELS = (8, 12, 16, 20)
+CODEC = dict(
+    type='CPNHeatmap', input_size=(96, 128), heatmap_size=(24, 32), kernel_size=5
+)
+
+
+def make(**kwargs):
+    torch.manual_seed(0)
+    settings = dict(
+        in_channels=CHANNELS, out_channels=17, feat_channels=16, decoder=CODEC
+    )
+    return CPNHead(**{**settings, **kwargs})
+
+
+def features(batch=2, channels=CHANNELS, seed=0):
+    torch.manual_seed(seed)
+    return tuple(
+        torch.randn(batch, c, 32 // 2**i, 24 // 2**i) for i, c in enumerate(channels)
+    )
+
+
+def samples(batch=2, num_keypoints=17, num_targets=5, size=(32, 24)):
+    torch.manual_seed(1)
+    batch_samples = []
+    for _ in range(batch):
+        sample = PoseDataSample()
+        fields = MultilevelPixelData()
+        fields.set_field(
+            list(torch.rand(num_targets, num_keypoints, *size)), 'heatmaps'
+        )
+        sample.gt_fields = fields
+        weights = (torch.rand(num_targets, 1, num_keypoints) > 0.3).float()
+        sample.gt_instance_labels = InstanceData(keypoint_weights=weights)
+        sample.set_metainfo(dict(flip_indices=list(range(num_keypoints))[::-1]))
+        batch_samples.append(sample)
+    return batch_samples
+
+
+def test_forward_gives_all_stages_fine_to_coarse_then_refined():
+    head = make().eval()
+    feats = features()
+    with torch.no_grad():
+        maps = head(feats)
+        pyramid = head.global_net(feats)
+    assert isinstance(maps, tuple)
+    assert [tuple(x.shape) for x in maps] == [(2, 17, 32, 24)] * 5
+    assert [tuple(x.shape[2:]) for x in pyramid] == [(32, 24), (16, 12), (8, 6), (4, 3)]
+    for i, predictor in enumerate(head.global_net.predictors):
+        torch.testing.assert_close(maps[i], predictor(pyramid[i], (32, 24)))
+
+
+@pytest.mark.parametrize('form', ['pytorch-cpn', 'tf-cpn'])
+def test_published_parameter_counts(form):
+    settings = {}
+    if form == 'tf-cpn':
+        settings = dict(
+            global_net=dict(
+                type='GlobalNet', merge_norm=False, norm_first=True, resize_grid='tf1'
+            ),
+            refine_net=dict(type='RefineNet', projection=False, resize_grid='tf1'),
+        )
+    head = CPNHead([256, 512, 1024, 2048], 17, **settings)
+    backbone = ResNet(50, out_indices=(0, 1, 2, 3))
+    count = sum(p.numel() for m in (head, backbone) for p in m.parameters())
+    assert count == {'pytorch-cpn': 27_406_826, 'tf-cpn': 27_009_770}[form]
+
+
+def test_norm_before_or_after_resize_is_the_same_at_test():
+    plain = make().eval()
+    first = make(global_net=dict(type='GlobalNet', norm_first=True)).eval()
+    first.load_state_dict(plain.state_dict())
+    for a, b in zip(plain(features()), first(features()), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize(
+    'backbone, channels',
+    [
+        (dict(type='ResNet', depth=18), [64, 128, 256, 512]),
+        (dict(type='ResNet', depth=152), [256, 512, 1024, 2048]),
+    ],
+)
+def test_resnets(backbone, channels):
+    net = MODELS.build(dict(backbone, out_indices=(0, 1, 2, 3)))
+    maps = make(in_channels=channels)(net(torch.randn(2, 3, 64, 64)))
+    assert maps[-1].shape == (2, 17, 16, 16)
+
+
+def test_hrnet():
+    stages = {
+        f'stage{i}': dict(
+            num_modules=1,
+            num_branches=i,
+            block='BASIC' if i > 1 else 'BOTTLENECK',
+            num_blocks=(1,) * i,
+            num_channels=(64,) if i == 1 else tuple(8 * 2**j for j in range(i)),
+        )
+        for i in range(1, 5)
+    }
+    stages['stage4']['multiscale_output'] = True
+    feats = HRNet(stages)(torch.randn(2, 3, 64, 64))
+    maps = make(in_channels=[8, 16, 32, 64])(feats)
+    assert maps[-1].shape == (2, 17, 16, 16)
+
+
+@pytest.mark.parametrize('num_bottlenecks', [(0, 0, 0, 0), (1, 1, 1, 1), (0,), (0, 1)])
+def test_refine_designs(num_bottlenecks):
+    head = make(refine_net=dict(type='RefineNet', num_bottlenecks=num_bottlenecks))
+    assert [len(blocks) for blocks in head.refine_net.cascade] == list(num_bottlenecks)
+    assert head(features())[-1].shape == (2, 17, 32, 24)
+
+
+@pytest.mark.parametrize('num_keypoints', [1, 14, 133])
+def test_other_keypoint_sets(num_keypoints):
+    head = make(
+        out_channels=num_keypoints,
+        loss=dict(type='OHKMMSELoss', use_target_weight=True, topk=1),
+    )
+    losses = head.loss(features(), samples(num_keypoints=num_keypoints))
+    assert torch.isfinite(losses['loss_refine'])
+    poses = head.predict(features(), samples(num_keypoints=num_keypoints))
+    assert poses[0].keypoints.shape == (1, num_keypoints, 2)
+
+
+def reference_losses(maps, batch_samples, order):
+    """Both losses, level by level and sample by sample."""
+    total_global = 0.0
+    for level, target_index in enumerate(order):
+        errors = []
+        for b, sample in enumerate(batch_samples):
+            error = maps[level][b] - sample.gt_fields[target_index].heatmaps
+            weight = sample.gt_instance_labels.keypoint_weights[target_index, 0]
+            errors.append((error.square() * weight[:, None, None]).mean())
+        total_global += 0.5 * sum(errors) / len(errors)
+    refine = []
+    for b, sample in enumerate(batch_samples):
+        error = maps[-1][b] - sample.gt_fields[4].heatmaps
+        weight = sample.gt_instance_labels.keypoint_weights[4, 0]
+        joint = error.square().mean(dim=(1, 2)) * weight
+        refine.append(joint.sort(descending=True).values[:8].sum() / 8)
+    return total_global, sum(refine) / len(refine)
+
+
+@pytest.mark.parametrize('order', ['pytorch-cpn', 'tf-cpn'])
+def test_losses_against_loops(order):
+    head = make(level_order=order)
+    feats, batch_samples = features(), samples()
+    losses = head.loss(feats, batch_samples)
+    # The same forward pass again: batch norm in training depends on the batch only.
+    maps = head(feats)
+    levels = [0, 1, 2, 3] if order == 'pytorch-cpn' else [3, 2, 1, 0]
+    expected = reference_losses(maps, batch_samples, levels)
+    torch.testing.assert_close(losses['loss_global'], expected[0])
+    torch.testing.assert_close(losses['loss_refine'], expected[1])
+    assert 0 <= losses['acc_pose'] <= 1
+
+
+def test_weights_as_the_pipeline_and_as_mmpose_testing_packs_them():
+    head = make().eval()
+    inputs = get_packed_inputs(
+        2, input_size=(96, 128), heatmap_size=(24, 32), num_levels=5
+    )
+    packed = inputs['data_samples']
+    assert packed[0].gt_instance_labels.keypoint_weights.shape == (1, 5, 17)
+    expected = head.loss(features(), packed)
+    for sample in packed:
+        weights = sample.gt_instance_labels.keypoint_weights.transpose(0, 1)
+        sample.gt_instance_labels = InstanceData(keypoint_weights=weights)
+    assert packed[0].gt_instance_labels.keypoint_weights.shape == (5, 1, 17)
+    for key, value in head.loss(features(), packed).items():
+        torch.testing.assert_close(value, expected[key])
+
+
+@pytest.mark.parametrize(
+    'settings, keys',
+    [
+        (dict(), {'loss_global', 'loss_refine', 'acc_pose'}),
+        (dict(refine_net=None), {'loss_global', 'acc_pose'}),
+        (dict(global_loss=None), {'loss_refine', 'acc_pose'}),
+    ],
+)
+def test_every_parameter_is_trained(settings, keys):
+    head = make(**settings)
+    losses = head.loss(features(), samples())
+    assert set(losses) == keys
+    sum(v for k, v in losses.items() if 'loss' in k).backward()
+    assert all(p.grad is not None for p in head.parameters())
+
+
+def test_accuracy_may_be_left_out():
+    losses = make().loss(features(), samples(), dict(compute_acc=False))
+    assert 'acc_pose' not in losses
+
+
+def test_autocast():
+    head = make()
+    with torch.autocast('cpu', torch.bfloat16):
+        losses = head.loss(features(), samples())
+    total = losses['loss_global'] + losses['loss_refine']
+    assert total.dtype == torch.float32
+    total.backward()
+    assert all(torch.isfinite(p.grad).all() for p in head.parameters())
+
+
+def test_predict():
+    head = make().eval()
+    with torch.no_grad():
+        poses, fields = head.predict(features(), samples(), dict(output_heatmaps=True))
+        expected = head(features())[-1]
+    assert len(poses) == len(fields) == 2
+    assert poses[0].keypoints.shape == (1, 17, 2)
+    assert poses[0].keypoint_scores.shape == (1, 17)
+    torch.testing.assert_close(torch.stack([f.heatmaps for f in fields]), expected)
+    keypoints, scores = head.decoder.decode(expected[1].numpy())
+    np.testing.assert_allclose(poses[1].keypoints, keypoints)
+    np.testing.assert_allclose(poses[1].keypoint_scores, scores)
+
+
+def test_flip_test_averages_the_mirrored_maps():
+    head = make().eval()
+    feats = [features(seed=0), features(seed=1)]
+    with torch.no_grad():
+        _, fields = head.predict(
+            feats,
+            samples(),
+            dict(flip_test=True, flip_mode='heatmap', output_heatmaps=True),
+        )
+        plain, mirrored = (head(x)[-1] for x in feats)
+    expected = (plain + mirrored.flip(-1)[:, list(range(17))[::-1]]) / 2
+    torch.testing.assert_close(torch.stack([f.heatmaps for f in fields]), expected)
+
+
+def test_inference_leaves_the_global_predictions_out_unless_asked():
+    head = make().eval()
+    called = []
+    for i, predictor in enumerate(head.global_net.predictors):
+        predictor.register_forward_hook(lambda *_, i=i: called.append(i))
+    head.refine_net.register_forward_hook(lambda *_: called.append('refine'))
+    with torch.no_grad():
+        head.predict(features(), samples())
+        assert called == ['refine']
+        called.clear()
+        _, fields = head.predict(
+            features(), samples(), dict(stage='global', output_heatmaps=True)
+        )
+        assert called == [0]
+        torch.testing.assert_close(fields[0].heatmaps, head(features())[0][0])
+
+
+def test_global_net_alone_predicts_from_its_finest_level():
+    head = make(refine_net=None).eval()
+    with torch.no_grad():
+        _, fields = head.predict(features(), samples(), dict(output_heatmaps=True))
+        maps = head(features())
+    assert len(maps) == 4
+    torch.testing.assert_close(fields[0].heatmaps, maps[0][0])
+
+
+@pytest.mark.parametrize(
+    'settings, message',
+    [
+        (dict(level_order='fine'), "head.level_order .*'fine'"),
+        (dict(global_loss=None, refine_net=None), 'nothing to train'),
+        (
+            dict(refine_net=dict(type='RefineNet', num_bottlenecks=(0,) * 5)),
+            'num_bottlenecks .* more levels',
+        ),
+    ],
+)
+def test_settings_that_contradict(settings, message):
+    with pytest.raises(ValueError, match=message):
+        make(**settings)
+
+
+@pytest.mark.parametrize('channels', [(8, 12, 16), (8, 12, 16, 21), CHANNELS[::-1]])
+def test_wrong_features_name_the_key(channels):
+    feats = tuple(torch.zeros(1, c, 8, 8) for c in channels)
+    with pytest.raises(ValueError, match=f'{len(channels)} levels.*head.in_channels'):
+        make()(feats)
+
+
+def test_wrong_targets_name_the_key():
+    with pytest.raises(
+        ValueError, match=r'\(14, 32, 24\).*\(17, 32, 24\).*out_channels'
+    ):
+        make().loss(features(), samples(num_keypoints=14))
+    with pytest.raises(ValueError, match='4 targets, the head needs 5'):
+        make().loss(features(), samples(num_targets=4))
+    with pytest.raises(ValueError, match='heatmap_size'):
+        make().loss(features(), samples(size=(16, 12)))
+
+
+@pytest.mark.parametrize('stage', ['refine', 'globe'])
+def test_wrong_stage_names_the_key(stage):
+    with pytest.raises(ValueError, match=f'test_cfg.stage .*{stage}'):
+        make(refine_net=None).predict(features(), samples(), dict(stage=stage))
+
+
+def test_without_a_decoder():
+    with pytest.raises(RuntimeError, match='decoder'):
+        make(decoder=None).predict(features(), samples())

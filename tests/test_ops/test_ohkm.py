@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rmpe_plugin.ops import hard_keypoint_loss, keypoint_mse
+
+
+def slow_keypoint_mse(pred, target):
+    batch, num_keypoints, height, width = pred.shape
+    losses = torch.zeros(batch, num_keypoints, dtype=pred.dtype)
+    for b in range(batch):
+        for k in range(num_keypoints):
+            total = sum(
+                (pred[b, k, y, x] - target[b, k, y, x]) ** 2
+                for y in range(height)
+                for x in range(width)
+            )
+            losses[b, k] = total / (height * width)
+    return losses
+
+
+def slow_hard_keypoint_loss(losses, topk):
+    totals = [sum(sorted(row, reverse=True)[:topk]) / topk for row in losses.tolist()]
+    return sum(totals) / len(totals)
+
+
+def test_keypoint_mse_against_loops():
+    torch.manual_seed(0)
+    pred, target = torch.randn(2, 2, 3, 5, 4, dtype=torch.float64)
+    torch.testing.assert_close(
+        keypoint_mse(pred, target), slow_keypoint_mse(pred, target)
+    )
+
+
+@given(
+    batch=st.integers(1, 4),
+    num_keypoints=st.integers(1, 20),
+    data=st.data(),
+    ties=st.booleans(),
+)
+def test_hard_keypoint_loss_against_loops(batch, num_keypoints, data, ties):
+    topk = data.draw(st.integers(1, num_keypoints))
+    losses = torch.rand(batch, num_keypoints, dtype=torch.float64)
+    if ties:
+        losses = losses.round()
+    expected = slow_hard_keypoint_loss(losses, topk)
+    assert hard_keypoint_loss(losses, topk).item() == pytest.approx(expected)
+
+
+def test_gradients():
+    torch.manual_seed(0)
+    pred = torch.randn(2, 5, 3, 4, dtype=torch.float64, requires_grad=True)
+    target = torch.randn(2, 5, 3, 4, dtype=torch.float64)
+    weights = torch.rand(2, 5, dtype=torch.float64)
+
+    def loss(x):
+        return hard_keypoint_loss(keypoint_mse(x, target) * weights, topk=3)
+
+    assert torch.autograd.gradcheck(loss, (pred,))
+
+
+def test_gradient_is_zero_where_prediction_is_right():
+    target = torch.rand(1, 3, 2, 2, dtype=torch.float64)
+    pred = target.clone().requires_grad_()
+    hard_keypoint_loss(keypoint_mse(pred, target), topk=3).backward()
+    assert torch.equal(pred.grad, torch.zeros_like(target))
+
+
+def test_only_hard_keypoints_get_a_gradient():
+    pred = torch.arange(1.0, 6.0).view(1, 5, 1, 1).expand(1, 5, 2, 2)
+    pred = pred.clone().requires_grad_()
+    hard_keypoint_loss(keypoint_mse(pred, torch.zeros_like(pred)), topk=2).backward()
+    moved = pred.grad.flatten(2).abs().amax(dim=2)[0] > 0
+    assert moved.tolist() == [False, False, False, True, True]
+
+
+def test_empty_batch_keeps_the_graph():
+    losses = torch.zeros(0, 17, requires_grad=True)
+    loss = hard_keypoint_loss(losses, topk=8)
+    loss.backward()
+    assert loss.item() == 0
+    assert losses.grad.shape == (0, 17)
+
+
+@pytest.mark.parametrize('topk', [0, -1, 18])
+def test_topk_out_of_range(topk):
+    with pytest.raises(ValueError, match=f'1 to 17.*got {topk}'):
+        hard_keypoint_loss(torch.zeros(1, 17), topk)

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+import torch
+
+from rmpe_plugin.ops import resize_heatmap
+
+
+def slow_resize(x, size, position):
+    """Bilinear interpolation pixel by pixel; ``position`` gives the source index."""
+    h, w = x.shape
+    out = torch.zeros(size, dtype=x.dtype)
+    for i in range(size[0]):
+        for j in range(size[1]):
+            y, u = position(i, h, size[0]), position(j, w, size[1])
+            y0, u0 = int(y), int(u)
+            y1, u1 = min(y0 + 1, h - 1), min(u0 + 1, w - 1)
+            fy, fu = y - y0, u - u0
+            out[i, j] = (1 - fy) * ((1 - fu) * x[y0, u0] + fu * x[y0, u1]) + fy * (
+                (1 - fu) * x[y1, u0] + fu * x[y1, u1]
+            )
+    return out
+
+
+POSITIONS = dict(
+    corners=lambda i, n_in, n_out: i * (n_in - 1) / (n_out - 1),
+    tf1=lambda i, n_in, n_out: i * n_in / n_out,
+)
+
+
+@pytest.mark.parametrize('grid', POSITIONS)
+@pytest.mark.parametrize('size', [(8, 6), (16, 12), (4, 6)])
+def test_against_loops(grid, size):
+    torch.manual_seed(0)
+    x = torch.randn(4, 3, dtype=torch.float64)
+    expected = slow_resize(x, size, POSITIONS[grid])
+    torch.testing.assert_close(
+        resize_heatmap(x[None, None], size, grid)[0, 0], expected
+    )
+
+
+@pytest.mark.parametrize('grid', POSITIONS)
+def test_same_size_is_identity_and_gradient_is_right(grid):
+    x = torch.randn(1, 2, 3, 2, dtype=torch.float64, requires_grad=True)
+    assert resize_heatmap(x, (3, 2), grid) is x
+    assert torch.autograd.gradcheck(lambda t: resize_heatmap(t, (6, 4), grid), (x,))
+
+
+def test_errors_name_the_key():
+    x = torch.zeros(1, 1, 3, 3)
+    with pytest.raises(ValueError, match="resize_grid .*'nearest'"):
+        resize_heatmap(x, (6, 6), 'nearest')
+    with pytest.raises(ValueError, match='7x6 for 3x3'):
+        resize_heatmap(x, (7, 6), 'tf1')
