@@ -7,7 +7,9 @@ codec = [
     for c, kernel_size in zip(_base_.codec, (5, 7, 9, 11, 5))
 ]
 model = dict(
+    # narrow, and from scratch: nothing is downloaded
     backbone=dict(
+        _delete_=True,
         type='ResNet',
         depth=18,
         base_channels=24,

@@ -45,6 +45,10 @@ class HourglassPyramid(HourglassNet):
             )
         super().__init__(downsample_times=downsample_times, **kwargs)
         self.stride = 4 * 2**downsample_times
+        if self.num_stacks == 1:
+            # MMPose builds a block between stacks here too. Nothing uses it, and a
+            # trainable parameter without a gradient would stop distributed training.
+            self.inters.requires_grad_(False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Give the pyramid.

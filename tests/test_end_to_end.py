@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train, test, resume and draw through the scripts, as a user does."""
+
+import json
+import re
+
+import pytest
+
+from tests.conftest import ROOT, run_tool
+
+CONFIG = ROOT / 'configs' / 'quickstart' / 'td-hm_cpn-res18_synthetic-128x96.py'
+
+
+def options(root):
+    """Overrides for a data set of a few images; every run sees the same seed."""
+    folder = f'{root}/'
+    loaders = [
+        f'{loader}_dataloader.{key}'
+        for loader in ('train', 'val', 'test')
+        for key in (f'dataset.data_root={folder}', 'num_workers=0', 'batch_size=4')
+    ]
+    persistent = [
+        f'{loader}_dataloader.persistent_workers=False'
+        for loader in ('train', 'val', 'test')
+    ]
+    truths = f'{folder}annotations/person_keypoints_val.json'
+    return [
+        '--cfg-options',
+        *loaders,
+        *persistent,
+        f'val_evaluator.ann_file={truths}',
+        f'test_evaluator.ann_file={truths}',
+        'default_hooks.logger.interval=1',
+        'default_hooks.checkpoint.interval=1',
+        'randomness.deterministic=True',
+    ]
+
+
+def losses(work):
+    """Loss of every logged training iteration by epoch and iteration."""
+    found = {}
+    for path in sorted(work.glob('*/vis_data/scalars.json')):
+        for line in path.read_text().splitlines():
+            record = json.loads(line)
+            if 'loss' in record:
+                found[record['step']] = record['loss']
+    return found
+
+
+@pytest.fixture(scope='module')
+def trained(synthetic, tmp_path_factory):
+    work = tmp_path_factory.mktemp('work')
+    run_tool('train.py', CONFIG, '--work-dir', work, *options(synthetic))
+    return work
+
+
+@pytest.mark.slow
+def test_train_writes_checkpoints_and_ap(trained):
+    assert (trained / 'epoch_3.pth').is_file()
+    log = next(trained.glob('*/*.log')).read_text()
+    assert len(re.findall(r'coco/AP: \d', log)) == 3
+    assert {'loss_global', 'loss_refine', 'acc_pose'} <= set(re.findall(r'\w+', log))
+
+
+@pytest.mark.slow
+def test_test_draw_and_bad_checkpoint(trained, synthetic, tmp_path):
+    checkpoint = trained / 'epoch_3.pth'
+    arguments = options(synthetic) + [f'test_evaluator.outfile_prefix={tmp_path}/val']
+    result = run_tool('test.py', CONFIG, checkpoint, '--work-dir', tmp_path, *arguments)
+    assert 'coco/AP' in result.stdout + result.stderr
+    poses = json.loads((tmp_path / 'val.keypoints.json').read_text())
+    truths = synthetic / 'annotations' / 'person_keypoints_val.json'
+    assert len(poses) == len(json.loads(truths.read_text())['annotations'])
+
+    result = run_tool(
+        'draw_poses.py',
+        *('--ann', truths, '--images', synthetic / 'val', '--num', 2),
+        *('--pred', tmp_path / 'val.keypoints.json', '--out', tmp_path / 'pictures'),
+    )
+    pictures = sorted((tmp_path / 'pictures').glob('*.png'))
+    assert len(pictures) == 2
+    printed = result.stdout.replace('\n', '')
+    assert all(str(path) in printed for path in pictures)
+
+
+@pytest.mark.slow
+def test_resume_goes_on_where_it_stopped(trained, synthetic, tmp_path):
+    first = run_tool(
+        'train.py',
+        *(CONFIG, '--work-dir', tmp_path, '--resume', trained / 'epoch_2.pth'),
+        *options(synthetic),
+    )
+    whole, resumed = losses(trained), losses(tmp_path)
+    assert 'resumed epoch: 2' in first.stdout + first.stderr
+    assert resumed
+    assert set(resumed) == {step for step in whole if step > max(whole) * 2 // 3}
+
+
+@pytest.mark.slow
+def test_wrong_arguments_say_what_is_wrong(synthetic, tmp_path):
+    result = run_tool('train.py', tmp_path / 'no.py', check=False)
+    assert result.returncode
+    assert 'no.py' in result.stderr
+    result = run_tool(
+        'draw_poses.py',
+        *('--ann', tmp_path / 'no.json', '--pred', 'x', '--images', 'x', '--out', 'x'),
+        check=False,
+    )
+    assert result.returncode == 2
+    assert 'no.json does not exist' in result.stderr
+    result = run_tool(
+        'make_synthetic_people.py', tmp_path, '--difficulty', 'hard', check=False
+    )
+    assert result.returncode == 2
+    assert "'easy', 'crowd'" in result.stderr
