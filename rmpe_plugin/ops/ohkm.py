@@ -3,6 +3,35 @@
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+
+class _KeypointMSE(Function):
+    """Mean squared error of every heatmap, with one tensor of the heatmaps' size.
+
+    The loss is bound by memory: plain autograd makes three such tensors, forward and
+    back. Here the difference made in the forward pass becomes the gradient, in place.
+    """
+
+    @staticmethod
+    def forward(ctx, pred: Tensor, target: Tensor) -> Tensor:
+        error = (pred - target).flatten(2)
+        ctx.save_for_backward(pred, target)
+        ctx.error = error
+        return torch.linalg.vector_norm(error, dim=2).square() / error.shape[2]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        pred, target = ctx.saved_tensors
+        # Used up by the first backward pass; one more (retain_graph) makes it anew.
+        error, ctx.error = ctx.error, None
+        if error is None:
+            error = (pred - target).flatten(2)
+        error.mul_((grad * (2 / error.shape[2]))[..., None])
+        to_pred = error.view_as(pred).to(pred.dtype)
+        return to_pred, -to_pred if ctx.needs_input_grad[1] else None
 
 
 def keypoint_mse(pred: Tensor, target: Tensor) -> Tensor:
@@ -13,12 +42,9 @@ def keypoint_mse(pred: Tensor, target: Tensor) -> Tensor:
         target (Tensor): Target heatmaps (B, K, H, W).
 
     Returns:
-        Tensor: Losses (B, K).
+        Tensor: Losses (B, K). They can be differentiated once.
     """
-    error = (pred - target).flatten(2)
-    # ||error||^2 through the norm: one pass forward and one back, where squaring
-    # first would write and read a second tensor of the heatmaps' size.
-    return torch.linalg.vector_norm(error, dim=2).square() / error.shape[2]
+    return _KeypointMSE.apply(pred, target)
 
 
 def hard_keypoint_loss(losses: Tensor, topk: int) -> Tensor:

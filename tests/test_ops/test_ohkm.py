@@ -61,6 +61,28 @@ def test_gradients():
     assert torch.autograd.gradcheck(loss, (pred,))
 
 
+def test_gradients_of_both_inputs_and_of_a_retained_graph():
+    torch.manual_seed(0)
+    pred, target = torch.randn(2, 2, 3, 4, 2, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(keypoint_mse, (pred, target))
+    loss = keypoint_mse(pred, target).sum()
+    first = torch.autograd.grad(loss, pred, retain_graph=True)[0].clone()
+    torch.testing.assert_close(torch.autograd.grad(loss, pred)[0], first)
+    torch.testing.assert_close(first, 2 / 8 * (pred - target).detach())
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_half_precision_maps_get_half_precision_gradients(dtype):
+    target = torch.rand(2, 3, 4, 5)
+    pred = torch.rand(2, 3, 4, 5).to(dtype).requires_grad_()
+    loss = keypoint_mse(pred, target)
+    assert loss.dtype == torch.float32
+    loss.sum().backward()
+    assert pred.grad.dtype == dtype
+    expected = (2 / 20 * (pred.float() - target)).to(dtype).detach()
+    torch.testing.assert_close(pred.grad, expected)
+
+
 def test_gradient_is_zero_where_prediction_is_right():
     target = torch.rand(1, 3, 2, 2, dtype=torch.float64)
     pred = target.clone().requires_grad_()

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Time OHKM forward and backward beside MMPose's KeypointOHKMMSELoss.
+
+Example:
+    python tools/benchmarks/ohkm.py --batch 64 --keypoints 17 --size 64 48
+"""
+
+import argparse
+
+import torch
+from mmpose.models.losses import KeypointOHKMMSELoss
+from side_by_side import add_device_argument, compare, device_name
+
+from rmpe_plugin.models.losses import OHKMMSELoss
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--batch', type=int, default=64)
+    parser.add_argument('--keypoints', type=int, default=17)
+    parser.add_argument(
+        '--size', type=int, nargs=2, default=(64, 48), metavar=('H', 'W')
+    )
+    parser.add_argument('--topk', type=int, default=8)
+    parser.add_argument('--rounds', type=int, default=10)
+    add_device_argument(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    torch.manual_seed(0)
+    shape = (args.batch, args.keypoints, *args.size)
+    pred = torch.randn(shape, device=args.device, requires_grad=True)
+    target = torch.randn(shape, device=args.device)
+    weights = (torch.rand(shape[:2], device=args.device) > 0.3).float()
+
+    def step(cls):
+        loss = cls(use_target_weight=True, topk=args.topk)
+
+        def run():
+            pred.grad = None
+            value = loss(pred, target, weights)
+            value.backward()
+            return value.detach()
+
+        return run
+
+    functions = {cls.__name__: step(cls) for cls in (KeypointOHKMMSELoss, OHKMMSELoss)}
+    torch.testing.assert_close(*(run() for run in functions.values()))
+    title = f'OHKM forward and backward, {shape}, {device_name(args.device)}'
+    compare(title, functions, args.rounds)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Time functions in turns in one process, and print medians and ratios."""
+
+from collections.abc import Callable
+from statistics import median
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch.utils.benchmark import Timer
+
+
+def add_device_argument(parser) -> None:
+    """Add ``--device``, by default CUDA where there is one."""
+    default = 'cuda' if torch.cuda.is_available() else 'cpu'
+    parser.add_argument('--device', default=default, help=f'default here: {default}')
+
+
+def device_name(device: str) -> str:
+    """Name of the device for a table's title."""
+    if torch.device(device).type == 'cuda':
+        return torch.cuda.get_device_name(device)
+    return f'CPU, {torch.get_num_threads()} threads'
+
+
+def compare(
+    title: str, functions: dict[str, Callable[[], object]], rounds: int
+) -> None:
+    """Print how long each function takes, against the first.
+
+    The functions take turns, so that a machine that slows down slows all of them. One
+    round before the first is not counted.
+
+    Args:
+        title (str): Title of the table.
+        functions (dict[str, Callable]): What to time, by name; the first one is the
+            one that the ratios are to.
+        rounds (int): How many turns.
+    """
+    timers = {
+        name: Timer('function()', globals=dict(function=function),
+                    num_threads=torch.get_num_threads())
+        for name, function in functions.items()
+    }  # fmt: skip
+    times = {name: [] for name in functions}
+    for i in track(range(rounds + 1), 'timing'):
+        for name, timer in timers.items():
+            # timeit waits for CUDA to finish
+            seconds = timer.timeit(1).mean
+            if i:
+                times[name].append(seconds * 1e3)
+    medians = {name: median(values) for name, values in times.items()}
+    reference = next(iter(medians.values()))
+    table = Table(
+        '', 'median ms', 'least ms', 'times faster than the first', title=title
+    )
+    for name, value in medians.items():
+        ratio = f'{reference / value:.2f}'
+        table.add_row(name, f'{value:.2f}', f'{min(times[name]):.2f}', ratio)
+    Console().print(table)
