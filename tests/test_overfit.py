@@ -7,7 +7,9 @@ from mmengine.runner import Runner
 
 from tests.conftest import ROOT
 
-CONFIG = ROOT / 'configs' / 'cpn' / 'coco' / 'td-hm_cpn-res18_8xb32-160e_coco-256x192.py'
+CONFIG = (
+    ROOT / 'configs' / 'cpn' / 'coco' / 'td-hm_cpn-res18_8xb32-160e_coco-256x192.py'
+)
 STEPS = 300
 
 

@@ -19,8 +19,9 @@ import numpy as np
 from mmengine.structures import InstanceData
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.structures import PoseDataSample
-from mmpose.visualization import PoseLocalVisualizer
 from rich.progress import track
+
+from rmpe_plugin.visualization import NumpySafePoseVisualizer
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,6 +43,9 @@ def parse_args() -> argparse.Namespace:
         help='keypoints below are not drawn (CPN scores a joint without evidence 0.5)',
     )
     parser.add_argument(
+        '--scale', type=float, default=1.0, help='size of the pictures to the images'
+    )
+    parser.add_argument(
         '--metainfo',
         default='configs/_base_/datasets/coco.py',
         help="the data set's keypoints, as MMPose's data sets name them",
@@ -61,44 +65,39 @@ def poses_by_image(records: list[dict]) -> dict[int, np.ndarray]:
     return {image_id: np.stack(poses) for image_id, poses in grouped.items()}
 
 
-def instances(poses: np.ndarray | None, num_keypoints: int) -> InstanceData:
-    """Poses (N, K, 3) as the visualiser takes them."""
-    if poses is None:
-        poses = np.zeros((0, num_keypoints, 3))
+def instances(poses: np.ndarray, scale: float) -> InstanceData:
+    """Poses (N, K, 3) as the visualiser takes them, on a picture ``scale`` as large."""
     return InstanceData(
-        keypoints=poses[..., :2],
-        keypoint_scores=poses[..., 2],
-        keypoints_visible=np.ones_like(poses[..., 2]),
+        keypoints=poses[..., :2] * scale, keypoints_visible=poses[..., 2]
     )
 
 
 def main() -> None:
     args = parse_args()
     meta = parse_pose_metainfo(dict(from_file=args.metainfo))
-    visualizer = PoseLocalVisualizer(backend='matplotlib', radius=2, line_width=1.5)
+    visualizer = NumpySafePoseVisualizer(radius=3, line_width=2)
     visualizer.set_dataset_meta(meta)
 
     truth = json.loads(args.ann.read_text())
     true_poses = poses_by_image([a for a in truth['annotations'] if 'keypoints' in a])
     results = json.loads(args.pred.read_text())
     poses = poses_by_image([r for r in results if r['score'] >= args.score_thr])
+    nobody = np.zeros((0, meta['num_keypoints'], 3))
     args.out.mkdir(parents=True, exist_ok=True)
     written = []
     for image in track(truth['images'][: args.num], 'drawing'):
-        sample = PoseDataSample()
-        true_pose = true_poses.get(image['id'])
-        sample.gt_instances = instances(true_pose, meta['num_keypoints'])
-        sample.pred_instances = instances(poses.get(image['id']), meta['num_keypoints'])
-        path = args.out / f'{Path(image["file_name"]).stem}.png'
         picture = mmcv.imread(
             str(args.images / image['file_name']), channel_order='rgb'
         )
+        picture = mmcv.imrescale(picture, args.scale)
+        # COCO's v is 0 to 2, a predicted score mostly 0.5 to 1.5
+        sample = PoseDataSample(
+            gt_instances=instances(true_poses.get(image['id'], nobody), args.scale),
+            pred_instances=instances(poses.get(image['id'], nobody), args.scale),
+        )
+        path = args.out / f'{Path(image["file_name"]).stem}.png'
         visualizer.add_datasample(
-            image['file_name'],
-            picture,
-            sample,
-            kpt_thr=args.kpt_thr,
-            out_file=str(path),
+            path.stem, picture, sample, kpt_thr=args.kpt_thr, out_file=str(path)
         )
         written.append(path)
     print('truth on the left, prediction on the right:')

@@ -29,4 +29,4 @@ say '3/4 testing on 200 images it has not seen, with true boxes'
 
 say '4/4 drawing poses'
 "$python" tools/draw_poses.py --ann "$data/annotations/person_keypoints_val.json" \
-    --images "$data/val" --pred "$work/val.keypoints.json" --out "$work/pictures"
+    --images "$data/val" --pred "$work/val.keypoints.json" --out "$work/pictures" --scale 2

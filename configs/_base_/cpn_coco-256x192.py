@@ -27,8 +27,8 @@ auto_scale_lr = dict(base_batch_size=256)
 # hooks
 default_hooks = dict(checkpoint=dict(save_best='coco/AP', rule='greater'))
 
-# visualizer: the OpenCV backend of MMPose 1.3 fails with numpy >= 2.4
-visualizer = dict(backend='matplotlib')
+# visualizer: MMPose 1.3's own fails with numpy >= 2.4
+visualizer = dict(type='NumpySafePoseVisualizer')
 
 # codec settings: one target a GlobalNet level, narrow to wide, then RefineNet's
 codec = [

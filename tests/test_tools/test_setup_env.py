@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The set-up script decides, fails and goes on as it says; stubs stand in for Python."""
+"""The set-up script decides, fails and goes on as it says; stubs stand in for pip."""
 
 import os
 import shutil
@@ -41,7 +41,10 @@ def test_an_unsupported_python_is_refused(checkout):
     stub = 'case "$*" in --version) echo Python 3.9.1;; esac; exit 1'
     result = run(checkout, stub)
     assert result.returncode == 1
-    assert 'FAILED: Python 3.10 to 3.12 is needed, python3 is Python 3.9.1' in result.stderr
+    assert (
+        'FAILED: Python 3.10 to 3.12 is needed, python3 is Python 3.9.1'
+        in result.stderr
+    )
     assert not (checkout / '.venv').exists()
 
 
