@@ -6,26 +6,35 @@ import os
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import MODELS
 from torch.nn.parallel import DistributedDataParallel
 
-from tests.test_models.test_cpn_head import features, make, samples
+from tests.conftest import ROOT
+from tests.test_models.test_cpn_head import samples
+
+CONFIG = ROOT / 'configs' / 'quickstart' / 'td-hm_cpn-res18_synthetic-128x96.py'
 
 BATCH = 4
 
 
 class Step(torch.nn.Module):
-    """A head's loss as a module, as a pose estimator wraps it."""
+    """The quickstart's model on a part of one fixed batch, giving its loss."""
 
     def __init__(self):
         super().__init__()
-        self.head = make()
-        # Batch norm sees half of the batch in each process; its stored statistics do
-        # not depend on that.
+        init_default_scope('mmpose')
+        torch.manual_seed(0)
+        self.net = MODELS.build(Config.fromfile(CONFIG).model)
+        # Batch norm would see half of the batch in each process; its stored
+        # statistics do not depend on that.
         self.eval()
 
     def forward(self, start, stop):
-        feats = [x[start:stop] for x in features(BATCH)]
-        losses = self.head.loss(feats, samples(BATCH)[start:stop])
+        images = torch.randn(BATCH, 3, 128, 96, generator=torch.manual_seed(1))
+        part = samples(BATCH)[start:stop]
+        losses = self.net(images[start:stop], part, mode='loss')
         return losses['loss_global'] + losses['loss_refine']
 
 

@@ -13,7 +13,7 @@ export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
 
 if ! "$python" -c 'import hypothesis, pytest, ruff' 2>/dev/null; then
     echo "[tests] installing hypothesis, pytest and ruff into $python"
-    "$python" -m pip install hypothesis pytest ruff
+    "$python" -m pip install -c constraints.txt hypothesis pytest ruff
 fi
 "$python" -m ruff check .
 "$python" -m ruff format --check .
