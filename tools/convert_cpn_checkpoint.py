@@ -10,31 +10,39 @@ Example:
 
 import argparse
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from rich import print
 
-# Levels are numbered coarse to fine there and fine to coarse here, four of them, with
-# three merges in between.
-_RULES = [
-    (r'resnet\.(?!fc\.)(.+)', r'backbone.\1'),
-    (r'global_net\.laterals\.(\d)\.0\.(.+)', r'global_net.laterals.{3}.conv.\2'),
-    (r'global_net\.laterals\.(\d)\.1\.(.+)', r'global_net.laterals.{3}.bn.\2'),
-    (r'global_net\.upsamples\.(\d)\.1\.(.+)', r'global_net.merges.{2}.conv.\2'),
-    (r'global_net\.upsamples\.(\d)\.2\.(.+)', r'global_net.merges.{2}.bn.\2'),
-    (r'global_net\.predict\.(\d)\.0\.(.+)', r'global_net.predictors.{3}.neck.conv.\2'),
-    (r'global_net\.predict\.(\d)\.1\.(.+)', r'global_net.predictors.{3}.neck.bn.\2'),
-    (r'global_net\.predict\.(\d)\.3\.(.+)', r'global_net.predictors.{3}.conv.\2'),
-    (r'global_net\.predict\.(\d)\.5\.(.+)', r'global_net.predictors.{3}.norm.\2'),
-    (r'refine_net\.cascade\.(\d)\.(.+)', r'refine_net.cascade.{3}.\2'),
-    (r'refine_net\.final_predict\.0\.(.+)', r'refine_net.fuse.\1'),
-    (r'refine_net\.final_predict\.1\.(.+)', r'refine_net.conv.\1'),
-    (r'refine_net\.final_predict\.2\.(.+)', r'refine_net.norm.\1'),
-]
+# Layers whose width is the number of keypoints.
 _PER_KEYPOINT = re.compile(
     r'head\.(global_net\.predictors\.\d|refine_net)\.(conv|norm)\.'
 )
+
+
+def _prefixes() -> Iterator[tuple[str, str]]:
+    """Every module's name there and here."""
+    yield 'resnet', 'backbone'
+    head = 'head.global_net'
+    for there in range(4):
+        # Levels are numbered coarse to fine there and fine to coarse here.
+        here = 3 - there
+        yield f'global_net.laterals.{there}.0', f'{head}.laterals.{here}.conv'
+        yield f'global_net.laterals.{there}.1', f'{head}.laterals.{here}.bn'
+        yield f'global_net.predict.{there}.0', f'{head}.predictors.{here}.neck.conv'
+        yield f'global_net.predict.{there}.1', f'{head}.predictors.{here}.neck.bn'
+        yield f'global_net.predict.{there}.3', f'{head}.predictors.{here}.conv'
+        yield f'global_net.predict.{there}.5', f'{head}.predictors.{here}.norm'
+        yield f'refine_net.cascade.{there}', f'head.refine_net.cascade.{here}'
+    for there in range(3):
+        here = 2 - there
+        yield f'global_net.upsamples.{there}.1', f'{head}.merges.{here}.conv'
+        yield f'global_net.upsamples.{there}.2', f'{head}.merges.{here}.bn'
+    yield 'refine_net.final_predict.0', 'head.refine_net.fuse'
+    yield 'refine_net.final_predict.1', 'head.refine_net.conv'
+    yield 'refine_net.final_predict.2', 'head.refine_net.norm'
 
 
 def convert_key(key: str) -> str:
@@ -49,15 +57,9 @@ def convert_key(key: str) -> str:
     Raises:
         ValueError: If pytorch-cpn has no such parameter.
     """
-    for pattern, name in _RULES:
-        match = re.fullmatch(pattern, key)
-        if match is None:
-            continue
-        for last in (2, 3):
-            if f'{{{last}}}' in name:
-                name = name.replace(f'{{{last}}}', str(last - int(match[1])))
-        name = match.expand(name)
-        return name if name.startswith('backbone.') else f'head.{name}'
+    for there, here in _prefixes():
+        if key.startswith(f'{there}.'):
+            return here + key.removeprefix(there)
     raise ValueError(f'{key!r} is not a parameter of pytorch-cpn')
 
 

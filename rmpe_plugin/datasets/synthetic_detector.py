@@ -56,9 +56,9 @@ def _propose(
     # Where somebody else hides part of a person, detectors guess some of it.
     hidden = np.clip(person.full_bbox, 0, frame) - person.bbox
     guess = rng.uniform(0, 0.5) * (1 - person.visible) * hidden
-    box = np.clip(person.bbox + guess + offset * box_size, 0, frame)
-    box[2:] = np.maximum(box[2:], box[:2] + 4)
-    return box
+    low, high = np.split(person.bbox + guess + offset * box_size, 2)
+    high = np.clip(high, 4, size)
+    return np.concatenate((np.clip(low, 0, high - 4), high))
 
 
 def _result(box: np.ndarray, score: float) -> dict:

@@ -109,6 +109,10 @@ class _Canvas:
         self.image = image
         self.labels = np.zeros(image.shape[:2], dtype=np.int32)
 
+    def owners(self) -> np.ndarray:
+        """Which person every pixel shows, -1 for none, (height, width)."""
+        return (self.labels - 1) // len(PARTS)
+
     def fill(self, polygon: np.ndarray, colour: np.ndarray, label: int | None) -> None:
         """Fill a convex polygon (N, 2); ``label=None`` keeps the labels beneath."""
         points = np.round(polygon * 2**_SUBPIXEL_BITS).astype(np.int32)
@@ -164,25 +168,46 @@ def _wardrobe(rng: np.random.Generator) -> dict[str, np.ndarray]:
     )
 
 
-def _draw_head(
-    canvas: _Canvas,
-    body: Body,
-    pixels: np.ndarray,
-    head: np.ndarray,
-    scale: float,
-    clothes: dict,
-    label: int,
-) -> None:
+@dataclass(frozen=True)
+class _Figure:
+    """A body placed in the picture and dressed.
+
+    Attributes:
+        body (Body): The posed body.
+        pixels (np.ndarray): Its joints (17, 2), pixels.
+        head (np.ndarray): Centre of its head (2,), pixels.
+        scale (float): Its height, pixels.
+        clothes (dict[str, np.ndarray]): Colours, see :func:`_wardrobe`.
+        girth (float): Thickness of its limbs, about 1.
+    """
+
+    body: Body
+    pixels: np.ndarray
+    head: np.ndarray
+    scale: float
+    clothes: dict[str, np.ndarray]
+    girth: float
+
+    def hull(self, joints: list[str], radii: tuple[float, ...]) -> np.ndarray:
+        """Outline of a part around joints; ``radii`` are shares of the height."""
+        centres = self.pixels[[INDEX[joint] for joint in joints]]
+        return _hull(centres, np.array(radii) * self.scale * self.girth)
+
+    def depth(self, joints: list[str]) -> float:
+        """Mean depth of joints, body heights."""
+        return self.body.joints[[INDEX[joint] for joint in joints], 2].mean()
+
+
+def _draw_head(canvas: _Canvas, figure: _Figure, label: int) -> None:
     """Skull, hair and, as far as they look this way, ears, eyes, nose and mouth."""
-    radius = HEAD_RADIUS * scale
-    skin, hair = clothes['skin'], clothes['hair']
-    ears = pixels[3:5]
-    for ear in ears:
+    body, pixels, head = figure.body, figure.pixels, figure.head
+    radius = HEAD_RADIUS * figure.scale
+    skin, hair = figure.clothes['skin'], figure.clothes['hair']
+    for ear in pixels[3:5]:
         canvas.fill(_hull(ear[None], [0.28 * radius]), skin * 0.85, label)
     crown = head + np.array([0.0, -0.25 * radius])
-    facing = body.facing[2]
     canvas.fill(_hull(np.stack((crown, head)), [radius, radius]), hair, label)
-    if facing < -0.1:
+    if body.facing[2] < -0.1:
         return
     chin = np.stack((head, head + [0.0, 0.25 * radius]))
     look = body.facing[:2] * 0.35 * radius
@@ -197,81 +222,68 @@ def _draw_head(
     canvas.fill(_hull(mouth, [0.07 * radius] * 2), skin * [0.5, 0.5, 0.8], None)
 
 
-def _limbs(body: Body, scale: float, girth: float) -> dict[str, tuple]:
-    """Joints, radii (pixels) and depth of every limb."""
-    thickness = dict(
-        upper_arm=('shoulder', 'elbow', 0.036, 0.028),
-        forearm=('elbow', 'wrist', 0.028, 0.02),
-        thigh=('hip', 'knee', 0.055, 0.038),
-        shin=('knee', 'ankle', 0.038, 0.024),
-    )
-    limbs = {}
+def _outlines(figure: _Figure) -> dict[str, tuple[np.ndarray, float]]:
+    """Outline (pixels) and depth (body heights) of every part but the head."""
+    trunk = [f'{side}_{j}' for j in ('shoulder', 'hip') for side in ('left', 'right')]
+    radii = (0.035, 0.035, 0.055, 0.055)
+    outlines = {'torso': (figure.hull(trunk, radii), figure.depth(trunk))}
     for side in ('left', 'right'):
-        for part, (start, end, r0, r1) in thickness.items():
-            ends = [INDEX[f'{side}_{start}'], INDEX[f'{side}_{end}']]
-            radii = np.array([r0, r1]) * scale * girth
-            limbs[f'{side}_{part}'] = (ends, radii, body.joints[ends, 2].mean())
-    return limbs
+        for part, start, end, *radii in (
+            ('upper_arm', 'shoulder', 'elbow', 0.036, 0.028),
+            ('forearm', 'elbow', 'wrist', 0.028, 0.02),
+            ('thigh', 'hip', 'knee', 0.055, 0.038),
+            ('shin', 'knee', 'ankle', 0.038, 0.024),
+        ):
+            joints = [f'{side}_{start}', f'{side}_{end}']
+            outlines[f'{side}_{part}'] = (
+                figure.hull(joints, radii),
+                figure.depth(joints),
+            )
+        ankle = figure.pixels[INDEX[f'{side}_ankle']]
+        toe = ankle + figure.scale * 0.05 * np.array([figure.body.facing[0], 0.55])
+        radii = np.array([0.024, 0.02]) * figure.scale
+        outline = _hull(np.stack((ankle, toe)), radii)
+        outlines[f'{side}_foot'] = outline, figure.depth([f'{side}_ankle']) + 0.03
+    return outlines
 
 
-def _draw_person(
-    rng: np.random.Generator,
-    canvas: _Canvas,
-    body: Body,
-    pixels: np.ndarray,
-    head: np.ndarray,
-    scale: float,
-    person: int,
-) -> None:
+def _shrink(outline: np.ndarray, rim: float) -> np.ndarray:
+    """Move an outline's corners inwards by ``rim`` pixels, short of its middle."""
+    middle = outline.mean(axis=0)
+    direction = outline - middle
+    length = np.linalg.norm(direction, axis=1, keepdims=True)
+    inner = 1 - np.minimum(rim, 0.4 * length) / length.clip(1e-3)
+    return middle + direction * inner
+
+
+def _draw_person(canvas: _Canvas, figure: _Figure, person: int) -> None:
     """Draw a body part by part, farthest first."""
-    clothes = _wardrobe(rng)
-    girth = rng.uniform(0.8, 1.3)
-    base = person * len(PARTS) + 1
-    limbs = _limbs(body, scale, girth)
-    corners = [
-        INDEX[f'{s}_{j}'] for j in ('shoulder', 'hip') for s in ('left', 'right')
-    ]
-    torso_depth = body.joints[corners, 2].mean()
-
-    order = {part: depth for part, (_, _, depth) in limbs.items()}
-    order['torso'] = torso_depth
+    outlines, clothes, scale = _outlines(figure), figure.clothes, figure.scale
+    torso_depth = outlines['torso'][1]
+    depths = {part: depth for part, (_, depth) in outlines.items()}
     # The neck carries the head in front of the torso unless it looks away from us.
-    order['head'] = body.head[2] + 0.02
-    for side in ('left', 'right'):
-        order[f'{side}_foot'] = body.joints[INDEX[f'{side}_ankle'], 2] + 0.03
+    depths['head'] = figure.body.head[2] + 0.02
 
-    for part in sorted(order, key=order.get):
-        label = base + PART[part]
-        limb = part.split('_', 1)[-1]
+    for part in sorted(depths, key=depths.get):
+        label = person * len(PARTS) + 1 + PART[part]
         if part == 'head':
-            _draw_head(canvas, body, pixels, head, scale, clothes, label)
+            _draw_head(canvas, figure, label)
             continue
         if part == 'torso':
-            neck = pixels[corners[:2]].mean(axis=0)
-            throat = np.stack((neck, 0.3 * neck + 0.7 * head))
+            neck = figure.pixels[5:7].mean(axis=0)
+            throat = np.stack((neck, 0.3 * neck + 0.7 * figure.head))
             canvas.fill(_hull(throat, [0.03 * scale] * 2), clothes['skin'] * 0.9, label)
-            radii = np.array([0.035, 0.035, 0.055, 0.055]) * scale * girth
-            outline = _hull(pixels[corners], radii)
-        elif limb == 'foot':
-            ankle = pixels[INDEX[f'{part.split("_")[0]}_ankle']]
-            toe = ankle + scale * 0.05 * np.array([body.facing[0], 0.55])
-            outline = _hull(np.stack((ankle, toe)), [0.024 * scale, 0.02 * scale])
-        else:
-            ends, radii, _ = limbs[part]
-            outline = _hull(pixels[ends], radii)
-        shade = 1.0 + 0.6 * (order[part] - torso_depth)
+        outline = outlines[part][0]
+        limb = part.split('_', 1)[-1]
+        shade = 1.0 + 0.6 * (depths[part] - torso_depth)
         colour = np.clip(clothes[limb] * shade, 0, 255)
-        canvas.fill(outline, colour * 0.72, label)
         # A lighter core leaves a darker rim, which parts limbs from a torso of the
         # same cloth.
-        middle = outline.mean(axis=0)
-        direction = outline - middle
-        length = np.linalg.norm(direction, axis=1, keepdims=True)
-        rim = np.minimum(0.008 * scale, 0.4 * length)
-        canvas.fill(middle + direction * (1 - rim / length.clip(1e-3)), colour, None)
+        canvas.fill(outline, colour * 0.72, label)
+        canvas.fill(_shrink(outline, 0.008 * scale), colour, None)
         if limb == 'forearm':
-            wrist = pixels[ends[1:]]
-            canvas.fill(_hull(wrist, [0.026 * scale * girth]), clothes['skin'], label)
+            hand = figure.hull([part.replace('forearm', 'wrist')], (0.026,))
+            canvas.fill(hand, clothes['skin'], label)
 
 
 def _seen(canvas: _Canvas, body: Body, pixels: np.ndarray, person: int) -> np.ndarray:
@@ -320,7 +332,7 @@ def render_scene(
     # Nearer people are larger and drawn later.
     scales = np.sort(rng.uniform(*difficulty.height, size=number)) * height
     middle = rng.uniform(0.35, 0.65) * width
-    bodies, places, alone = [], [], []
+    figures, alone = [], []
     for person, scale in enumerate(scales):
         body = sample_body(rng, difficulty.freedom)
         pelvis = np.array(
@@ -331,30 +343,37 @@ def render_scene(
         )
         pixels = pelvis + scale * body.joints[:, :2]
         head = pelvis + scale * body.head[:2]
-        _draw_person(rng, canvas, body, pixels, head, scale, person)
-        bodies.append(body)
-        places.append(pixels)
-        alone.append((canvas.labels - 1) // len(PARTS) == person)
+        clothes, girth = _wardrobe(rng), rng.uniform(0.8, 1.3)
+        figures.append(_Figure(body, pixels, head, scale, clothes, girth))
+        _draw_person(canvas, figures[-1], person)
+        alone.append(int((canvas.owners() == person).sum()))
     if rng.random() < difficulty.occluder:
         _draw_occluder(rng, canvas, width, height)
 
-    people = []
-    owner = np.where(canvas.labels > 0, (canvas.labels - 1) // len(PARTS), -1)
-    for person, (body, pixels, scale) in enumerate(
-        zip(bodies, places, scales, strict=True)
-    ):
-        mask = owner == person
-        area = int(mask.sum())
-        visible = area / max(1, int(alone[person].sum()))
-        if area < 60 or visible < 0.1:
-            continue
-        inside = ((pixels >= 0) & (pixels < size)).all(axis=1)
-        v = np.where(_seen(canvas, body, pixels, person), 2, 1) * inside
-        keypoints = np.column_stack((np.where(inside[:, None], pixels, 0), v))
-        full = np.concatenate((pixels.min(axis=0), pixels.max(axis=0)))
-        full += scale * np.array([-0.04, -0.07, 0.04, 0.05])
-        people.append(Person(keypoints, _box(mask), full, area, visible))
-    return _finish(rng, canvas.image), people
+    people = [
+        _observe(canvas, figure, person, alone[person])
+        for person, figure in enumerate(figures)
+    ]
+    return _finish(rng, canvas.image), [person for person in people if person]
+
+
+def _observe(
+    canvas: _Canvas, figure: _Figure, person: int, alone: int
+) -> Person | None:
+    """Annotate a person of ``alone`` pixels before others hid it; ``None`` if lost."""
+    height, width = canvas.labels.shape
+    mask = canvas.owners() == person
+    area = int(mask.sum())
+    visible = area / max(1, alone)
+    if area < 60 or visible < 0.1:
+        return None
+    pixels = figure.pixels
+    inside = ((pixels >= 0) & (pixels < (width, height))).all(axis=1)
+    v = np.where(_seen(canvas, figure.body, pixels, person), 2, 1) * inside
+    keypoints = np.column_stack((np.where(inside[:, None], pixels, 0), v))
+    full = np.concatenate((pixels.min(axis=0), pixels.max(axis=0)))
+    full += figure.scale * np.array([-0.04, -0.07, 0.04, 0.05])
+    return Person(keypoints, _box(mask), full, area, visible)
 
 
 def _draw_occluder(rng: np.random.Generator, canvas: _Canvas, width: int, height: int):

@@ -145,7 +145,8 @@ def test_detections_behave_like_a_detector(crowd):
         for d in detections:
             x, y, w, h = d['bbox']
             assert w > 0 and h > 0 and 0 < d['score'] < 1
-            assert x >= 0 and y >= 0 and x + w <= 320.01 and y + h <= 240.01
+            assert min(w, h) > 3.9 and x >= 0 and y >= 0
+            assert x + w <= 320.01 and y + h <= 240.01
             box = np.array([x, y, x + w, y + h])
             overlap = [_iou(box, p.bbox) for p in people]
             best = int(np.argmax(overlap))

@@ -17,7 +17,6 @@ from torch import Tensor
 from rmpe_plugin.ops import pck_accuracy
 
 LEVEL_ORDERS = ('pytorch-cpn', 'tf-cpn')
-STAGES = ('global', 'refine')
 
 
 @MODELS.register_module()
@@ -163,15 +162,12 @@ class CPNHead(BaseHead):
 
     def _test_stage(self, test_cfg: ConfigType) -> str:
         """Which stage's heatmaps are decoded at test."""
-        last = 'global' if self.refine_net is None else 'refine'
-        stage = test_cfg.get('stage', last)
-        has = dict(
-            zip(STAGES, (self.global_loss is not None, last == 'refine'), strict=True)
-        )
-        if not has.get(stage):
+        nets = {'global': self.global_loss, 'refine': self.refine_net}
+        stages = [stage for stage, net in nets.items() if net is not None]
+        stage = test_cfg.get('stage', stages[-1])
+        if stage not in stages:
             raise ValueError(
-                f'test_cfg.stage must be one of {[s for s in STAGES if has[s]]} for '
-                f'this head, got {stage!r}'
+                f'test_cfg.stage must be one of {stages} for this head, got {stage!r}'
             )
         return stage
 
