@@ -97,14 +97,15 @@ class CPNHeatmap(BaseKeypointCodec):
     def encode(
         self,
         keypoints: np.ndarray,
-        keypoints_visible: np.ndarray,
+        keypoints_visible: np.ndarray | None = None,
         keypoints_visible_weights: np.ndarray | None = None,
     ) -> dict:
         """Make one level's targets.
 
         Args:
             keypoints (np.ndarray): (1, K, 2), pixels of the network input.
-            keypoints_visible (np.ndarray): (1, K), above 0 where labelled.
+            keypoints_visible (np.ndarray, optional): (1, K), above 0 where labelled;
+                ``None`` labels all.
             keypoints_visible_weights (np.ndarray, optional): (1, K), above 0 where
                 seen (COCO v = 2). Used with ``hidden='empty'`` only.
 
@@ -119,6 +120,8 @@ class CPNHeatmap(BaseKeypointCodec):
             raise ValueError(
                 f'CPNHeatmap encodes one person at a time, got {len(keypoints)}'
             )
+        if keypoints_visible is None:
+            keypoints_visible = np.ones(keypoints.shape[:2])
         labelled = keypoints_visible[0] > 0
         broken = labelled & ~np.isfinite(keypoints[0]).all(axis=1)
         if broken.any():

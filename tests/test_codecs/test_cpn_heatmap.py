@@ -93,6 +93,14 @@ def test_nan():
     assert np.isfinite(make().encode(keypoints, visible)['heatmaps']).all()
 
 
+def test_visible_unless_told_otherwise():
+    keypoints, visible = people()
+    expected = make().encode(keypoints, visible)
+    found = make().encode(keypoints)
+    for key, value in expected.items():
+        np.testing.assert_array_equal(found[key], value)
+
+
 def test_inputs_are_not_modified():
     keypoints, visible = people(margin=20)
     before = keypoints.copy(), visible.copy()

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a wheel of the project holds."""
+
+import subprocess
+import sys
+from email.parser import Parser
+from zipfile import ZipFile
+
+import pytest
+
+from rmpe_plugin.version import __version__
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('wheel')
+    source = folder / 'source'
+    # A build leaves files in its folder, so it gets a copy of what git tracks.
+    subprocess.run(['git', 'clone', '-q', str(ROOT), str(source)], check=True)
+    command = [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps']
+    command += ['--no-build-isolation', '-w', str(folder), str(source)]
+    subprocess.run(command, check=True)
+    (path,) = folder.glob('*.whl')
+    return ZipFile(path)
+
+
+def test_holds_what_openmim_looks_for(wheel):
+    names = set(wheel.namelist())
+    for name in (
+        'configs/_base_/cpn_coco-256x192.py',
+        'configs/cpn/coco/ablation/td-hm_cpn-res50_m6-8xb32-160e_coco-256x192.py',
+        'configs/cpn/metafile.yml',
+        'tools/train.py',
+        'model-index.yml',
+    ):
+        assert f'rmpe_plugin/.mim/{name}' in names
+    assert 'rmpe_plugin/models/heads/cpn_head.py' in names
+    assert not any(name.startswith('tests/') for name in names)
+
+
+def test_never_replaces_a_users_torch_or_openmmlab(wheel):
+    (metadata,) = (n for n in wheel.namelist() if n.endswith('.dist-info/METADATA'))
+    message = Parser().parsestr(wheel.read(metadata).decode())
+    assert message['Version'] == __version__
+    required = [r for r in message.get_all('Requires-Dist') if 'extra ==' not in r]
+    assert sorted(required) == ['numpy', 'rich']
+    assert {'torch', 'mim', 'tests'} <= set(message.get_all('Provides-Extra'))
+
+
+def test_metafile_names_every_config():
+    listed = (ROOT / 'configs' / 'cpn' / 'metafile.yml').read_text()
+    for path in (ROOT / 'configs' / 'cpn').glob('coco/**/*.py'):
+        assert f'Config: {path.relative_to(ROOT)}\n' in listed
