@@ -8,10 +8,11 @@ from mmpose.datasets import CocoDataset
 from xtcocotools.coco import COCO
 
 from rmpe_plugin.datasets.synthetic_body import sample_body
-from rmpe_plugin.datasets.synthetic_detector import _iou
+from rmpe_plugin.datasets.synthetic_detector import _iou, _propose
 from rmpe_plugin.datasets.synthetic_people import (
     DIFFICULTIES,
     KEYPOINTS,
+    Person,
     render_split,
     write_split,
 )
@@ -158,6 +159,38 @@ def test_detections_behave_like_a_detector(crowd):
     assert boxes > people_count  # more doubles and ghosts than misses
     assert np.min(overlaps) < 0.2  # ghosts
     assert np.mean(errors[True]) > np.mean(errors[False])
+
+
+def make_person(wrist, full_bbox):
+    """A seen person in the box (100, 50) to (150, 200), one wrist where one likes."""
+    keypoints = np.zeros((17, 3))
+    keypoints[:, 2] = 2
+    keypoints[:, :2] = np.linspace((110, 60), (140, 190), 17)
+    keypoints[9, :2] = wrist
+    bbox = np.array([100.0, 50, 150, 200])
+    return Person(keypoints, bbox, np.asarray(full_bbox, float), 4000, 1.0)
+
+
+def edge_errors(person):
+    """Where 400 simulated boxes have their edges, relative to the true box."""
+    rng = np.random.default_rng(0)
+    boxes = [_propose(rng, person, (320, 240), noise=1.0) for _ in range(400)]
+    return np.stack(boxes) - person.bbox
+
+
+def test_detector_cuts_off_stretched_limbs():
+    whole = [96, 40, 154, 210]
+    close = edge_errors(make_person((112, 120), whole))
+    stretched = edge_errors(make_person((85, 120), whole))
+    assert abs(close[:, 0].mean()) < 1
+    assert stretched[:, 0].mean() > 4
+    np.testing.assert_allclose(stretched[:, 1:], close[:, 1:], atol=1e-9)
+
+
+def test_detector_errs_more_on_truncated_people():
+    inside = edge_errors(make_person((112, 120), [96, 40, 154, 210]))
+    truncated = edge_errors(make_person((112, 120), [96, -40, 154, 260]))
+    assert truncated.std() > 1.5 * inside.std()
 
 
 def test_unknown_difficulty():
