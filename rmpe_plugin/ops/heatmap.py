@@ -55,17 +55,19 @@ def decode_heatmaps(heatmaps: Tensor, blur_kernel_size: int = 21):
             f'blur_kernel_size must be odd and positive, got {blur_kernel_size}'
         )
     batch, num_keypoints, height, width = heatmaps.shape
-    maps = heatmaps.detach().flatten(0, 1).double()
-    known = (maps.amax(dim=(1, 2)) > 0) & maps.isfinite().all(dim=2).all(dim=1)
-    maps = torch.where(known[:, None, None], maps, 0.0)
+    maps = heatmaps.detach().flatten(0, 1)
+    peak, low = maps.amax(dim=(1, 2)).double(), maps.amin(dim=(1, 2)).double()
+    # NaN fails both comparisons. Maps that fail are decoded too, and masked at the end.
+    known = (peak > 0) & (peak - low).isfinite()
 
     blur = (_blur_matrix(n, blur_kernel_size, maps.device) for n in (height, width))
     blur_rows, blur_columns = blur
-    blurred = blur_rows @ maps @ blur_columns.T
+    blurred = blur_rows @ maps.double() @ blur_columns.T
 
     first = _argmax2d(blurred)
     index = (first[:, 1] * width + first[:, 0]).long()
-    second = _argmax2d(blurred.flatten(1).scatter(1, index[:, None], 0).view_as(maps))
+    blurred.flatten(1).scatter_(1, index[:, None], 0)
+    second = _argmax2d(blurred)
     offset = second - first
     distance = offset.norm(dim=1, keepdim=True)
     # On a map that is flat apart from its peak the second maximum means nothing.
@@ -74,6 +76,6 @@ def decode_heatmaps(heatmaps: Tensor, blur_kernel_size: int = 21):
 
     nearest = keypoints.round().long()
     pixel = nearest[:, 1] * width + nearest[:, 0]
-    value = maps.flatten(1).gather(1, pixel[:, None])[:, 0]
+    value = maps.flatten(1).gather(1, pixel[:, None])[:, 0].double()
     scores = torch.where(known, value / 255 + 0.5, 0.0)
     return keypoints.view(batch, num_keypoints, 2), scores.view(batch, num_keypoints)
