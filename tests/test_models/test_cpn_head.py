@@ -199,6 +199,17 @@ def test_every_parameter_is_trained(settings, keys):
     assert all(p.grad is not None for p in head.parameters())
 
 
+@pytest.mark.parametrize('refine_net', [None, dict(type='RefineNet')])
+def test_accuracy_is_of_the_stage_that_is_decoded(refine_net):
+    head = make(refine_net=refine_net)
+    maps = head(features())
+    last = maps[0] if refine_net is None else maps[4]
+    batch_samples = samples()
+    for sample, heatmaps in zip(batch_samples, last.detach(), strict=True):
+        sample.gt_fields[4].heatmaps = heatmaps
+    assert head.loss(features(), batch_samples)['acc_pose'] == 1
+
+
 def test_accuracy_may_be_left_out():
     losses = make().loss(features(), samples(), dict(compute_acc=False))
     assert 'acc_pose' not in losses

@@ -252,7 +252,8 @@ class CPNHead(BaseHead):
         Args:
             feats (Sequence[Tensor]): Backbone features, fine to coarse.
             batch_data_samples (list[PoseDataSample]): Samples with multilevel targets.
-            train_cfg (dict): ``compute_acc`` (default ``True``) adds ``acc_pose``.
+            train_cfg (dict): ``compute_acc`` (default ``True``) adds ``acc_pose``, the
+                accuracy of the stage that is decoded at test.
 
         Returns:
             dict[str, Tensor]: ``loss_global`` and ``loss_refine``, as far as the head
@@ -280,7 +281,8 @@ class CPNHead(BaseHead):
         if self.refine_net is not None:
             losses['loss_refine'] = self.loss_module(maps[-1], targets[-1], weights[-1])
         if train_cfg.get('compute_acc', True):
+            last = maps[0] if self.refine_net is None else maps[-1]
             losses['acc_pose'] = pck_accuracy(
-                maps[-1].detach(), targets[-1], weights[-1] > 0
+                last.detach(), targets[-1], weights[-1] > 0
             )
         return losses
