@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmpe_plugin.ops import hard_keypoint_loss, keypoint_mse
@@ -34,6 +34,7 @@ def test_keypoint_mse_against_loops():
     )
 
 
+@settings(deadline=None)
 @given(
     batch=st.integers(1, 4),
     num_keypoints=st.integers(1, 20),
