@@ -129,7 +129,7 @@ def _hull(centres: np.ndarray, radii: np.ndarray) -> np.ndarray:
 
 
 def _background(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
-    """Soft light, clutter of plain shapes and grain, (height, width, 3) uint8."""
+    """Soft light and a clutter of plain shapes, (height, width, 3) uint8."""
     soft = rng.uniform(40, 215, size=(4, 5, 3)).astype(np.float32)
     soft = 0.6 * soft + 0.4 * soft.mean(axis=(0, 1))
     image = cv2.resize(soft, (width, height), interpolation=cv2.INTER_CUBIC)
@@ -324,7 +324,7 @@ def render_scene(
 
     Returns:
         tuple[np.ndarray, list[Person]]: The image, BGR uint8 (height, width, 3), and
-        the people of whom at least a tenth can be seen, farthest first.
+        the people of whom at least a tenth and 60 pixels can be seen, farthest first.
     """
     width, height = size
     canvas = _Canvas(_background(rng, width, height))
