@@ -37,7 +37,7 @@ def options(root):
 
 
 def losses(work):
-    """Loss of every logged training iteration by epoch and iteration."""
+    """Loss of every logged training step."""
     found = {}
     for path in sorted(work.glob('*/vis_data/scalars.json')):
         for line in path.read_text().splitlines():
