@@ -288,6 +288,7 @@ def test_global_net_alone_predicts_from_its_finest_level():
             dict(refine_net=dict(type='RefineNet', num_bottlenecks=(0,) * 5)),
             'num_bottlenecks .* more levels',
         ),
+        (dict(in_channels=CHANNELS[:3]), 'num_bottlenecks .* more levels, 4'),
     ],
 )
 def test_settings_that_contradict(settings, message):

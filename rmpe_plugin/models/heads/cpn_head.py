@@ -84,13 +84,6 @@ class CPNHead(BaseHead):
             raise ValueError(
                 'head.global_loss and head.refine_net are both None: nothing to train'
             )
-        if refine_net is not None:
-            depths = refine_net.get('num_bottlenecks', ())
-            if len(depths) > len(in_channels):
-                raise ValueError(
-                    f'head.refine_net.num_bottlenecks {tuple(depths)} has more levels '
-                    f'than head.in_channels {tuple(in_channels)}'
-                )
         self.in_channels = tuple(in_channels)
         self.out_channels = out_channels
         self.level_order = level_order
@@ -114,6 +107,12 @@ class CPNHead(BaseHead):
                     feat_channels=feat_channels, out_channels=out_channels
                 ),
             )
+            num_levels = len(self.refine_net.cascade)
+            if num_levels > len(in_channels):
+                raise ValueError(
+                    f'head.refine_net.num_bottlenecks has more levels, {num_levels}, '
+                    f'than head.in_channels {tuple(in_channels)}'
+                )
         self.decoder = None if decoder is None else KEYPOINT_CODECS.build(decoder)
 
     @property
