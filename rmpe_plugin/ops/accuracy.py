@@ -4,12 +4,7 @@
 import torch
 from torch import Tensor
 
-
-def _peaks(heatmaps: Tensor) -> Tensor:
-    """Return the (x, y) of every map's maximum, (B, K, 2), in pixels."""
-    width = heatmaps.shape[-1]
-    index = heatmaps.flatten(2).argmax(dim=2)
-    return torch.stack((index % width, index // width), dim=2)
+from .heatmap import heatmap_peaks
 
 
 def pck_accuracy(pred: Tensor, target: Tensor, valid: Tensor, thr: float = 0.05):
@@ -31,7 +26,7 @@ def pck_accuracy(pred: Tensor, target: Tensor, valid: Tensor, thr: float = 0.05)
         Tensor: Scalar in 0 to 1; 0 where nothing is valid.
     """
     height, width = pred.shape[2:]
-    x, y = (_peaks(pred) - _peaks(target)).unbind(dim=2)
+    x, y = (heatmap_peaks(pred) - heatmap_peaks(target)).unbind(dim=2)
     distance = torch.hypot(x / height, y / width)
     right = ((distance < thr) & valid).sum(dim=0)
     count = valid.sum(dim=0)

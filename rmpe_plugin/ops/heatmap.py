@@ -18,11 +18,22 @@ def _blur_matrix(size: int, kernel_size: int, device: torch.device) -> Tensor:
     return weight * (distance.abs() <= radius)
 
 
-def _argmax2d(maps: Tensor) -> Tensor:
-    """Return (x, y) of the maxima of (N, H, W) maps, (N, 2), float64."""
-    index = maps.flatten(1).argmax(dim=1)
-    width = maps.shape[2]
-    return torch.stack((index % width, index // width), dim=1).double()
+def heatmap_peaks(heatmaps: Tensor) -> Tensor:
+    """Find every map's maximum, the first in row order where several are equal.
+
+    Args:
+        heatmaps (Tensor): Maps (..., H, W).
+
+    Returns:
+        Tensor: (x, y) of the maxima (..., 2), pixels, int64.
+
+    Example:
+        >>> heatmap_peaks(torch.tensor([[0.0, 1.0, 3.0], [2.0, 0.0, 3.0]]))
+        tensor([2, 0])
+    """
+    index = heatmaps.flatten(-2).argmax(dim=-1)
+    width = heatmaps.shape[-1]
+    return torch.stack((index % width, index // width), dim=-1)
 
 
 def decode_heatmaps(heatmaps: Tensor, blur_kernel_size: int = 21):
@@ -60,15 +71,15 @@ def decode_heatmaps(heatmaps: Tensor, blur_kernel_size: int = 21):
     # NaN fails both comparisons. Maps that fail are decoded too, and masked at the end.
     known = (peak > 0) & (peak - low).isfinite()
 
-    blur = (_blur_matrix(n, blur_kernel_size, maps.device) for n in (height, width))
-    blur_rows, blur_columns = blur
+    blur_rows, blur_columns = (
+        _blur_matrix(n, blur_kernel_size, maps.device) for n in (height, width)
+    )
     blurred = blur_rows @ maps.double() @ blur_columns.T
 
-    first = _argmax2d(blurred)
-    index = (first[:, 1] * width + first[:, 0]).long()
+    first = heatmap_peaks(blurred)
+    index = first[:, 1] * width + first[:, 0]
     blurred.flatten(1).scatter_(1, index[:, None], 0)
-    second = _argmax2d(blurred)
-    offset = second - first
+    offset = (heatmap_peaks(blurred) - first).double()
     distance = offset.norm(dim=1, keepdim=True)
     # On a map that is flat apart from its peak the second maximum means nothing.
     keypoints = first + 0.25 * offset / distance.clamp(min=1)
