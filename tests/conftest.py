@@ -73,11 +73,11 @@ def load_module(path: Path):
     return module
 
 
-def run_tool(name: str, *args, cwd: Path = ROOT, check: bool = True):
+def run_tool(name: str, *args, check: bool = True):
     """Run one of ``tools/`` as a user does."""
     env = dict(os.environ, PYTHONPATH=str(ROOT))
     command = [sys.executable, str(ROOT / 'tools' / name), *map(str, args)]
-    result = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
+    result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     if check and result.returncode:
         raise AssertionError(
             f'{command}\n{result.stdout[-3000:]}{result.stderr[-6000:]}'

@@ -14,20 +14,21 @@ CONFIG = ROOT / 'configs' / 'quickstart' / 'td-hm_cpn-res18_synthetic-128x96.py'
 def options(root):
     """Overrides for a data set of a few images; every run sees the same seed."""
     folder = f'{root}/'
+    settings = (
+        f'dataset.data_root={folder}',
+        'num_workers=0',
+        'batch_size=4',
+        'persistent_workers=False',
+    )
     loaders = [
-        f'{loader}_dataloader.{key}'
+        f'{loader}_dataloader.{setting}'
         for loader in ('train', 'val', 'test')
-        for key in (f'dataset.data_root={folder}', 'num_workers=0', 'batch_size=4')
-    ]
-    persistent = [
-        f'{loader}_dataloader.persistent_workers=False'
-        for loader in ('train', 'val', 'test')
+        for setting in settings
     ]
     truths = f'{folder}annotations/person_keypoints_val.json'
     return [
         '--cfg-options',
         *loaders,
-        *persistent,
         f'val_evaluator.ann_file={truths}',
         f'test_evaluator.ann_file={truths}',
         'default_hooks.logger.interval=1',
@@ -63,7 +64,7 @@ def test_train_writes_checkpoints_and_ap(trained):
 
 
 @pytest.mark.slow
-def test_test_draw_and_bad_checkpoint(trained, synthetic, tmp_path):
+def test_tests_and_draws(trained, synthetic, tmp_path):
     checkpoint = trained / 'epoch_3.pth'
     arguments = options(synthetic) + [f'test_evaluator.outfile_prefix={tmp_path}/val']
     result = run_tool('test.py', CONFIG, checkpoint, '--work-dir', tmp_path, *arguments)
@@ -97,7 +98,7 @@ def test_resume_goes_on_where_it_stopped(trained, synthetic, tmp_path):
 
 
 @pytest.mark.slow
-def test_wrong_arguments_say_what_is_wrong(synthetic, tmp_path):
+def test_wrong_arguments_say_what_is_wrong(tmp_path):
     result = run_tool('train.py', tmp_path / 'no.py', check=False)
     assert result.returncode
     assert 'no.py' in result.stderr

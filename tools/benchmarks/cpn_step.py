@@ -35,11 +35,9 @@ def conv_bn(
         nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(out_channels),
     ]
-    return (
-        nn.Sequential(*layers, nn.ReLU(inplace=True))
-        if relu
-        else nn.Sequential(*layers)
-    )
+    if relu:
+        layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -138,7 +136,7 @@ def build_plugin_model(device: str) -> nn.Module:
 
 
 def copy_parameters(source: nn.Module, target: nn.Module) -> None:
-    """Copy by the order of use, which differs from the order of definition."""
+    """Copy layer by layer; within one, tensors of a shape in their order."""
     head, state = source.head, source.backbone.state_dict()
     target.resnet.load_state_dict(state)
     pairs = []
