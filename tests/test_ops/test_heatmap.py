@@ -82,6 +82,14 @@ def test_autocast_changes_nothing():
     assert torch.equal(found[1], expected[1])
 
 
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float32, torch.bfloat16])
+def test_input_is_not_modified(dtype):
+    maps = torch.rand(2, 3, 16, 12).to(dtype)
+    before = maps.clone()
+    decode_heatmaps(maps)
+    assert torch.equal(maps, before)
+
+
 def test_even_kernel():
     with pytest.raises(ValueError, match='odd and positive, got 20'):
         decode_heatmaps(torch.zeros(1, 1, 2, 2), blur_kernel_size=20)
