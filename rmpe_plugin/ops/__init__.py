@@ -4,13 +4,25 @@
 from .accuracy import pck_accuracy
 from .heatmap import decode_heatmaps, heatmap_peaks
 from .ohkm import hard_keypoint_loss, keypoint_mse
+from .pose_nms import (
+    PoseNMSResult,
+    parametric_pose_nms,
+    parametric_pose_nms_batch,
+    pose_similarity,
+)
+from .pose_nms_params import PoseNMSParams
 from .resize import resize_heatmap
 
 __all__ = [
+    'PoseNMSParams',
+    'PoseNMSResult',
     'decode_heatmaps',
     'hard_keypoint_loss',
     'heatmap_peaks',
     'keypoint_mse',
+    'parametric_pose_nms',
+    'parametric_pose_nms_batch',
     'pck_accuracy',
+    'pose_similarity',
     'resize_heatmap',
 ]
