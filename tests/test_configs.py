@@ -7,16 +7,17 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmpose.registry import DATASETS, MODELS
+from mmpose.registry import DATASETS, METRICS, MODELS
 
+from rmpe_plugin.ops import PoseNMSParams
 from tests.conftest import ROOT
 
 CONFIGS = sorted((ROOT / 'configs').glob('*/**/td-hm_*.py'))
-# Each of these is another network; the other ablations change a loss or a number.
+# Each of these is another network; the others change a loss, a number or the test.
 TRAINED = [
     c
     for c in CONFIGS
-    if 'res50' not in c.name
+    if ('res50' not in c.name and 'pose-nms' not in c.name)
     or any(
         word in c.name for word in ('res50_8xb32', 'tf-form', 'masked', 'only', 'none')
     )
@@ -81,6 +82,28 @@ def test_kernels_are_the_published_ones(size):
         kernels == {'256x192': [7, 9, 11, 15, 7], '384x288': [9, 13, 17, 23, 9]}[size]
     )
     assert [c['hidden'] for c in codec] == ['empty'] * 4 + ['keep']
+
+
+POSE_NMS = [c for c in CONFIGS if 'pose-nms' in c.name]
+
+
+@pytest.mark.parametrize('path', POSE_NMS, ids=lambda p: p.stem)
+def test_pose_nms_changes_the_metric_alone(path, synthetic):
+    config = load(path)
+    plain = load(path.with_name(path.name.replace('pose-nms-', '')))
+    assert config.test_dataloader.dataset.bbox_file is not None
+    truths = synthetic / 'annotations' / 'person_keypoints_val.json'
+    for evaluator in ('val_evaluator', 'test_evaluator'):
+        metric = METRICS.build(dict(config[evaluator], ann_file=str(truths)))
+        assert metric.pose_nms == PoseNMSParams.preset('rmpe-paper')
+        config[evaluator] = plain[evaluator]
+    assert config.to_dict() == plain.to_dict()
+
+
+def test_there_is_pose_nms_for_every_network():
+    networks = [c.name for c in CONFIGS if 'coco' in c.name and '_8xb32' in c.name]
+    wanted = [name.replace('_8xb32', '_pose-nms-8xb32') for name in networks]
+    assert sorted(wanted) == sorted(c.name for c in POSE_NMS if 'coco' in c.name)
 
 
 def test_ablations_change_one_thing():

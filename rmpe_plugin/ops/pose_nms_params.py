@@ -190,17 +190,18 @@ class PoseNMSParams:
                 f'{type(values).__name__}'
             )
         try:
-            return cls.from_dict(values)
+            return cls.from_config(values)
         except ValueError as error:
             raise ValueError(f'{path}: {error}') from error
 
     @classmethod
-    def from_dict(cls, values: dict) -> PoseNMSParams:
-        """Read parameters by name, as a config has them.
+    def from_config(cls, config: dict | str | Path) -> PoseNMSParams:
+        """Read parameters as a config has them.
 
         Args:
-            values (dict): The arguments of this class. ``preset`` may stand among them;
-                the others then change what the preset says.
+            config (dict | str | Path): The arguments of this class, with ``preset``
+                among them perhaps, whose values the others then change; or the path of
+                a file that :meth:`to_json` wrote.
 
         Returns:
             PoseNMSParams: The parameters.
@@ -209,13 +210,14 @@ class PoseNMSParams:
             ValueError: If one is unknown, missing or makes no sense.
 
         Example:
-            >>> PoseNMSParams.from_dict(dict(preset='rmpe-paper', eta=20.0)).eta
+            >>> PoseNMSParams.from_config(dict(preset='rmpe-paper', eta=20.0)).eta
             20.0
         """
-        values = dict(values)
+        if isinstance(config, (str, Path)):
+            return cls.from_json(config)
+        values = dict(config)
         if 'preset' in values:
-            preset = cls.preset(values.pop('preset'))
-            values = {**asdict(preset), **values}
+            values = {**asdict(cls.preset(values.pop('preset'))), **values}
         known = [field.name for field in fields(cls)]
         unknown = sorted(set(values) - set(known))
         if unknown:

@@ -14,7 +14,7 @@ def test_a_file_gives_back_what_was_written(name, tmp_path):
     params = PoseNMSParams.preset(name)
     params.to_json(tmp_path / 'pose_nms.json')
     assert PoseNMSParams.from_json(tmp_path / 'pose_nms.json') == params
-    assert PoseNMSParams.from_json(str(tmp_path / 'pose_nms.json')) == params
+    assert PoseNMSParams.from_config(str(tmp_path / 'pose_nms.json')) == params
 
 
 def test_parameters_do_not_change():
@@ -23,7 +23,7 @@ def test_parameters_do_not_change():
 
 
 def test_a_preset_can_be_changed_in_part():
-    params = PoseNMSParams.from_dict(dict(preset='alphapose-coco', match_count=None))
+    params = PoseNMSParams.from_config(dict(preset='alphapose-coco', match_count=None))
     assert params.match_count is None
     assert params.sigma2 == 2.65
 
@@ -66,7 +66,7 @@ def test_values_that_make_no_sense_are_refused(change, message):
 )
 def test_names_that_are_wrong_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
-        PoseNMSParams.from_dict(values)
+        PoseNMSParams.from_config(values)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MMPose's metric with pose NMS, on people who are found three times each."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.evaluation.metrics import CocoMetric
+from mmpose.registry import METRICS
+from mmpose.structures.bbox import bbox_xywh2xyxy
+
+from rmpe_plugin.evaluation.metrics import PoseNMSCocoMetric
+from rmpe_plugin.ops import PoseNMSParams, parametric_pose_nms
+
+PAPER = dict(preset='rmpe-paper')
+COCO = parse_pose_metainfo(dict(from_file='configs/_base_/datasets/coco.py'))
+CROWDPOSE = parse_pose_metainfo(dict(from_file='configs/_base_/datasets/crowdpose.py'))
+
+
+@pytest.fixture(scope='module')
+def truths(synthetic):
+    return synthetic / 'annotations' / 'person_keypoints_val.json'
+
+
+def predictions(truths):
+    """Outputs of a model that sees everybody three times, and worse each time."""
+    rng = np.random.default_rng(0)
+    outputs = []
+    for person in json.loads(truths.read_text())['annotations']:
+        pose = np.reshape(person['keypoints'], (1, -1, 3))
+        box = bbox_xywh2xyxy(np.array([person['bbox']]))
+        for error in (1.0, 2.0, 3.0):
+            shift = rng.normal(0, error / 2, (1, pose.shape[1], 2))
+            bbox_scores = np.array([rng.uniform(0.3, 0.9)])
+            outputs.append(
+                dict(
+                    id=len(outputs),
+                    img_id=person['image_id'],
+                    category_id=1,
+                    pred_instances=dict(
+                        keypoints=pose[..., :2] + shift,
+                        keypoint_scores=rng.uniform(0.1, 1, pose.shape[:2]),
+                        bboxes=box + rng.normal(0, error, (1, 4)),
+                        bbox_scores=bbox_scores,
+                    ),
+                    gt_instances=dict(
+                        bbox_scores=bbox_scores, bbox_scales=box[:, 2:] - box[:, :2]
+                    ),
+                )
+            )
+    return outputs
+
+
+def build(kind=PoseNMSCocoMetric, meta=COCO, **kwargs):
+    metric = kind(**kwargs)
+    metric.dataset_meta = dict(meta)
+    return metric
+
+
+def evaluate(metric, outputs):
+    metric.process([], outputs)
+    return metric.evaluate(len(outputs))
+
+
+def written(prefix):
+    return json.loads(prefix.with_name(f'{prefix.name}.keypoints.json').read_text())
+
+
+@pytest.mark.parametrize('nms_mode', ['oks_nms', 'soft_oks_nms', 'none'])
+@pytest.mark.parametrize(
+    'score_mode', ['bbox', 'bbox_keypoint', 'bbox_rle', 'keypoint']
+)
+def test_is_cocometric_where_pose_nms_is_off(truths, tmp_path, nms_mode, score_mode):
+    found = [
+        evaluate(
+            build(
+                kind,
+                ann_file=str(truths),
+                nms_mode=nms_mode,
+                score_mode=score_mode,
+                outfile_prefix=str(tmp_path / kind.__name__),
+            ),
+            predictions(truths),
+        )
+        for kind in (CocoMetric, PoseNMSCocoMetric)
+    ]
+    assert found[0] == found[1]
+    assert written(tmp_path / 'CocoMetric') == written(tmp_path / 'PoseNMSCocoMetric')
+
+
+@pytest.mark.parametrize(
+    'score_mode', ['bbox', 'bbox_keypoint', 'bbox_rle', 'keypoint']
+)
+@pytest.mark.parametrize('preset', ['rmpe-paper', 'rmpe-mpii', 'alphapose-coco'])
+def test_writes_the_poses_that_stay(truths, tmp_path, preset, score_mode):
+    common = dict(ann_file=str(truths), score_mode=score_mode)
+    outputs = predictions(truths)
+    before = evaluate(
+        build(**common, nms_mode='none', outfile_prefix=str(tmp_path / 'all')), outputs
+    )
+    after = evaluate(
+        build(
+            **common,
+            pose_nms=dict(preset=preset),
+            outfile_prefix=str(tmp_path / 'left'),
+        ),
+        outputs,
+    )
+    assert after['coco/AP'] > before['coco/AP']
+
+    everybody, left = written(tmp_path / 'all'), written(tmp_path / 'left')
+    assert len(left) < len(everybody)
+    for image in {person['image_id'] for person in everybody}:
+        people = [p for p in everybody if p['image_id'] == image]
+        poses = np.array([np.reshape(p['keypoints'], (-1, 3)) for p in people])
+        result = parametric_pose_nms(
+            poses[..., :2],
+            poses[..., 2],
+            bbox_xywh2xyxy(np.array([p['bbox'] for p in people])),
+            PoseNMSParams.preset(preset),
+            np.array([p['score'] for p in people]),
+        )
+        stayed = [p for p in left if p['image_id'] == image]
+        assert [p['score'] for p in stayed] == [people[i]['score'] for i in result.keep]
+        assert [p['bbox'] for p in stayed] == [people[i]['bbox'] for i in result.keep]
+        merged = np.dstack((result.keypoints, result.keypoint_scores))
+        np.testing.assert_allclose(
+            [np.reshape(p['keypoints'], (-1, 3)) for p in stayed], merged
+        )
+
+
+def test_takes_a_preset_parameters_or_a_file(truths, tmp_path):
+    PoseNMSParams.preset('rmpe-paper').to_json(tmp_path / 'learnt.json')
+    found = []
+    for pose_nms in (
+        PAPER,
+        dict(sigma1=0.01, sigma2=2.08, lambda_=2.08, eta=22.48),
+        str(tmp_path / 'learnt.json'),
+    ):
+        config = dict(type='PoseNMSCocoMetric', ann_file=str(truths), pose_nms=pose_nms)
+        found.append(evaluate(build(METRICS.build, cfg=config), predictions(truths)))
+    assert found[0] == found[1] == found[2]
+
+
+def test_only_formats_where_asked(truths, tmp_path):
+    prefix = tmp_path / 'results'
+    metric = build(
+        ann_file=str(truths),
+        pose_nms=PAPER,
+        format_only=True,
+        outfile_prefix=str(prefix),
+    )
+    assert evaluate(metric, predictions(truths)) == {}
+    assert 0 < len(written(prefix)) < len(predictions(truths))
+
+
+@pytest.mark.parametrize('pose_nms', [None, PAPER])
+def test_converts_keypoints_first(truths, tmp_path, pose_nms):
+    converter = dict(
+        type='KeypointConverter', num_keypoints=13, mapping=[(i, i) for i in range(13)]
+    )
+    common = dict(
+        ann_file=str(truths),
+        pred_converter=converter,
+        gt_converter=converter,
+        nms_mode='none',
+        outfile_prefix=str(tmp_path / 'results'),
+    )
+    found = evaluate(build(pose_nms=pose_nms, **common), predictions(truths))
+    assert {len(p['keypoints']) for p in written(tmp_path / 'results')} == {13 * 3}
+    plain = evaluate(build(CocoMetric, **common), predictions(truths))
+    if pose_nms is None:
+        assert found == plain
+    else:
+        assert found['coco/AP'] > plain['coco/AP']
+
+
+@pytest.mark.parametrize('pose_nms', [None, PAPER])
+def test_crowdpose(truths, tmp_path, pose_nms):
+    annotations = json.loads(truths.read_text())
+    annotations['categories'][0]['keypoints'] = CROWDPOSE['keypoint_id2name']
+    for i, image in enumerate(annotations['images']):
+        image['crowdIndex'] = i / len(annotations['images'])
+    for person in annotations['annotations']:
+        person['keypoints'] = person['keypoints'][: 14 * 3]
+        person['num_keypoints'] = int(np.count_nonzero(person['keypoints'][2::3]))
+        del person['area']
+    path = tmp_path / 'crowdpose.json'
+    path.write_text(json.dumps(annotations))
+    common = dict(
+        ann_file=str(path),
+        use_area=False,
+        iou_type='keypoints_crowd',
+        prefix='crowdpose',
+        nms_mode='none',
+    )
+    found = evaluate(
+        build(meta=CROWDPOSE, pose_nms=pose_nms, **common), predictions(path)
+    )
+    plain = evaluate(build(CocoMetric, CROWDPOSE, **common), predictions(path))
+    assert 'crowdpose/AP(H)' in found
+    if pose_nms is None:
+        assert found == plain
+    else:
+        assert found['crowdpose/AP'] > plain['crowdpose/AP']
+
+
+def worker(rank, port, truths, outputs, folder):
+    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    dist.init_process_group('gloo', rank=rank, world_size=2)
+    metric = build(ann_file=str(truths), pose_nms=PAPER)
+    metric.process([], outputs[rank::2])
+    found = metric.evaluate(len(outputs))
+    (folder / f'{rank}.json').write_text(json.dumps(found))
+    dist.destroy_process_group()
+
+
+def test_two_processes_give_the_numbers_of_one(truths, tmp_path):
+    outputs = predictions(truths)
+    port = 20000 + os.getpid() % 20000
+    mp.spawn(worker, args=(port, truths, outputs, tmp_path), nprocs=2)
+    alone = evaluate(build(ann_file=str(truths), pose_nms=PAPER), outputs)
+    for rank in (0, 1):
+        assert json.loads((tmp_path / f'{rank}.json').read_text()) == alone
+
+
+def test_nobody_left_is_ap_zero(truths):
+    strict = dict(PAPER, min_area=1e9)
+    metric = build(ann_file=str(truths), pose_nms=strict)
+    assert evaluate(metric, predictions(truths))['coco/AP'] <= 0
+
+
+def test_refuses_two_kinds_of_nms(truths):
+    with pytest.raises(ValueError, match="nms_mode must be 'none'.*got 'oks_nms'"):
+        PoseNMSCocoMetric(ann_file=str(truths), pose_nms=PAPER, nms_mode='oks_nms')
+    with pytest.raises(ValueError, match='pose_nms lacks sigma1'):
+        PoseNMSCocoMetric(ann_file=str(truths), pose_nms={})
+    with pytest.raises(FileNotFoundError, match=r'no\.json'):
+        PoseNMSCocoMetric(ann_file=str(truths), pose_nms='no.json')
+
+
+def test_says_at_once_that_boxes_are_missing(truths):
+    outputs = predictions(truths)[:1]
+    del outputs[0]['pred_instances']['bboxes']
+    metric = build(ann_file=str(truths), pose_nms=PAPER)
+    with pytest.raises(ValueError, match='the predictions have no bboxes'):
+        metric.process([], outputs)
