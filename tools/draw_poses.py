@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draw predicted poses beside the true ones, one picture an image.
 
-Reads what MMPose's CocoMetric writes with ``outfile_prefix``.
+Reads what MMPose's CocoMetric writes with ``outfile_prefix``. With --pose-nms the
+pictures show the predictions before and after pose NMS instead.
 
 Example:
     python tools/draw_poses.py --ann data/synthetic_people/annotations/person_keypoints_val.json \
@@ -19,8 +20,10 @@ import numpy as np
 from mmengine.structures import InstanceData
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.structures import PoseDataSample
+from mmpose.structures.bbox import bbox_xywh2xyxy
 from rich.progress import track
 
+from rmpe_plugin.ops import PoseNMSParams, parametric_pose_nms
 from rmpe_plugin.visualization import NumpySafePoseVisualizer
 
 
@@ -50,19 +53,45 @@ def parse_args() -> argparse.Namespace:
         default='configs/_base_/datasets/coco.py',
         help="the data set's keypoints, as MMPose's data sets name them",
     )
+    parser.add_argument(
+        '--pose-nms',
+        metavar='PRESET|FILE',
+        help='draw before and after pose NMS with these parameters',
+    )
     args = parser.parse_args()
     for path in (args.ann, args.pred, args.images):
         if not path.exists():
             parser.error(f'{path} does not exist')
+    if args.pose_nms:
+        try:
+            args.pose_nms = PoseNMSParams.from_config(args.pose_nms)
+        except (OSError, ValueError) as error:
+            parser.error(str(error))
     return args
 
 
-def poses_by_image(records: list[dict]) -> dict[int, np.ndarray]:
-    """Group COCO records into (N, K, 3) arrays by image."""
+def by_image(records: list[dict]) -> dict[int, list[dict]]:
+    """Group COCO records by image."""
     grouped = defaultdict(list)
     for record in records:
-        grouped[record['image_id']].append(np.reshape(record['keypoints'], (-1, 3)))
-    return {image_id: np.stack(poses) for image_id, poses in grouped.items()}
+        grouped[record['image_id']].append(record)
+    return grouped
+
+
+def poses_of(records: list[dict], num_keypoints: int) -> np.ndarray:
+    """Poses (N, K, 3) of one image's records."""
+    poses = [record['keypoints'] for record in records]
+    return np.reshape(poses, (len(records), num_keypoints, 3))
+
+
+def after_nms(records: list[dict], poses: np.ndarray, params: PoseNMSParams):
+    """Poses (M, K, 3) of one image's records that stay after pose NMS."""
+    boxes = np.reshape([record['bbox'] for record in records], (-1, 4))
+    scores = np.array([record['score'] for record in records])
+    result = parametric_pose_nms(
+        poses[..., :2], poses[..., 2], bbox_xywh2xyxy(boxes), params, scores
+    )
+    return np.dstack((result.keypoints, result.keypoint_scores))
 
 
 def instances(poses: np.ndarray, scale: float) -> InstanceData:
@@ -79,10 +108,9 @@ def main() -> None:
     visualizer.set_dataset_meta(meta)
 
     truth = json.loads(args.ann.read_text())
-    true_poses = poses_by_image([a for a in truth['annotations'] if 'keypoints' in a])
+    true_people = by_image([a for a in truth['annotations'] if 'keypoints' in a])
     results = json.loads(args.pred.read_text())
-    poses = poses_by_image([r for r in results if r['score'] >= args.score_thr])
-    nobody = np.zeros((0, meta['num_keypoints'], 3))
+    people = by_image([r for r in results if r['score'] >= args.score_thr])
     args.out.mkdir(parents=True, exist_ok=True)
     written = []
     for image in track(truth['images'][: args.num], 'drawing'):
@@ -90,17 +118,24 @@ def main() -> None:
             str(args.images / image['file_name']), channel_order='rgb'
         )
         picture = mmcv.imrescale(picture, args.scale)
+        found = people[image['id']]
+        right = poses_of(found, meta['num_keypoints'])
+        if args.pose_nms:
+            left, right = right, after_nms(found, right, args.pose_nms)
+        else:
+            left = poses_of(true_people[image['id']], meta['num_keypoints'])
         # COCO's v is 0 to 2, a predicted score mostly 0.5 to 1.5
         sample = PoseDataSample(
-            gt_instances=instances(true_poses.get(image['id'], nobody), args.scale),
-            pred_instances=instances(poses.get(image['id'], nobody), args.scale),
+            gt_instances=instances(left, args.scale),
+            pred_instances=instances(right, args.scale),
         )
         path = args.out / f'{Path(image["file_name"]).stem}.png'
         visualizer.add_datasample(
             path.stem, picture, sample, kpt_thr=args.kpt_thr, out_file=str(path)
         )
         written.append(path)
-    print('truth on the left, prediction on the right:')
+    sides = ('before pose NMS', 'after') if args.pose_nms else ('truth', 'prediction')
+    print(f'{sides[0]} on the left, {sides[1]} on the right:')
     for path in written:
         print(path)
 

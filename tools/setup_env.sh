@@ -24,11 +24,13 @@ has_stack() {
     "$1" -c 'import torch, mmengine, mmcv.ops, mmdet, mmpose' >/dev/null 2>&1
 }
 
-# step NAME COST COMMAND...: run once, log to a file, name itself when it fails.
+# step NAME COST COMMAND...: run once, log to a file, name itself when it fails. What
+# was done before the requirements changed is done again.
 step() {
     local name=$1 cost=$2 log=$logs/$1.log done=$logs/$1.done
     shift 2
-    if [ -f "$done" ] && [ "$(cat "$done")" = "$*" ]; then
+    if [ -f "$done" ] && [ "$(cat "$done")" = "$*" ] &&
+        [ "$done" -nt "$root/setup.cfg" ] && [ "$done" -nt "$root/constraints.txt" ]; then
         say "$name: done before"
         return
     fi

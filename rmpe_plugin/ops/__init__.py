@@ -2,6 +2,7 @@
 """The mathematics of CPN and RMPE, in plain torch and numpy."""
 
 from .accuracy import pck_accuracy
+from .alternating_search import alternating_search
 from .heatmap import decode_heatmaps, heatmap_peaks
 from .ohkm import hard_keypoint_loss, keypoint_mse
 from .pose_nms import (
@@ -16,6 +17,7 @@ from .resize import resize_heatmap
 __all__ = [
     'PoseNMSParams',
     'PoseNMSResult',
+    'alternating_search',
     'decode_heatmaps',
     'hard_keypoint_loss',
     'heatmap_peaks',

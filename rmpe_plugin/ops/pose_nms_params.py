@@ -200,20 +200,28 @@ class PoseNMSParams:
 
         Args:
             config (dict | str | Path): The arguments of this class, with ``preset``
-                among them perhaps, whose values the others then change; or the path of
-                a file that :meth:`to_json` wrote.
+                among them perhaps, whose values the others then change; or the name of
+                a preset; or the path of a file that :meth:`to_json` wrote.
 
         Returns:
             PoseNMSParams: The parameters.
 
         Raises:
             ValueError: If one is unknown, missing or makes no sense.
+            FileNotFoundError: If there is neither such a preset nor such a file.
 
         Example:
             >>> PoseNMSParams.from_config(dict(preset='rmpe-paper', eta=20.0)).eta
             20.0
         """
+        if config in list(_PRESETS):
+            return cls.preset(config)
         if isinstance(config, (str, Path)):
+            if not Path(config).is_file():
+                raise FileNotFoundError(
+                    f'pose_nms must be {", ".join(map(repr, _PRESETS))}, a file or '
+                    f'parameters, got {str(config)!r}, which is no file'
+                )
             return cls.from_json(config)
         values = dict(config)
         if 'preset' in values:

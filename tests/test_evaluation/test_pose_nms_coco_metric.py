@@ -239,7 +239,7 @@ def test_refuses_two_kinds_of_nms(truths):
         PoseNMSCocoMetric(ann_file=str(truths), pose_nms=PAPER, nms_mode='oks_nms')
     with pytest.raises(ValueError, match='pose_nms lacks sigma1'):
         PoseNMSCocoMetric(ann_file=str(truths), pose_nms={})
-    with pytest.raises(FileNotFoundError, match=r'no\.json'):
+    with pytest.raises(FileNotFoundError, match=r"got 'no\.json', which is no file"):
         PoseNMSCocoMetric(ann_file=str(truths), pose_nms='no.json')
 
 

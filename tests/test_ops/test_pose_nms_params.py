@@ -15,6 +15,7 @@ def test_a_file_gives_back_what_was_written(name, tmp_path):
     params.to_json(tmp_path / 'pose_nms.json')
     assert PoseNMSParams.from_json(tmp_path / 'pose_nms.json') == params
     assert PoseNMSParams.from_config(str(tmp_path / 'pose_nms.json')) == params
+    assert PoseNMSParams.from_config(name) == params
 
 
 def test_parameters_do_not_change():

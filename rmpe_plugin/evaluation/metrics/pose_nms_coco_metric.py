@@ -20,8 +20,8 @@ class PoseNMSCocoMetric(CocoMetric):
     Args:
         pose_nms (dict | str, optional): Parameters of
             :class:`rmpe_plugin.ops.PoseNMSParams`, for example
-            ``dict(preset='rmpe-paper')``, or the path of a JSON file of them. Defaults
-            to ``None``, which leaves it to ``nms_mode``.
+            ``dict(preset='rmpe-paper')``, the name of a preset, or the path of a JSON
+            file. Defaults to ``None``, which leaves it to ``nms_mode``.
         kwargs: As :class:`mmpose.evaluation.metrics.CocoMetric`'s. ``nms_mode`` is
             ``'none'`` by default if ``pose_nms`` is given.
 
@@ -29,6 +29,7 @@ class PoseNMSCocoMetric(CocoMetric):
         ValueError: If ``pose_nms`` and another ``nms_mode`` than ``'none'`` are given,
             if a parameter makes no sense, or if the model predicts no boxes, which the
             keypoints are measured by.
+        FileNotFoundError: If ``pose_nms`` names neither a preset nor a file.
     """
 
     def __init__(self, pose_nms: dict | str | None = None, **kwargs) -> None:

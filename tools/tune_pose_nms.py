@@ -1,0 +1,397 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Learn the parameters of pose NMS from predictions and the truth, as RMPE says.
+
+AP is maximised over two of the four parameters at a time with the other two fixed,
+alternately, until nothing improves, on one part of the images; the other part, which
+the search does not see, then compares what was learnt with the published parameters
+and with MMPose's NMS.
+
+The predictions are those of every box, before any NMS: what tools/test.py writes for a
+config with nms_mode='none' and a detector's boxes if it is given
+--cfg-options test_evaluator.outfile_prefix=PREFIX. Run it again with the same
+arguments after an interruption, and it goes on from its history.
+
+Example:
+    python tools/tune_pose_nms.py --pred work_dirs/crowd/val.keypoints.json \
+        --ann data/crowd/annotations/person_keypoints_val.json --out work_dirs/pose_nms
+"""
+
+import argparse
+import hashlib
+import json
+import os
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from faster_coco_eval import COCO, COCOeval_faster
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.evaluation.functional import oks_nms, soft_oks_nms
+from mmpose.structures.bbox import bbox_xywh2xyxy
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+from rich.table import Table
+
+from rmpe_plugin.ops import (
+    PoseNMSParams,
+    alternating_search,
+    parametric_pose_nms_batch,
+)
+
+matplotlib.use('Agg')
+import matplotlib.pyplot as plt  # noqa: E402
+
+LEARNT = ('sigma1', 'sigma2', 'lambda_', 'eta')
+PRESETS = ('rmpe-paper', 'rmpe-mpii', 'alphapose-coco')
+OKS_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--pred', type=Path, required=True, help='COCO results')
+    parser.add_argument('--ann', type=Path, required=True, help='COCO annotations')
+    parser.add_argument('--out', type=Path, required=True, help='folder to write to')
+    parser.add_argument(
+        '--start',
+        default='rmpe-paper',
+        help='preset or JSON file to start from; what is not learnt stays as it says',
+    )
+    parser.add_argument(
+        '--fit-share',
+        type=float,
+        default=0.5,
+        help='share of the images to learn from; the others compare (default: 0.5)',
+    )
+    parser.add_argument('--seed', type=int, default=0, help='draws those images')
+    parser.add_argument('--workers', type=int, default=os.cpu_count())
+    parser.add_argument(
+        '--metainfo',
+        default='configs/_base_/datasets/coco.py',
+        help="the data set's keypoints, as MMPose's data sets name them",
+    )
+    args = parser.parse_args()
+    for path in (args.pred, args.ann):
+        if not path.exists():
+            parser.error(f'{path} does not exist')
+    if not 0 < args.fit_share < 1:
+        parser.error(f'--fit-share must be between 0 and 1, got {args.fit_share}')
+    try:
+        args.start = PoseNMSParams.from_config(args.start)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    return args
+
+
+@dataclass
+class Part:
+    """Some images: their truth, and the people predicted in each as COCO's records."""
+
+    truth: dict
+    sigmas: np.ndarray
+    people: list[list[dict]]
+
+    def __post_init__(self) -> None:
+        self.poses = [
+            np.reshape([p['keypoints'] for p in people], (len(people), -1, 3))
+            for people in self.people
+        ]
+        boxes = [np.array([p['bbox'] for p in people]) for people in self.people]
+        self.boxes = [bbox_xywh2xyxy(box) for box in boxes]
+        self.scores = [np.array([p['score'] for p in people]) for people in self.people]
+
+    def ap(self, people: list[dict]) -> float:
+        """COCO's AP of some people, on all sizes."""
+        truth = COCO(self.truth)
+        evaluation = COCOeval_faster(
+            truth,
+            truth.loadRes([dict(person) for person in people]),
+            'keypoints',
+            print_function=lambda *_: None,
+            kpt_oks_sigmas=self.sigmas,
+            # A truth without areas is measured by its boxes, as CrowdPose's is.
+            use_area=all('area' in person for person in self.truth['annotations']),
+        )
+        evaluation.params.areaRng = evaluation.params.areaRng[:1]
+        evaluation.params.areaRngLbl = evaluation.params.areaRngLbl[:1]
+        evaluation.evaluate()
+        evaluation.accumulate()
+        precision = evaluation.eval['precision']
+        return float(precision[precision > -1].mean())
+
+
+# Ways to choose among the people of a part, by what they are called.
+Method = Callable[[Part], list[dict]]
+
+
+def no_nms(part: Part) -> list[dict]:
+    """Everybody."""
+    return [person for people in part.people for person in people]
+
+
+def pose_nms(part: Part, params: PoseNMSParams) -> list[dict]:
+    """Who stays after parametric pose NMS."""
+    results = parametric_pose_nms_batch(
+        [pose[..., :2] for pose in part.poses],
+        [pose[..., 2] for pose in part.poses],
+        part.boxes,
+        params,
+        part.scores,
+    )
+    kept = []
+    for people, result in zip(part.people, results, strict=True):
+        stay = [people[i] for i in result.keep]
+        if params.merge != 'none':
+            merged = np.dstack((result.keypoints, result.keypoint_scores))
+            stay = [
+                dict(person, keypoints=pose.ravel().tolist())
+                for person, pose in zip(stay, merged, strict=True)
+            ]
+        kept += stay
+    return kept
+
+
+def mmpose_nms(part: Part, nms: Callable, threshold: float) -> list[dict]:
+    """Who stays after one of MMPose's NMS by OKS, on the area of the boxes."""
+    kept = []
+    for people, poses, boxes in zip(part.people, part.poses, part.boxes, strict=True):
+        areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+        instances = [
+            dict(keypoints=pose, score=person['score'], area=area)
+            for pose, person, area in zip(poses, people, areas, strict=True)
+        ]
+        kept += [people[i] for i in nms(instances, threshold, sigmas=part.sigmas)]
+    return kept
+
+
+def read(pred: Path, ann: Path, metainfo: str) -> tuple[dict, list[dict], np.ndarray]:
+    """Read truth, predictions and the data set's sigmas, and refuse what is broken."""
+    try:
+        truth, people = (json.loads(path.read_text()) for path in (ann, pred))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise SystemExit(f'{pred} or {ann} is not JSON: {error}') from error
+    if not isinstance(truth, dict) or not {'images', 'annotations'} <= set(truth):
+        raise SystemExit(f'{ann} must hold COCO annotations: images and annotations')
+    meta = parse_pose_metainfo(dict(from_file=metainfo))
+    if not isinstance(people, list) or not people:
+        raise SystemExit(f'{pred} must be a list of COCO results and not empty')
+    images = {image['id'] for image in truth['images']}
+    for i, person in enumerate(people):
+        lacking = {'image_id', 'keypoints', 'bbox', 'score'} - set(person)
+        if lacking:
+            raise SystemExit(f'{pred}: result {i} has no {", ".join(sorted(lacking))}')
+        if person['image_id'] not in images:
+            raise SystemExit(f'{pred}: image {person["image_id"]} is not in {ann}')
+        if len(person['keypoints']) != 3 * meta['num_keypoints']:
+            raise SystemExit(
+                f'{pred}: result {i} has {len(person["keypoints"])} keypoint numbers, '
+                f'{metainfo} wants 3 x {meta["num_keypoints"]}'
+            )
+    return truth, people, meta['sigmas']
+
+
+def split(
+    truth: dict, people: list[dict], sigmas: np.ndarray, share: float, seed: int
+) -> tuple[Part, Part]:
+    """Divide the images at random in a part to learn from and one to compare on."""
+    ids = np.random.default_rng(seed).permutation(
+        sorted(i['id'] for i in truth['images'])
+    )
+    chosen = set(ids[: round(share * len(ids))].tolist())
+    parts = []
+    for images in (chosen, set(ids.tolist()) - chosen):
+        grouped = defaultdict(list)
+        for person in people:
+            if person['image_id'] in images:
+                grouped[person['image_id']].append(person)
+        part = dict(
+            truth,
+            images=[i for i in truth['images'] if i['id'] in images],
+            annotations=[a for a in truth['annotations'] if a['image_id'] in images],
+        )
+        if not grouped or not any(a.get('num_keypoints') for a in part['annotations']):
+            raise SystemExit(
+                f'of {len(ids)} images {len(images)} are in one part, with '
+                f'{len(grouped)} that have predictions; both parts need people with '
+                'keypoints, and predictions'
+            )
+        parts.append(Part(part, sigmas, list(grouped.values())))
+    return tuple(parts)
+
+
+# Every process holds its part; only methods and numbers pass between them.
+
+
+def hold(part: Part) -> None:
+    """Keep the part to learn from in this process."""
+    global PART
+    PART = part
+    torch.set_num_threads(1)
+
+
+def try_method(method: Method) -> float:
+    """AP of a method on the part that this process holds."""
+    return PART.ap(method(PART))
+
+
+class Trials:
+    """AP by parameters, computed in parallel and remembered in a file.
+
+    Args:
+        pool (ProcessPoolExecutor): Processes that hold the part to learn from.
+        path (Path): One JSON record a line: what the search is about, then its trials.
+        about (dict): What must be equal for old trials to be of use.
+        start (PoseNMSParams): What is not learnt.
+    """
+
+    def __init__(self, pool, path: Path, about: dict, start: PoseNMSParams) -> None:
+        self.pool, self.path, self.start = pool, path, start
+        self.known: dict[tuple[float, ...], float] = {}
+        if not path.exists():
+            path.write_text(json.dumps(about) + '\n')
+            return
+        # The last line may be cut off where the search was.
+        *lines, rest = path.read_text().split('\n')
+        if not lines or json.loads(lines[0]) != about:
+            raise SystemExit(
+                f'{path} is the history of another search; give another --out or '
+                'remove it'
+            )
+        for trial in map(json.loads, lines[1:]):
+            self.known[self.key(trial)] = trial['AP']
+        path.write_text('\n'.join(lines) + '\n')
+
+    @staticmethod
+    def key(point: dict[str, float]) -> tuple[float, ...]:
+        """A point without the last digits, which depend on how it was reached."""
+        return tuple(float(f'{point[name]:.9g}') for name in LEARNT)
+
+    def __call__(self, pair: tuple[str, str], points: list[dict]) -> list[float]:
+        """AP at each point of a sweep over a pair, with a progress bar."""
+        new = {self.key(p): p for p in points if self.key(p) not in self.known}
+        methods = [
+            partial(pose_nms, params=replace(self.start, **point))
+            for point in new.values()
+        ]
+        with (
+            Progress(
+                '{task.description}',
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+            ) as progress,
+            self.path.open('a') as history,
+        ):
+            task = progress.add_task(' and '.join(pair), total=len(points))
+            progress.advance(task, len(points) - len(new))
+            results = self.pool.map(try_method, methods)
+            for key, ap in zip(new, results, strict=True):
+                self.known[key] = ap
+                record = dict(zip(LEARNT, key, strict=True), AP=ap)
+                history.write(json.dumps(record) + '\n')
+                history.flush()
+                best = max(self.known.values())
+                progress.update(
+                    task,
+                    advance=1,
+                    description=f'{" and ".join(pair)}, best AP {best:.4f}',
+                )
+        return [self.known[self.key(point)] for point in points]
+
+
+def draw(sweeps: dict, path: Path) -> None:
+    """Draw AP over each pair, around the best point."""
+    figure, axes = plt.subplots(1, len(sweeps), figsize=(6 * len(sweeps), 5))
+    for axis, ((first, second), points, values) in zip(
+        axes, sweeps.values(), strict=True
+    ):
+        x, y = (
+            np.unique([point[name] for point in points]) for name in (first, second)
+        )
+        ap = np.reshape(values, (len(x), len(y))).T
+        steps = range(len(x))
+        image = axis.imshow(ap, origin='lower', cmap='viridis')
+        axis.set_xticks(steps, [f'{value:.3g}' for value in x], rotation=45)
+        axis.set_yticks(steps, [f'{value:.3g}' for value in y])
+        middle = len(x) // 2
+        axis.plot(middle, middle, marker='*', color='red', markersize=14)
+        axis.set(xlabel=first.strip('_'), ylabel=second.strip('_'))
+        axis.set_title(f'AP, the other two at their best; best {ap.max():.4f}')
+        figure.colorbar(image, ax=axis)
+    figure.tight_layout()
+    figure.savefig(path, dpi=100)
+
+
+def compare(pool, unseen: Part, learnt: PoseNMSParams) -> Table:
+    """Table of AP by method, on what was learnt from and on what was not seen."""
+    methods: dict[str, Method] = {'no NMS': no_nms}
+    for name, nms in (('OKS-NMS', oks_nms), ('soft OKS-NMS', soft_oks_nms)):
+        tried = {
+            f'{name}, threshold {threshold}': partial(
+                mmpose_nms, nms=nms, threshold=threshold
+            )
+            for threshold in OKS_THRESHOLDS
+        }
+        aps = pool.map(try_method, tried.values())
+        best = max(zip(aps, tried, strict=True))[1]
+        default = list(tried)[-1]
+        methods[f"{default}, MMPose's default"] = tried[default]
+        methods[f'{best}, best of {len(tried)}'] = tried[best]
+    for name in PRESETS:
+        methods[name] = partial(pose_nms, params=PoseNMSParams.preset(name))
+    methods['learnt'] = partial(pose_nms, params=learnt)
+
+    table = Table('', 'AP, learnt from', 'AP, not seen', 'poses left, not seen')
+    for (name, method), seen in zip(
+        methods.items(), pool.map(try_method, methods.values()), strict=True
+    ):
+        people = method(unseen)
+        table.add_row(name, f'{seen:.4f}', f'{unseen.ap(people):.4f}', f'{len(people)}')
+    return table
+
+
+def main() -> None:
+    args = parse_args()
+    console = Console()
+    truth, people, sigmas = read(args.pred, args.ann, args.metainfo)
+    start = args.start
+    if not start.normalize:
+        # So that what is learnt serves other numbers of keypoints too.
+        start = replace(start, eta=start.eta / len(sigmas), normalize=True)
+    seen, unseen = split(truth, people, sigmas, args.fit_share, args.seed)
+    args.out.mkdir(parents=True, exist_ok=True)
+    about = dict(
+        pred=hashlib.sha256(args.pred.read_bytes()).hexdigest(),
+        ann=hashlib.sha256(args.ann.read_bytes()).hexdigest(),
+        start=asdict(start),
+        fit_share=args.fit_share,
+        seed=args.seed,
+    )
+    console.print(
+        f'learning from {len(seen.people)} images with '
+        f'{sum(map(len, seen.people))} predicted poses, comparing on '
+        f'{len(unseen.people)} with {sum(map(len, unseen.people))}'
+    )
+    with ProcessPoolExecutor(args.workers, get_context('spawn'), hold, (seen,)) as pool:
+        trials = Trials(pool, args.out / 'history.jsonl', about, start)
+        point = {name: getattr(start, name) for name in LEARNT}
+        best, ap, sweeps = alternating_search(trials, point)
+        learnt = replace(start, **best)
+        learnt.to_json(args.out / 'pose_nms.json')
+        draw(sweeps, args.out / 'search.png')
+        console.print(f'{len(trials.known)} trials; AP {ap:.4f} at {best}')
+        console.print(compare(pool, unseen, learnt))
+    for name in ('pose_nms.json', 'history.jsonl', 'search.png'):
+        print(args.out / name)
+
+
+if __name__ == '__main__':
+    main()
