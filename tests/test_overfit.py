@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A CPN learns four real photographs by heart."""
 
+import json
+
+import cv2
 import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run_tool
 
 CONFIG = (
     ROOT / 'configs' / 'cpn' / 'coco' / 'td-hm_cpn-res18_8xb32-160e_coco-256x192.py'
@@ -47,6 +50,11 @@ def build_config(data, work):
     return config
 
 
+def halves(picture):
+    middle = picture.shape[1] // 2
+    return picture[:, :middle], picture[:, middle:]
+
+
 @pytest.mark.slow
 def test_overfits_four_photographs(coco_mini, tmp_path):
     config = build_config(coco_mini, tmp_path)
@@ -59,6 +67,35 @@ def test_overfits_four_photographs(coco_mini, tmp_path):
     config.test_dataloader.dataset.bbox_file = str(boxes)
     config.load_from = str(tmp_path / 'epoch_1.pth')
     config.experiment_name = 'detector-boxes'
+    config.test_evaluator.outfile_prefix = str(tmp_path / 'before')
     with_detector_boxes = Runner.from_cfg(config).test()
     # 118 boxes for 12 people: doubles and ghosts cost precision
     assert 0.3 < with_detector_boxes['coco/AP'] <= 1
+
+    config.experiment_name = 'pose-nms'
+    config.test_evaluator.update(
+        type='PoseNMSCocoMetric',
+        pose_nms=dict(preset='rmpe-paper'),
+        outfile_prefix=str(tmp_path / 'after'),
+    )
+    with_pose_nms = Runner.from_cfg(config).test()
+    before, after = (
+        json.loads((tmp_path / f'{name}.keypoints.json').read_text())
+        for name in ('before', 'after')
+    )
+    assert len(before) == 118
+    assert 12 <= len(after) < 0.8 * len(before)
+    assert with_pose_nms['coco/AP'] > with_detector_boxes['coco/AP']
+
+    pictures = tmp_path / 'pictures'
+    run_tool(
+        'draw_poses.py',
+        *('--ann', coco_mini / 'person_keypoints_mini.json', '--images', coco_mini),
+        *('--pred', tmp_path / 'before.keypoints.json', '--out', pictures),
+        *('--pose-nms', 'rmpe-paper', '--score-thr', 0, '--kpt-thr', 0),
+    )
+    for path in sorted(pictures.glob('*.png')):
+        # before on the left, after on the right
+        left, right = (half.astype(int) for half in halves(cv2.imread(str(path))))
+        assert (left != right).any()
+    assert len(sorted(pictures.glob('*.png'))) == 4

@@ -2,9 +2,9 @@
 """Learn the parameters of pose NMS from predictions and the truth, as RMPE says.
 
 AP is maximised over two of the four parameters at a time with the other two fixed,
-alternately, until nothing improves, on one part of the images; the other part, which
-the search does not see, then compares what was learnt with the published parameters
-and with MMPose's NMS.
+alternately, until nothing improves, from each of the --start sets, on one part of the
+images. The other part, which the search does not see, then compares what was learnt
+with the published parameters and with MMPose's NMS.
 
 The predictions are those of every box, before any NMS: what tools/test.py writes for a
 config with nms_mode='none' and a detector's boxes if it is given
@@ -62,8 +62,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', type=Path, required=True, help='folder to write to')
     parser.add_argument(
         '--start',
-        default='rmpe-paper',
-        help='preset or JSON file to start from; what is not learnt stays as it says',
+        nargs='+',
+        default=['rmpe-paper', 'rmpe-mpii'],
+        help='presets or JSON files to start from; what is not learnt stays as they '
+        'say (default: rmpe-paper rmpe-mpii)',
     )
     parser.add_argument(
         '--fit-share',
@@ -85,7 +87,7 @@ def parse_args() -> argparse.Namespace:
     if not 0 < args.fit_share < 1:
         parser.error(f'--fit-share must be between 0 and 1, got {args.fit_share}')
     try:
-        args.start = PoseNMSParams.from_config(args.start)
+        args.start = {name: PoseNMSParams.from_config(name) for name in args.start}
     except (OSError, ValueError) as error:
         parser.error(str(error))
     return args
@@ -242,69 +244,73 @@ def try_method(method: Method) -> float:
     return PART.ap(method(PART))
 
 
-class Trials:
-    """AP by parameters, computed in parallel and remembered in a file.
+class History:
+    """Trials of a search, remembered in a file.
 
     Args:
-        pool (ProcessPoolExecutor): Processes that hold the part to learn from.
         path (Path): One JSON record a line: what the search is about, then its trials.
         about (dict): What must be equal for old trials to be of use.
-        start (PoseNMSParams): What is not learnt.
     """
 
-    def __init__(self, pool, path: Path, about: dict, start: PoseNMSParams) -> None:
-        self.pool, self.path, self.start = pool, path, start
-        self.known: dict[tuple[float, ...], float] = {}
+    def __init__(self, path: Path, about: dict) -> None:
+        self.path = path
+        self.aps: dict[tuple, float] = {}
         if not path.exists():
             path.write_text(json.dumps(about) + '\n')
             return
         # The last line may be cut off where the search was.
-        *lines, rest = path.read_text().split('\n')
+        *lines, _ = path.read_text().split('\n')
         if not lines or json.loads(lines[0]) != about:
             raise SystemExit(
                 f'{path} is the history of another search; give another --out or '
                 'remove it'
             )
         for trial in map(json.loads, lines[1:]):
-            self.known[self.key(trial)] = trial['AP']
+            self.aps[self.key(trial.pop('start'), trial)] = trial['AP']
         path.write_text('\n'.join(lines) + '\n')
 
     @staticmethod
-    def key(point: dict[str, float]) -> tuple[float, ...]:
-        """A point without the last digits, which depend on how it was reached."""
-        return tuple(float(f'{point[name]:.9g}') for name in LEARNT)
+    def key(start: str, point: dict[str, float]) -> tuple:
+        """A point without its last digits, which depend on how it was reached."""
+        return start, *(float(f'{point[name]:.9g}') for name in LEARNT)
 
-    def __call__(self, pair: tuple[str, str], points: list[dict]) -> list[float]:
-        """AP at each point of a sweep over a pair, with a progress bar."""
-        new = {self.key(p): p for p in points if self.key(p) not in self.known}
+    def add(self, key: tuple, ap: float) -> None:
+        """Remember a trial."""
+        self.aps[key] = ap
+        trial = dict(zip(('start', *LEARNT), key, strict=True), AP=ap)
+        with self.path.open('a') as file:
+            file.write(json.dumps(trial) + '\n')
+
+
+def search(
+    name: str, start: PoseNMSParams, pool: ProcessPoolExecutor, history: History
+) -> tuple[float, PoseNMSParams, dict]:
+    """Learn from one start: AP, parameters and the last sweep over each pair."""
+
+    def sweep(pair: tuple[str, str], points: list[dict]) -> list[float]:
+        keys = [history.key(name, point) for point in points]
+        new = {k: p for k, p in zip(keys, points, strict=True) if k not in history.aps}
         methods = [
-            partial(pose_nms, params=replace(self.start, **point))
-            for point in new.values()
+            partial(pose_nms, params=replace(start, **point)) for point in new.values()
         ]
-        with (
-            Progress(
-                '{task.description}',
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-            ) as progress,
-            self.path.open('a') as history,
-        ):
-            task = progress.add_task(' and '.join(pair), total=len(points))
-            progress.advance(task, len(points) - len(new))
-            results = self.pool.map(try_method, methods)
-            for key, ap in zip(new, results, strict=True):
-                self.known[key] = ap
-                record = dict(zip(LEARNT, key, strict=True), AP=ap)
-                history.write(json.dumps(record) + '\n')
-                history.flush()
-                best = max(self.known.values())
+        aps = pool.map(try_method, methods)
+        with Progress(
+            '{task.description}', BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        ) as progress:
+            title = f'from {name}: {" and ".join(pair)}'
+            task = progress.add_task(title, total=len(new))
+            for key, ap in zip(new, aps, strict=True):
+                history.add(key, ap)
+                best = max(ap for key, ap in history.aps.items() if key[0] == name)
                 progress.update(
-                    task,
-                    advance=1,
-                    description=f'{" and ".join(pair)}, best AP {best:.4f}',
+                    task, advance=1, description=f'{title}, best AP {best:.4f}'
                 )
-        return [self.known[self.key(point)] for point in points]
+        return [history.aps[key] for key in keys]
+
+    best, ap, sweeps = alternating_search(
+        sweep, {parameter: getattr(start, parameter) for parameter in LEARNT}
+    )
+    return ap, replace(start, **best), sweeps
 
 
 def draw(sweeps: dict, path: Path) -> None:
@@ -335,16 +341,14 @@ def compare(pool, unseen: Part, learnt: PoseNMSParams) -> Table:
     methods: dict[str, Method] = {'no NMS': no_nms}
     for name, nms in (('OKS-NMS', oks_nms), ('soft OKS-NMS', soft_oks_nms)):
         tried = {
-            f'{name}, threshold {threshold}': partial(
-                mmpose_nms, nms=nms, threshold=threshold
-            )
+            f'{name} {threshold}': partial(mmpose_nms, nms=nms, threshold=threshold)
             for threshold in OKS_THRESHOLDS
         }
         aps = pool.map(try_method, tried.values())
         best = max(zip(aps, tried, strict=True))[1]
         default = list(tried)[-1]
-        methods[f"{default}, MMPose's default"] = tried[default]
-        methods[f'{best}, best of {len(tried)}'] = tried[best]
+        methods[f"{default} (MMPose's default)"] = tried[default]
+        methods[f'{best} (best of {len(tried)})'] = tried[best]
     for name in PRESETS:
         methods[name] = partial(pose_nms, params=PoseNMSParams.preset(name))
     methods['learnt'] = partial(pose_nms, params=learnt)
@@ -362,32 +366,36 @@ def main() -> None:
     args = parse_args()
     console = Console()
     truth, people, sigmas = read(args.pred, args.ann, args.metainfo)
-    start = args.start
-    if not start.normalize:
-        # So that what is learnt serves other numbers of keypoints too.
-        start = replace(start, eta=start.eta / len(sigmas), normalize=True)
+    # Normalised, so that what is learnt serves other numbers of keypoints too.
+    starts = {
+        name: start
+        if start.normalize
+        else replace(start, eta=start.eta / len(sigmas), normalize=True)
+        for name, start in args.start.items()
+    }
     seen, unseen = split(truth, people, sigmas, args.fit_share, args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     about = dict(
         pred=hashlib.sha256(args.pred.read_bytes()).hexdigest(),
         ann=hashlib.sha256(args.ann.read_bytes()).hexdigest(),
-        start=asdict(start),
+        starts={name: asdict(start) for name, start in starts.items()},
         fit_share=args.fit_share,
         seed=args.seed,
     )
+    history = History(args.out / 'history.jsonl', about)
     console.print(
         f'learning from {len(seen.people)} images with '
         f'{sum(map(len, seen.people))} predicted poses, comparing on '
         f'{len(unseen.people)} with {sum(map(len, unseen.people))}'
     )
     with ProcessPoolExecutor(args.workers, get_context('spawn'), hold, (seen,)) as pool:
-        trials = Trials(pool, args.out / 'history.jsonl', about, start)
-        point = {name: getattr(start, name) for name in LEARNT}
-        best, ap, sweeps = alternating_search(trials, point)
-        learnt = replace(start, **best)
+        found = {n: search(n, start, pool, history) for n, start in starts.items()}
+        name = max(found, key=lambda name: found[name][0])
+        _, learnt, sweeps = found[name]
         learnt.to_json(args.out / 'pose_nms.json')
         draw(sweeps, args.out / 'search.png')
-        console.print(f'{len(trials.known)} trials; AP {ap:.4f} at {best}')
+        values = ', '.join(f'{n.strip("_")} {getattr(learnt, n):.4g}' for n in LEARNT)
+        console.print(f'{len(history.aps)} trials; learnt from {name}: {values}')
         console.print(compare(pool, unseen, learnt))
     for name in ('pose_nms.json', 'history.jsonl', 'search.png'):
         print(args.out / name)

@@ -230,15 +230,15 @@ def _taken_in(
     return near.masked_scatter(near, torch.cat(answers))
 
 
-def _choose(taken_in: Tensor) -> tuple[Tensor, Tensor]:
+def _choose(taken_in: Tensor) -> Tensor:
     """Greedy choice: a pose stands if no standing one before it takes it in.
 
     Args:
         taken_in (Tensor): Whether i takes in j, i before j (B, N, N), j first, bool.
 
     Returns:
-        tuple[Tensor, Tensor]: Which poses stand (B, N), bool, and the first standing
-        pose that takes each in, itself for one that stands (B, N), int64.
+        Tensor: The first standing pose that takes each in, itself for one that stands
+        (B, N), int64.
     """
     standing = taken_in.new_ones(taken_in.shape[:2])
     # Each round settles at least one pose more, and all that depend on settled ones
@@ -249,32 +249,46 @@ def _choose(taken_in: Tensor) -> tuple[Tensor, Tensor]:
             break
     itself = torch.eye(taken_in.shape[1], dtype=torch.bool, device=taken_in.device)
     takers = (taken_in | itself) & standing[:, None]
-    return standing, takers.to(torch.uint8).argmax(-1)
+    return takers.to(torch.uint8).argmax(-1)
 
 
-def _merge(poses: _Poses, owner: Tensor, params: PoseNMSParams) -> _Poses:
-    """Poses (B, N) merged with those that they took in, near their own keypoints."""
-    number = torch.arange(owner.shape[1], device=owner.device)
-    pick = poses.at(torch.arange(len(owner), device=owner.device)[:, None], owner)
-    radius = pick.reach.clamp(max=params.merge_radius or torch.inf)[..., None]
-    offset = poses.joints[..., :2, :] - pick.joints[..., :2, :]
-    near = offset.square_().sum(-2) <= radius**2
-    joints = poses.joints[..., :3, :].nan_to_num(0.0)
-    scores = joints[..., 2, :]
-    weights = (scores.clamp(min=_LEAST_WEIGHT) * near)[..., None, :]
+def _merge(
+    poses: _Poses, owner: Tensor, params: PoseNMSParams
+) -> tuple[Tensor, Tensor]:
+    """Merge poses with those that they took in, near their own keypoints.
 
-    # A matrix product, not an indexed addition: it adds in the same order every time.
-    member = (owner[:, None] == number[:, None]).double()
-    terms = torch.cat((weights, weights * joints), -2)
-    sums = (member @ terms.flatten(-2)).unflatten(-1, (4, -1))
-    # Every known keypoint of a pose that stands has its own weight; others get NaN.
-    joints = sums[..., 1:, :] / sums[..., :1, :]
+    Args:
+        poses (_Poses): All poses (T,).
+        owner (Tensor): Index of the pose that took each in (T,).
+        params (PoseNMSParams): Parameters.
+
+    Returns:
+        tuple[Tensor, Tensor]: Indices of the poses that took others in (M,), and their
+        merged joints (M, 3, K): x, y, NaN where not known, and score.
+    """
+    size = owner.bincount(minlength=len(owner))
+    picks = (size > 1).nonzero()[:, 0]
+    if len(picks) == 0:
+        return picks, poses.joints[:0, :3]
+    # Clusters one after another; reducing them so adds in the same order every time.
+    members = (size[owner] > 1).nonzero()[:, 0]
+    members = members[owner[members].argsort(stable=True)]
+    theirs, own = poses.select(members), poses.select(owner[members])
+
+    radius = own.reach.clamp(max=params.merge_radius or torch.inf)[:, None]
+    offset = theirs.joints[:, :2] - own.joints[:, :2]
+    near = offset.square_().sum(1) <= radius**2
+    joints = theirs.joints[:, :3].nan_to_num(0.0)
+    scores = joints[:, 2] * near
+    weights = (joints[:, 2].clamp(min=_LEAST_WEIGHT) * near)[:, None]
+    terms = torch.cat((weights, weights * joints), 1)
+    sums = torch.segment_reduce(terms, 'sum', lengths=size[picks])
+    # Every known keypoint of a pick has its own weight; others become NaN.
+    merged = sums[:, 1:] / sums[:, :1]
     if params.merge == 'weighted-max':
-        index = owner[..., None].expand_as(scores)
-        best = torch.zeros_like(scores).scatter_reduce(1, index, scores * near, 'amax')
-        joints[..., 2, :] = best
-    joints[..., 2, :].nan_to_num_(0.0)
-    return poses._replace(joints=joints)
+        merged[:, 2] = torch.segment_reduce(scores, 'max', lengths=size[picks])
+    merged[:, 2].nan_to_num_(0.0)
+    return picks, merged
 
 
 def _passes(poses: _Poses, params: PoseNMSParams) -> Tensor:
@@ -392,29 +406,29 @@ def parametric_pose_nms_batch(
 
     sizes = np.array([len(array) for array in keypoints])
     starts = sizes.cumsum() - sizes
-    # Image by image, the poses in the order of their confidence, and which stay.
-    order, cluster_of = torch.empty(2, len(points), dtype=torch.long, device=device)
-    stays = torch.empty_like(order, dtype=torch.bool)
+    # Image by image the poses in the order of their confidence, and who took each in.
+    ranking, owner = torch.empty(2, len(points), dtype=torch.long, device=device)
     for index in _groups(sizes, starts, device):
-        # Confident first, ties in the order they came in.
-        local = confidence[index].argsort(descending=True, stable=True)
-        ranked = index.gather(1, local)
+        # Ties in the order they came in.
+        order = confidence[index].argsort(descending=True, stable=True)
+        ranked = index.gather(1, order)
         near = _near(low[:, ranked], high[:, ranked], margin[ranked])
-        standing, owner = _choose(_taken_in(poses, near, ranked, params))
-        stands = passes[ranked]
-        if params.merge != 'none':
-            group = _merge(poses.at(ranked), owner, params)
-            stands &= _passes(group, params)
-            places, score = group.joints[..., :2, :].mT, group.joints[..., 2, :]
-            known = places.isfinite()
-            points[ranked] = places.to(points).where(known, points[ranked])
-            scores[ranked] = score.to(scores).where(known[..., 0], scores[ranked])
-        cluster_of[ranked] = local.gather(1, owner).where(stands.gather(1, owner), -1)
-        order[index], stays[index] = local, standing & stands
+        first = _choose(_taken_in(poses, near, ranked, params))
+        ranking[index], owner[ranked] = ranked, ranked.gather(1, first)
 
-    keep = order[stays]
-    flat = keep + torch.from_numpy(starts.repeat(sizes)).to(device)[stays]
-    arrays = (keep, cluster_of, points[flat], scores[flat])
+    if params.merge != 'none':
+        picks, joints = _merge(poses, owner, params)
+        poses.joints[picks, :3] = joints
+        passes &= _passes(poses, params)
+        places, known = joints[:, :2].mT, joints[:, :2].isfinite().mT
+        points[picks] = places.to(points).where(known, points[picks])
+        scores[picks] = joints[:, 2].to(scores).where(known[..., 0], scores[picks])
+
+    start = torch.from_numpy(starts.repeat(sizes)).to(device)
+    cluster_of = (owner - start).where(passes[owner], -1)
+    stays = (owner[ranking] == ranking) & passes[ranking]
+    flat = ranking[stays]
+    arrays = (flat - start[stays], cluster_of, points[flat], scores[flat])
     keep, cluster_of, points, scores = (_as(keypoints[0], a) for a in arrays)
     count = np.concatenate(([0], stays.cpu().numpy().cumsum()))
     spans = (count[starts], count[starts + sizes], starts, starts + sizes)

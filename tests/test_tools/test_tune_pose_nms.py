@@ -112,7 +112,8 @@ def test_learns_what_is_better_than_no_nms(learnt):
     params = PoseNMSParams.from_json(out / 'pose_nms.json')
     assert params.normalize
     about, *trials = map(json.loads, (out / 'history.jsonl').read_text().splitlines())
-    assert about['start']['sigma1'] == 0.01
+    assert about['starts']['rmpe-paper']['sigma1'] == 0.01
+    assert {trial['start'] for trial in trials} == {'rmpe-paper', 'rmpe-mpii'}
     best = max(trial['AP'] for trial in trials)
     at_best = [t for t in trials if np.isclose(t['eta'], params.eta, rtol=1e-6)]
     assert max(t['AP'] for t in at_best) > best - 1e-4
