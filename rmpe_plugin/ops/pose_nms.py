@@ -27,6 +27,8 @@ _LEAST_UNIT = 1e-9
 # Pairs compared at a time, of poses or of keypoints.
 _FITS_CACHE = 2**16
 _FILLS_GPU = 2**26
+# Poses chosen among at a time, so that a long chain of them does not take for ever.
+_BLOCK = 256
 
 
 class PoseNMSResult(NamedTuple):
@@ -240,14 +242,21 @@ def _choose(taken_in: Tensor) -> Tensor:
         Tensor: The first standing pose that takes each in, itself for one that stands
         (B, N), int64.
     """
-    standing = taken_in.new_ones(taken_in.shape[:2])
-    # Each round settles at least one pose more, and all that depend on settled ones
-    # alone; a few rounds settle them all.
-    while True:
-        before, standing = standing, ~(taken_in & standing[:, None]).any(-1)
-        if torch.equal(before, standing):
-            break
-    itself = torch.eye(taken_in.shape[1], dtype=torch.bool, device=taken_in.device)
+    number = taken_in.shape[1]
+    standing = taken_in.new_zeros(taken_in.shape[:2])
+    for start in range(0, number, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        taken, inside = taken_in[:, block, :start], taken_in[:, block, block]
+        free = ~(taken & standing[:, None, :start]).any(-1)
+        # Each round settles at least one pose more, and all that depend on settled ones
+        # alone; a few rounds settle them all.
+        now = free
+        while True:
+            before, now = now, free & ~(inside & now[:, None]).any(-1)
+            if torch.equal(before, now):
+                break
+        standing[:, block] = now
+    itself = torch.eye(number, dtype=torch.bool, device=taken_in.device)
     takers = (taken_in | itself) & standing[:, None]
     return takers.to(torch.uint8).argmax(-1)
 

@@ -483,7 +483,9 @@ def test_one_keypoint_is_a_pose_too():
     assert result.cluster_of.tolist() == [0, 0, 2]
 
 
-def test_a_long_chain_is_settled_like_the_greedy_loop():
+@pytest.mark.parametrize('block', [256, 7])
+def test_a_long_chain_is_settled_like_the_greedy_loop(block, monkeypatch):
+    monkeypatch.setattr('rmpe_plugin.ops.pose_nms._BLOCK', block)
     # Each pose takes in the next one: every other one stands.
     number = 60
     keypoints = np.zeros((number, 17, 2)) + np.arange(number)[:, None, None] * 5.0
