@@ -24,7 +24,8 @@ def suppress_poses(
 
     Returns:
         PoseDataSample: The same sample with the poses that stay as ``pred_instances``,
-        most confident first, merged where ``params`` say so. A sample without
+        most confident first. Where ``params`` merge poses, keypoints and their scores
+        are merged, and all else is the most confident one's. A sample without
         predictions is returned as it is.
 
     Raises:
