@@ -109,6 +109,10 @@ def test_wrong_arguments_say_what_is_wrong(tmp_path):
     )
     assert result.returncode == 2
     assert 'no.json does not exist' in result.stderr
+    there = ('--ann', CONFIG, '--pred', CONFIG, '--images', tmp_path, '--out', tmp_path)
+    result = run_tool('draw_poses.py', *there, '--pose-nms', 'coco', check=False)
+    assert result.returncode == 2
+    assert "pose_nms must be 'rmpe-paper'" in result.stderr
     result = run_tool(
         'make_synthetic_people.py', tmp_path, '--difficulty', 'hard', check=False
     )
