@@ -73,15 +73,14 @@ def _prepare(
 ) -> _Poses:
     """Poses of (T, K, 2), (T, K) and (T, 4), with scores of 0 for no evidence."""
     x, y = keypoints.double().unbind(-1)
-    scores = keypoint_scores.double()
-    known = (x.abs() < torch.inf) & (y.abs() < torch.inf)
-    evident = known & (scores > 0) & (scores < torch.inf)
-    x, y = x.where(known, torch.nan), y.where(known, torch.nan)
-    scores = scores.where(evident, 0.0)
+    # 0 where both are finite, NaN where one is not.
+    unknown = (x - x) + (y - y)
+    scores = keypoint_scores.double() + unknown
+    scores = scores.nan_to_num(0.0, 0.0, 0.0).clamp_(min=0)
     confidence = torch.tanh(scores / params.sigma1)
     corners = bboxes.double()
     return _Poses(
-        joints=torch.stack((x, y, scores, confidence), 1),
+        joints=torch.stack((x + unknown, y + unknown, scores, confidence), 1),
         region=params.alpha * (corners[:, 2:] - corners[:, :2]),
     )
 
@@ -109,12 +108,12 @@ def _compare(i: _Poses, j: _Poses, params: PoseNMSParams):
         radius = reach.clamp(max=params.match_radius or torch.inf)
         count = (square <= radius**2).sum(-1)
     if params.squared:
-        closeness = square.mul_(-1 / (params.sigma2 * unit**2)).exp_()
+        closeness = square.div_(-params.sigma2 * unit**2).exp_()
     else:
-        closeness = square.sqrt_().mul_(-1 / (params.sigma2 * unit)).exp_()
+        closeness = square.sqrt_().div_(-params.sigma2 * unit).exp_()
     # Comparisons with NaN, a keypoint that is not known, are false; here it counts 0.
     closeness.nan_to_num_(0.0)
-    terms = i.joints[..., 3, :] * j.joints[..., 3, :] * matched
+    terms = (i.joints[..., 3, :] * j.joints[..., 3, :]).mul_(matched)
     similarity = terms.add_(closeness, alpha=params.lambda_).sum(-1)
     if params.normalize:
         similarity /= terms.shape[-1]
@@ -203,7 +202,8 @@ def _near(low: Tensor, high: Tensor, margin: Tensor) -> Tensor:
     margin = 1.000001 * margin
     from_left = (low - margin)[..., None, :] <= high[..., None]
     from_right = (high + margin)[..., None, :] >= low[..., None]
-    return (from_left & from_right).all(0).tril_(-1)
+    in_x, in_y = from_left & from_right
+    return (in_x & in_y).tril_(-1)
 
 
 def _taken_in(
@@ -213,7 +213,8 @@ def _taken_in(
 
     Args:
         poses (_Poses): All poses (T,).
-        near (Tensor): Which pairs are worth comparing (B, N, N), j first, bool.
+        near (Tensor): Which pairs are worth comparing (B, N, N), j first, bool. It
+            becomes the answer.
         index (Tensor): Which poses they are (B, N).
         params (PoseNMSParams): Parameters.
 
@@ -229,7 +230,7 @@ def _taken_in(
         if count is not None:
             answer |= count >= params.match_count
         answers.append(answer)
-    return near.masked_scatter(near, torch.cat(answers))
+    return near.index_put_((image, *pair), torch.cat(answers))
 
 
 def _choose(taken_in: Tensor) -> Tensor:
@@ -243,22 +244,23 @@ def _choose(taken_in: Tensor) -> Tensor:
         (B, N), int64.
     """
     number = taken_in.shape[1]
-    standing = taken_in.new_zeros(taken_in.shape[:2])
+    standing = taken_in.new_ones(taken_in.shape[:2])
     for start in range(0, number, _BLOCK):
-        block = slice(start, start + _BLOCK)
-        taken, inside = taken_in[:, block, :start], taken_in[:, block, block]
-        free = ~(taken & standing[:, None, :start]).any(-1)
+        block, rest = slice(start, start + _BLOCK), slice(start + _BLOCK, None)
+        inside, free = taken_in[:, block, block], standing[:, block]
+        now = free
         # Each round settles at least one pose more, and all that depend on settled ones
         # alone; a few rounds settle them all.
-        now = free
         while True:
             before, now = now, free & ~(inside & now[:, None]).any(-1)
             if torch.equal(before, now):
                 break
         standing[:, block] = now
-    itself = torch.eye(number, dtype=torch.bool, device=taken_in.device)
-    takers = (taken_in | itself) & standing[:, None]
-    return takers.to(torch.uint8).argmax(-1)
+        if start + _BLOCK < number:
+            standing[:, rest] &= ~(taken_in[:, rest, block] & now[:, None]).any(-1)
+    takers = (taken_in & standing[:, None]).view(torch.uint8)
+    itself = torch.arange(number, device=taken_in.device)
+    return itself.where(standing, takers.argmax(-1))
 
 
 def _merge(
@@ -278,7 +280,7 @@ def _merge(
     size = owner.bincount(minlength=len(owner))
     picks = (size > 1).nonzero()[:, 0]
     if len(picks) == 0:
-        return picks, poses.joints[:0, :3]
+        return picks, poses.joints[picks, :3]
     # Clusters one after another; reducing them so adds in the same order every time.
     members = (size[owner] > 1).nonzero()[:, 0]
     members = members[owner[members].argsort(stable=True)]
@@ -291,11 +293,12 @@ def _merge(
     scores = joints[:, 2] * near
     weights = (joints[:, 2].clamp(min=_LEAST_WEIGHT) * near)[:, None]
     terms = torch.cat((weights, weights * joints), 1)
-    sums = torch.segment_reduce(terms, 'sum', lengths=size[picks])
+    lengths = size[picks]
+    sums = torch.segment_reduce(terms, 'sum', lengths=lengths)
     # Every known keypoint of a pick has its own weight; others become NaN.
     merged = sums[:, 1:] / sums[:, :1]
     if params.merge == 'weighted-max':
-        merged[:, 2] = torch.segment_reduce(scores, 'max', lengths=size[picks])
+        merged[:, 2] = torch.segment_reduce(scores, 'max', lengths=lengths)
     merged[:, 2].nan_to_num_(0.0)
     return picks, merged
 
@@ -372,8 +375,10 @@ def _groups(
         Tensor: Index (B, N) into the poses of all images, one after another.
     """
     for size in set(sizes.tolist()) - {0}:
-        index = starts[sizes == size][:, None] + np.arange(size)
-        yield from torch.from_numpy(index).to(device).split(_at_once(size**2, device))
+        first, images = starts[sizes == size], _at_once(size**2, device)
+        for i in range(0, len(first), images):
+            index = first[i : i + images, None] + np.arange(size)
+            yield torch.from_numpy(index).to(device)
 
 
 @torch.no_grad()
@@ -416,7 +421,8 @@ def parametric_pose_nms_batch(
     sizes = np.array([len(array) for array in keypoints])
     starts = sizes.cumsum() - sizes
     # Image by image the poses in the order of their confidence, and who took each in.
-    ranking, owner = torch.empty(2, len(points), dtype=torch.long, device=device)
+    ranking = torch.empty(len(points), dtype=torch.long, device=device)
+    owner = torch.empty_like(ranking)
     for index in _groups(sizes, starts, device):
         # Ties in the order they came in.
         order = confidence[index].argsort(descending=True, stable=True)
@@ -427,11 +433,12 @@ def parametric_pose_nms_batch(
 
     if params.merge != 'none':
         picks, joints = _merge(poses, owner, params)
-        poses.joints[picks, :3] = joints
-        passes &= _passes(poses, params)
-        places, known = joints[:, :2].mT, joints[:, :2].isfinite().mT
-        points[picks] = places.to(points).where(known, points[picks])
-        scores[picks] = joints[:, 2].to(scores).where(known[..., 0], scores[picks])
+        if len(picks) > 0:
+            poses.joints[picks, :3] = joints
+            passes &= _passes(poses, params)
+            places, known = joints[:, :2].mT, joints[:, :2].isfinite().mT
+            points[picks] = places.to(points).where(known, points[picks])
+            scores[picks] = joints[:, 2].to(scores).where(known[..., 0], scores[picks])
 
     start = torch.from_numpy(starts.repeat(sizes)).to(device)
     cluster_of = (owner - start).where(passes[owner], -1)
@@ -439,7 +446,8 @@ def parametric_pose_nms_batch(
     flat = ranking[stays]
     arrays = (flat - start[stays], cluster_of, points[flat], scores[flat])
     keep, cluster_of, points, scores = (_as(keypoints[0], a) for a in arrays)
-    count = np.concatenate(([0], stays.cpu().numpy().cumsum()))
+    count = np.zeros(len(stays) + 1, dtype=int)
+    stays.cpu().numpy().cumsum(out=count[1:])
     spans = (count[starts], count[starts + sizes], starts, starts + sizes)
     return [
         PoseNMSResult(keep[i:j], cluster_of[m:n], points[i:j], scores[i:j])

@@ -79,6 +79,19 @@ def main() -> None:
             return arrays
         return [torch.from_numpy(array).to(args.device) for array in arrays]
 
+    # First, while memory has no peak to hide in.
+    poses = on_device(scene(rng, args.crowd, 10))
+    for name in PRESETS:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        parametric_pose_nms(*poses, PoseNMSParams.preset(name))
+        more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        line = f'{args.crowd} poses, {name}: peak memory rises by {more / 1024:.0f} MiB'
+        if args.device != 'cpu':
+            line += (
+                f', {torch.cuda.max_memory_allocated() / 2**20:.0f} MiB on the device'
+            )
+        Console().print(line)
+
     for number in args.numbers:
         arrays = scene(rng, number, args.doubles)
         people, poses = instances(*arrays), on_device(arrays)
@@ -96,18 +109,6 @@ def main() -> None:
         params = PoseNMSParams.preset(name)
         functions[name] = lambda q=params: parametric_pose_nms_batch(*poses, q)
     compare(f'{args.images} images of 20 poses, {where}', functions, rounds=3)
-
-    poses = on_device(scene(rng, args.crowd, 10))
-    for name in PRESETS:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        parametric_pose_nms(*poses, PoseNMSParams.preset(name))
-        more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        line = f'{args.crowd} poses, {name}: peak memory rises by {more / 1024:.0f} MiB'
-        if args.device != 'cpu':
-            line += (
-                f', {torch.cuda.max_memory_allocated() / 2**20:.0f} MiB on the device'
-            )
-        Console().print(line)
 
 
 if __name__ == '__main__':

@@ -29,8 +29,9 @@ def compare(
 ) -> None:
     """Print how long each function takes, against the first.
 
-    The functions take turns, so that a machine that slows down slows all of them. One
-    round before the first is not counted.
+    The functions take turns, so that a machine that slows down slows all of them. In a
+    turn a function runs for about 20 ms, once if it takes longer. One round before the
+    first is not counted.
 
     Args:
         title (str): Title of the table.
@@ -43,13 +44,15 @@ def compare(
                     num_threads=torch.get_num_threads())
         for name, function in functions.items()
     }  # fmt: skip
+    # timeit waits for CUDA to finish
+    runs = {
+        name: max(1, round(0.02 / timer.timeit(1).mean))
+        for name, timer in timers.items()
+    }
     times = {name: [] for name in functions}
-    for i in track(range(rounds + 1), 'timing'):
+    for _ in track(range(rounds), 'timing'):
         for name, timer in timers.items():
-            # timeit waits for CUDA to finish
-            seconds = timer.timeit(1).mean
-            if i:
-                times[name].append(seconds * 1e3)
+            times[name].append(timer.timeit(runs[name]).mean * 1e3)
     medians = {name: median(values) for name, values in times.items()}
     reference = next(iter(medians.values()))
     table = Table(
