@@ -125,7 +125,6 @@ def _at_once(pairs: int, device: torch.device) -> int:
     return max(1, (_FILLS_GPU if device.type == 'cuda' else _FITS_CACHE) // pairs)
 
 
-@torch.no_grad()
 def pose_similarity(
     keypoints: Array, keypoint_scores: Array, bboxes: Array, params: PoseNMSParams
 ) -> Array:
@@ -155,15 +154,20 @@ def pose_similarity(
     """
     given = dict(keypoints=keypoints, keypoint_scores=keypoint_scores, bboxes=bboxes)
     flat = _concatenate({name: [array] for name, array in given.items()})
-    poses = _prepare(*flat, params)
+    return _as(keypoints, _similarity(_prepare(*flat, params), params))
+
+
+@torch.inference_mode()
+def _similarity(poses: _Poses, params: PoseNMSParams) -> Tensor:
+    """Similarity (T, T) of poses (T,), some rows at a time."""
     number, device = len(poses.joints), poses.joints.device
-    step = _at_once(max(1, number * keypoints.shape[1]), device)
+    step = _at_once(max(1, number * poses.joints.shape[-1]), device)
     similarity = [
         _compare(poses.at(slice(row, row + step), None), poses.at(None), params)[0]
         for row in range(0, number, step)
     ]
     nobody = poses.joints.new_zeros(0, number)
-    return _as(keypoints, torch.cat((nobody, *similarity)))
+    return torch.cat((nobody, *similarity))
 
 
 def _margin(poses: _Poses, params: PoseNMSParams) -> Tensor:
@@ -362,8 +366,8 @@ def _concatenate(given: dict[str, Sequence[Array]]) -> list[Tensor]:
 
 
 def _as(like: Array, tensor: Tensor) -> Array:
-    """A tensor as the caller's kind of array."""
-    return tensor.numpy() if isinstance(like, np.ndarray) else tensor
+    """A tensor made in inference mode as the caller's kind of array."""
+    return tensor.numpy() if isinstance(like, np.ndarray) else tensor.clone()
 
 
 def _groups(
@@ -381,7 +385,57 @@ def _groups(
             yield torch.from_numpy(index).to(device)
 
 
-@torch.no_grad()
+@torch.inference_mode()
+def _suppress(
+    given: dict[str, Sequence[Array]],
+    sizes: np.ndarray,
+    starts: np.ndarray,
+    params: PoseNMSParams,
+) -> tuple[Tensor, ...]:
+    """Suppress the poses of images, which stand one after another.
+
+    Inference mode makes small operations a fifth faster.
+
+    Returns:
+        tuple[Tensor, ...]: Which poses stay, image by image in the order of their
+        confidence (T,), bool; then ``keep``, ``cluster_of``, ``keypoints`` and
+        ``keypoint_scores`` of :class:`PoseNMSResult`, image after image.
+    """
+    points, scores, boxes, *confidence = _concatenate(given)
+    poses, device = _prepare(points, scores, boxes, params), points.device
+    confidence = confidence[0].double() if confidence else poses.joints[:, 2].mean(-1)
+    confidence = confidence.nan_to_num(nan=-torch.inf)
+    low, high = (corner.T for corner in _corners(poses))
+    margin = _margin(poses, params)
+    passes = _passes(poses, params)
+
+    # Image by image the poses in the order of their confidence, and who took each in.
+    ranking = torch.empty(len(points), dtype=torch.long, device=device)
+    owner = torch.empty_like(ranking)
+    for index in _groups(sizes, starts, device):
+        # Ties in the order they came in.
+        order = confidence[index].argsort(descending=True, stable=True)
+        ranked = index.gather(1, order)
+        near = _near(low[:, ranked], high[:, ranked], margin[ranked])
+        first = _choose(_taken_in(poses, near, ranked, params))
+        ranking[index], owner[ranked] = ranked, ranked.gather(1, first)
+
+    if params.merge != 'none':
+        picks, joints = _merge(poses, owner, params)
+        if len(picks) > 0:
+            poses.joints[picks, :3] = joints
+            passes &= _passes(poses, params)
+            places, known = joints[:, :2].mT, joints[:, :2].isfinite().mT
+            points[picks] = places.to(points).where(known, points[picks])
+            scores[picks] = joints[:, 2].to(scores).where(known[..., 0], scores[picks])
+
+    start = torch.from_numpy(starts.repeat(sizes)).to(device)
+    cluster_of = (owner - start).where(passes[owner], -1)
+    stays = (owner[ranking] == ranking) & passes[ranking]
+    flat = ranking[stays]
+    return stays, flat - start[stays], cluster_of, points[flat], scores[flat]
+
+
 def parametric_pose_nms_batch(
     keypoints: Sequence[Array],
     keypoint_scores: Sequence[Array],
@@ -410,41 +464,9 @@ def parametric_pose_nms_batch(
     given = dict(keypoints=keypoints, keypoint_scores=keypoint_scores, bboxes=bboxes)
     if person_scores is not None:
         given['person_scores'] = person_scores
-    points, scores, boxes, *confidence = _concatenate(given)
-    poses, device = _prepare(points, scores, boxes, params), points.device
-    confidence = confidence[0].double() if confidence else poses.joints[:, 2].mean(-1)
-    confidence = confidence.nan_to_num(nan=-torch.inf)
-    low, high = (corner.T for corner in _corners(poses))
-    margin = _margin(poses, params)
-    passes = _passes(poses, params)
-
     sizes = np.array([len(array) for array in keypoints])
     starts = sizes.cumsum() - sizes
-    # Image by image the poses in the order of their confidence, and who took each in.
-    ranking = torch.empty(len(points), dtype=torch.long, device=device)
-    owner = torch.empty_like(ranking)
-    for index in _groups(sizes, starts, device):
-        # Ties in the order they came in.
-        order = confidence[index].argsort(descending=True, stable=True)
-        ranked = index.gather(1, order)
-        near = _near(low[:, ranked], high[:, ranked], margin[ranked])
-        first = _choose(_taken_in(poses, near, ranked, params))
-        ranking[index], owner[ranked] = ranked, ranked.gather(1, first)
-
-    if params.merge != 'none':
-        picks, joints = _merge(poses, owner, params)
-        if len(picks) > 0:
-            poses.joints[picks, :3] = joints
-            passes &= _passes(poses, params)
-            places, known = joints[:, :2].mT, joints[:, :2].isfinite().mT
-            points[picks] = places.to(points).where(known, points[picks])
-            scores[picks] = joints[:, 2].to(scores).where(known[..., 0], scores[picks])
-
-    start = torch.from_numpy(starts.repeat(sizes)).to(device)
-    cluster_of = (owner - start).where(passes[owner], -1)
-    stays = (owner[ranking] == ranking) & passes[ranking]
-    flat = ranking[stays]
-    arrays = (flat - start[stays], cluster_of, points[flat], scores[flat])
+    stays, *arrays = _suppress(given, sizes, starts, params)
     keep, cluster_of, points, scores = (_as(keypoints[0], a) for a in arrays)
     count = np.zeros(len(stays) + 1, dtype=int)
     stays.cpu().numpy().cumsum(out=count[1:])

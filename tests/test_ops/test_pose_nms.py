@@ -375,6 +375,10 @@ def test_torch_gives_what_numpy_gives(name, device):
     assert result.keypoints.dtype == torch.float32
     assert expected.keypoints.dtype == np.float32
     assert not result.keypoints.requires_grad
+    # Ordinary tensors, that may be changed and differentiated.
+    similarity = pose_similarity(*tensors, p)
+    for tensor in (*result, similarity):
+        assert not tensor.is_inference()
     for tensor, array in zip(tensors, poses, strict=True):
         np.testing.assert_array_equal(tensor.detach().cpu(), array)
 
