@@ -28,7 +28,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from faster_coco_eval import COCO, COCOeval_faster
@@ -44,9 +44,6 @@ from rmpe_plugin.ops import (
     alternating_search,
     parametric_pose_nms_batch,
 )
-
-matplotlib.use('Agg')
-import matplotlib.pyplot as plt  # noqa: E402
 
 LEARNT = ('sigma1', 'sigma2', 'lambda_', 'eta')
 PRESETS = ('rmpe-paper', 'rmpe-mpii', 'alphapose-coco')
@@ -86,6 +83,8 @@ def parse_args() -> argparse.Namespace:
             parser.error(f'{path} does not exist')
     if not 0 < args.fit_share < 1:
         parser.error(f'--fit-share must be between 0 and 1, got {args.fit_share}')
+    if args.workers < 1:
+        parser.error(f'--workers must be at least 1, got {args.workers}')
     try:
         args.start = {name: PoseNMSParams.from_config(name) for name in args.start}
     except (OSError, ValueError) as error:
