@@ -337,27 +337,34 @@ def draw(sweeps: dict, path: Path) -> None:
 
 def compare(pool, unseen: Part, learnt: PoseNMSParams) -> Table:
     """Table of AP by method, on what was learnt from and on what was not seen."""
-    methods: dict[str, Method] = {'no NMS': no_nms}
-    for name, nms in (('OKS-NMS', oks_nms), ('soft OKS-NMS', soft_oks_nms)):
-        tried = {
-            f'{name} {threshold}': partial(mmpose_nms, nms=nms, threshold=threshold)
-            for threshold in OKS_THRESHOLDS
-        }
-        aps = pool.map(try_method, tried.values())
-        best = max(zip(aps, tried, strict=True))[1]
-        default = list(tried)[-1]
-        methods[f"{default} (MMPose's default)"] = tried[default]
-        methods[f'{best} (best of {len(tried)})'] = tried[best]
+    methods: dict[str, Method] = {
+        'no NMS': no_nms,
+        'learnt': partial(pose_nms, params=learnt),
+    }
     for name in PRESETS:
         methods[name] = partial(pose_nms, params=PoseNMSParams.preset(name))
-    methods['learnt'] = partial(pose_nms, params=learnt)
+    tried = {'OKS-NMS': oks_nms, 'soft OKS-NMS': soft_oks_nms}
+    for name, nms in tried.items():
+        for threshold in OKS_THRESHOLDS:
+            methods[f'{name} {threshold}'] = partial(
+                mmpose_nms, nms=nms, threshold=threshold
+            )
+    seen = dict(zip(methods, pool.map(try_method, methods.values()), strict=True))
+
+    rows = {'no NMS': 'no NMS'}
+    for name in tried:
+        same = [f'{name} {threshold}' for threshold in OKS_THRESHOLDS]
+        rows[f"{same[-1]} (MMPose's default)"] = same[-1]
+        best = max(same, key=lambda method: (seen[method], method))
+        rows[f'{best} (best of {len(same)})'] = best
+    rows |= {name: name for name in (*PRESETS, 'learnt')}
 
     table = Table('', 'AP, learnt from', 'AP, not seen', 'poses left, not seen')
-    for (name, method), seen in zip(
-        methods.items(), pool.map(try_method, methods.values()), strict=True
-    ):
-        people = method(unseen)
-        table.add_row(name, f'{seen:.4f}', f'{unseen.ap(people):.4f}', f'{len(people)}')
+    for row, name in rows.items():
+        people = methods[name](unseen)
+        table.add_row(
+            row, f'{seen[name]:.4f}', f'{unseen.ap(people):.4f}', f'{len(people)}'
+        )
     return table
 
 
