@@ -49,7 +49,7 @@ class PoseNMSResult(NamedTuple):
 
 
 class _Poses(NamedTuple):
-    """Poses in float64, with any leading axes: (T,) for a list, (B, N) for B images."""
+    """Poses in float64, of all images one after another (T,) unless axes are added."""
 
     joints: Tensor  # (..., 4, K): x, y, pixels, NaN where not known; score; confidence
     region: Tensor  # (..., 2), alpha of the box's width and height
@@ -294,7 +294,6 @@ def _merge(
     offset = theirs.joints[:, :2] - own.joints[:, :2]
     near = offset.square_().sum(1) <= radius**2
     joints = theirs.joints[:, :3].nan_to_num(0.0)
-    scores = joints[:, 2] * near
     weights = (joints[:, 2].clamp(min=_LEAST_WEIGHT) * near)[:, None]
     terms = torch.cat((weights, weights * joints), 1)
     lengths = size[picks]
@@ -302,6 +301,7 @@ def _merge(
     # Every known keypoint of a pick has its own weight; others become NaN.
     merged = sums[:, 1:] / sums[:, :1]
     if params.merge == 'weighted-max':
+        scores = joints[:, 2] * near
         merged[:, 2] = torch.segment_reduce(scores, 'max', lengths=lengths)
     merged[:, 2].nan_to_num_(0.0)
     return picks, merged
