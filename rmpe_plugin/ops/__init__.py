@@ -2,6 +2,15 @@
 """The mathematics of CPN and RMPE, in plain torch and numpy."""
 
 from .accuracy import pck_accuracy
+from .affine import (
+    compose_affine,
+    identity_affine,
+    invert_affine,
+    theta_from_pixels,
+    transform_points,
+    warp,
+    window_corners,
+)
 from .alternating_search import alternating_search
 from .heatmap import decode_heatmaps, heatmap_peaks
 from .ohkm import hard_keypoint_loss, keypoint_mse
@@ -18,13 +27,20 @@ __all__ = [
     'PoseNMSParams',
     'PoseNMSResult',
     'alternating_search',
+    'compose_affine',
     'decode_heatmaps',
     'hard_keypoint_loss',
     'heatmap_peaks',
+    'identity_affine',
+    'invert_affine',
     'keypoint_mse',
     'parametric_pose_nms',
     'parametric_pose_nms_batch',
     'pck_accuracy',
     'pose_similarity',
     'resize_heatmap',
+    'theta_from_pixels',
+    'transform_points',
+    'warp',
+    'window_corners',
 ]
