@@ -10,7 +10,7 @@ from .utils.stack import check_stack
 from .version import __version__
 
 if check_stack():
-    from . import codecs, datasets, evaluation, models, visualization  # noqa: F401
+    from . import codecs, datasets, engine, evaluation, models, visualization  # noqa: F401
     from .utils.checkpoint import register_safe_loaders
 
     register_safe_loaders()

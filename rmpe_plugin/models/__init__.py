@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-from . import backbones, heads, losses
+from . import backbones, heads, losses, pose_estimators, spatial_transformers
 
-__all__ = ['backbones', 'heads', 'losses']
+__all__ = ['backbones', 'heads', 'losses', 'pose_estimators', 'spatial_transformers']

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 from copy import deepcopy
 
+import cv2
 import numpy as np
 import pytest
+import torch
 from mmengine.dataset import Compose
+from mmengine.runner import set_random_seed
 from mmpose.registry import TRANSFORMS
 
 from rmpe_plugin.datasets.transforms import CPNBBoxCenterScale, RawVisibility
+from rmpe_plugin.ops import invert_affine, warp, window_corners
 
 
 def sample(visibility=(2, 1, 0, 2), image_size=(64, 48)):
@@ -129,3 +133,100 @@ def test_unreadable_image_names_the_file(tmp_path):
     load = TRANSFORMS.build(dict(type='LoadImage'))
     with pytest.raises(Exception, match='broken.jpg'):
         load(dict(img_path=str(path)))
+
+
+CODEC = dict(type='MSRAHeatmap', input_size=(48, 64), heatmap_size=(12, 16), sigma=1)
+
+
+def perturbed(*, rotate=0.0, udp=False, jitter=True, seed=3):
+    """The same picture and pipeline, with or without an error in the box."""
+    pipeline = [
+        dict(type='GetBBoxCenterScale'),
+        dict(type='RandomFlip', direction='horizontal', prob=1.0),
+        dict(type='KeepTrueBox'),
+        dict(
+            type='RandomBBoxTransform',
+            shift_prob=float(jitter),
+            scale_prob=float(jitter),
+            scale_factor=(0.8, 1.25),
+            rotate_factor=rotate,
+            rotate_prob=1.0,
+        ),
+        dict(type='TopdownAffine', input_size=(48, 64), use_udp=udp),
+        dict(type='TrueWindow', use_udp=udp),
+        dict(type='GenerateTarget', encoder=CODEC),
+        dict(type='GenerateCentredTarget', encoder=CODEC),
+        dict(type='PackSSTNInputs'),
+    ]
+    # a smooth picture, larger than any crop
+    data = sample(image_size=(200, 200))
+    data['bbox'] = data['bbox'] + 60
+    data['keypoints'] = data['keypoints'] * 0.2 + 70
+    data['img'] = cv2.GaussianBlur(data['img'], (31, 31), 0)
+    set_random_seed(seed)
+    return Compose(pipeline)(data)
+
+
+@pytest.mark.parametrize('udp', [False, True])
+@pytest.mark.parametrize('rotate', [0.0, 0.1])
+def test_true_window_undoes_the_error_of_the_box(rotate, udp):
+    # A rotation of nearly nothing draws from the generator as a real one does.
+    found = perturbed(rotate=rotate, udp=udp)
+    expected = perturbed(rotate=0.0, udp=udp, jitter=False)
+    theta = found['data_samples'].true_window
+    assert theta.dtype == torch.float32
+    assert (theta - torch.eye(2, 3)).abs().max() > 0.05
+    seen = warp(found['inputs'][None].float(), theta[None], (64, 48))[0]
+    x, y = window_corners(invert_affine(theta)).T
+    # Pixels of the true crop that the perturbed one has, and not at its rim.
+    grid_x, grid_y = torch.linspace(-1, 1, 48), torch.linspace(-1, 1, 64)[:, None]
+    inside = (grid_x > x.min() + 0.1) & (grid_x < x.max() - 0.1)
+    inside = inside & (grid_y > y.min() + 0.1) & (grid_y < y.max() - 0.1)
+    assert inside.float().mean() > 0.5
+    error = (seen - expected['inputs'].float()).abs()[:, inside]
+    assert error.max() < 3 + 10 * rotate
+    assert error.mean() < 0.7 + 2 * rotate
+
+
+def test_centred_targets_are_those_of_the_true_box():
+    found = perturbed()['data_samples']
+    expected = perturbed(jitter=False)['data_samples']
+    for key in ('gt_fields', 'gt_instance_labels'):
+        for name, value in expected.get(key).items():
+            torch.testing.assert_close(found.centred.get(key).get(name), value)
+    assert not torch.equal(found.gt_fields.heatmaps, found.centred.gt_fields.heatmaps)
+    torch.testing.assert_close(expected.true_window, torch.eye(2, 3))
+
+
+def test_a_turned_crop_has_a_turned_true_window():
+    """Rotation is an augmentation: the true window differs by shift and scale only."""
+    theta = perturbed(rotate=80.0)['data_samples'].true_window
+    assert theta[0, 1].abs() < 1e-5
+    assert theta[1, 0].abs() < 1e-5
+    torch.testing.assert_close(theta[0, 0], theta[1, 1])
+
+
+def test_pack_without_targets_for_a_test_pipeline():
+    results = dict(
+        sample(), input_size=(48, 64), true_window=np.eye(2, 3, dtype=np.float32)
+    )
+    packed = TRANSFORMS.build(dict(type='PackSSTNInputs')).transform(results)
+    assert 'true_window' in packed['data_samples']
+    assert 'centred' not in packed['data_samples']
+
+
+def test_true_window_in_the_wrong_place():
+    keep, window, crop, flip = (
+        TRANSFORMS.build(t)
+        for t in (
+            dict(type='KeepTrueBox'),
+            dict(type='TrueWindow'),
+            dict(type='GetBBoxCenterScale'),
+            dict(type='RandomFlip', prob=1.0),
+        )
+    )
+    with pytest.raises(ValueError, match='put KeepTrueBox before RandomBBoxTransform'):
+        window.transform(sample())
+    results = flip.transform(keep.transform(crop.transform(sample())))
+    with pytest.raises(ValueError, match='KeepTrueBox must stand after RandomFlip'):
+        window.transform(results)

@@ -1,5 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
+from .centred_target import GenerateCentredTarget, PackSSTNInputs
 from .cpn_crop import CPNBBoxCenterScale
+from .true_window import KeepTrueBox, TrueWindow
 from .visibility import RawVisibility
 
-__all__ = ['CPNBBoxCenterScale', 'RawVisibility']
+__all__ = [
+    'CPNBBoxCenterScale',
+    'GenerateCentredTarget',
+    'KeepTrueBox',
+    'PackSSTNInputs',
+    'RawVisibility',
+    'TrueWindow',
+]

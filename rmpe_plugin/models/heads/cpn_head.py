@@ -133,11 +133,16 @@ class CPNHead(BaseHead):
             )
         return self.global_net(feats)
 
-    def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Predict every stage's heatmaps.
+    def forward(
+        self, feats: Sequence[Tensor], stage: str | None = None
+    ) -> tuple[Tensor, ...]:
+        """Predict heatmaps.
 
         Args:
             feats (Sequence[Tensor]): Backbone features, fine to coarse.
+            stage (str, optional): ``'global'`` for GlobalNet's finest level alone,
+                ``'refine'`` for RefineNet alone; layers that it does not need are not
+                computed. ``None`` for all. Defaults to ``None``.
 
         Returns:
             tuple[Tensor, ...]: GlobalNet's heatmaps from the finest level to the
@@ -146,18 +151,11 @@ class CPNHead(BaseHead):
         """
         pyramid = self._pyramid(feats)
         maps = []
-        if self.global_loss is not None:
-            maps += self.global_net.predict(pyramid)
-        if self.refine_net is not None:
+        if self.global_loss is not None and stage != 'refine':
+            maps += self.global_net.predict(pyramid[:1] if stage else pyramid)
+        if self.refine_net is not None and stage != 'global':
             maps.append(self.refine_net(pyramid))
         return tuple(maps)
-
-    def _predict_stage(self, feats: Sequence[Tensor], stage: str) -> Tensor:
-        """Heatmaps of one stage, with no layer computed that it does not need."""
-        pyramid = self._pyramid(feats)
-        if stage == 'refine':
-            return self.refine_net(pyramid)
-        return self.global_net.predict(pyramid[:1])[0]
 
     def _test_stage(self, test_cfg: ConfigType) -> str:
         """Which stage's heatmaps are decoded at test."""
@@ -196,7 +194,7 @@ class CPNHead(BaseHead):
         """
         stage = self._test_stage(test_cfg)
         if test_cfg.get('flip_test', False):
-            plain, mirrored = (self._predict_stage(x, stage) for x in feats)
+            plain, mirrored = (self.forward(x, stage)[0] for x in feats)
             mirrored = flip_heatmaps(
                 mirrored,
                 flip_mode=test_cfg.get('flip_mode', 'heatmap'),
@@ -205,7 +203,7 @@ class CPNHead(BaseHead):
             )
             heatmaps = (plain + mirrored) / 2
         else:
-            heatmaps = self._predict_stage(feats, stage)
+            heatmaps = self.forward(feats, stage)[0]
 
         poses = self.decode(heatmaps)
         if test_cfg.get('output_heatmaps', False):

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+import torch
+from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
+from mmpose.registry import TRANSFORMS
+from mmpose.structures import PoseDataSample
+
+from rmpe_plugin.ops import invert_affine, transform_points
+
+
+@TRANSFORMS.register_module()
+class GenerateCentredTarget(GenerateTarget):
+    """Make targets in the frame of the true box, for the parallel SPPE.
+
+    What ``GenerateTarget`` would make if the crop came from the true box. RMPE paper,
+    section 3.1.
+
+    Required Keys:
+        - true_window (2, 3), from :class:`TrueWindow`
+        - input_size (w, h), pixels
+        - and those of ``GenerateTarget``
+
+    Added Keys:
+        - centred (dict): The results with the centre-located targets.
+
+    Args:
+        kwargs: As ``GenerateTarget``'s.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Add ``centred``; see the class."""
+        width, height = results['input_size']
+        gamma = invert_affine(torch.from_numpy(results['true_window']).double())
+        points = torch.from_numpy(results['transformed_keypoints'])
+        size = (height, width)
+        centred = transform_points(points.double(), gamma, size, size).to(points)
+        results['centred'] = super().transform(
+            dict(results, transformed_keypoints=centred.numpy())
+        )
+        return results
+
+
+@TRANSFORMS.register_module()
+class PackSSTNInputs(PackPoseInputs):
+    """``PackPoseInputs`` and what trains the STN.
+
+    The data sample gets ``true_window`` (2, 3), a tensor, if :class:`TrueWindow` made
+    one, and ``centred``, a data sample that holds the centre-located targets, if
+    :class:`GenerateCentredTarget` made them.
+
+    Args:
+        kwargs: As ``PackPoseInputs``'s.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Pack; see the class."""
+        packed = super().transform(results)
+        sample = packed['data_samples']
+        if 'true_window' in results:
+            sample.true_window = torch.from_numpy(results['true_window'])
+        if 'centred' in results:
+            centred = super().transform(results['centred'])['data_samples']
+            sample.centred = PoseDataSample(
+                gt_fields=centred.gt_fields,
+                gt_instance_labels=centred.gt_instance_labels,
+            )
+        return packed

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import torch
+from mmpose.models.pose_estimators import TopdownPoseEstimator
+from mmpose.registry import MODELS
+from mmpose.utils.typing import ConfigType, InstanceList, OptConfigType, SampleList
+from torch import Tensor
+
+from rmpe_plugin.models.heads import WarpedFeatures, add_sdtn
+from rmpe_plugin.ops import compose_affine, invert_affine, transform_points, warp
+
+from .parallel_sppe import ParallelSPPE
+
+SDTN_MODES = ('heatmaps', 'keypoints')
+
+
+def _mirror(theta: Tensor) -> Tensor:
+    """F theta F for the mirror image F: x -> -x."""
+    return theta * theta.new_tensor([[1, -1, -1], [-1, 1, 1]])
+
+
+def _map_keypoints(poses: InstanceList, theta: Tensor, size: tuple[int, int]) -> None:
+    """Map decoded keypoints from the windows' pixels to the crops', in place."""
+    found = torch.from_numpy(np.concatenate([pose.keypoints for pose in poses]))
+    mapped = transform_points(found, theta.detach().cpu().to(found), size, size).numpy()
+    for pose, keypoints in zip(poses, mapped, strict=True):
+        pose.keypoints = keypoints[None]
+
+
+@MODELS.register_module()
+class SSTNPoseEstimator(TopdownPoseEstimator):
+    """A top-down estimator between a spatial transformer and its inverse (RMPE).
+
+    crop -> STN -> backbone, neck, head -> SDTN -> losses or decoding. The STN warps
+    the crop to where the person should be, the SDTN brings the heatmaps back, so all
+    that follows sees the crop's frame, as in ``TopdownPoseEstimator``. RMPE paper,
+    section 3.1.
+
+    The SDTN makes up for a bad window, so the main loss alone hardly trains the STN.
+    Two things do, together or alone: the paper's parallel SPPE, a frozen copy without
+    an SDTN, trained to find the person in the middle; and a loss on the window itself.
+
+    Args:
+        backbone (dict): Config of any backbone.
+        neck (dict, optional): Config of any neck. Defaults to ``None``.
+        head (dict): Config of any head that predicts heatmaps.
+        stn (dict): Config of :class:`SpatialTransformer`.
+        parallel (dict, optional): The parallel SPPE: ``loss_weight`` (default 1.0) and
+            ``checkpoint``, a top-down checkpoint to fill it from (default ``None``:
+            this model's own weights when training starts). It exists in training only
+            and is part of no checkpoint. Needs :class:`ParallelSPPEHook` and, in the
+            pipeline, :class:`GenerateCentredTarget`. Defaults to ``None``.
+        window_loss (dict, optional): Config of :class:`WindowCornerLoss`. Needs
+            :class:`TrueWindow` in the pipeline. Defaults to ``None``.
+        kwargs: As ``TopdownPoseEstimator``'s. ``test_cfg.sdtn`` is ``'heatmaps'``
+            (default; the paper) or ``'keypoints'``, which decodes the maps of the
+            STN's window and maps the keypoints back exactly.
+
+    Raises:
+        ValueError: For a missing head or settings that do not exist; in use, for
+            samples that lack what a loss needs.
+    """
+
+    def __init__(
+        self,
+        backbone: ConfigType,
+        neck: OptConfigType = None,
+        head: OptConfigType = None,
+        stn: ConfigType = dict(type='SpatialTransformer'),  # noqa: B006
+        parallel: OptConfigType = None,
+        window_loss: OptConfigType = None,
+        **kwargs,
+    ) -> None:
+        if head is None:
+            raise ValueError('model.head is missing: the SDTN needs its heatmaps')
+        super().__init__(backbone, neck, head, **kwargs)
+        add_sdtn(self.head)
+        self.stn = MODELS.build(stn)
+        unknown = set(parallel or {}) - {'loss_weight', 'checkpoint'}
+        if unknown:
+            raise ValueError(
+                f"model.parallel takes 'loss_weight' and 'checkpoint', got {unknown}"
+            )
+        self.parallel = parallel
+        # In a list, so that it is no submodule: not saved, not optimised, not wrapped.
+        self._parallel_sppe: list[ParallelSPPE] = []
+        self.window_loss = None if window_loss is None else MODELS.build(window_loss)
+        if self.test_cfg.get('flip_mode', 'heatmap') != 'heatmap':
+            raise ValueError(
+                "test_cfg.flip_mode must be 'heatmap', got "
+                f'{self.test_cfg["flip_mode"]!r}: offsets are no heatmaps to warp'
+            )
+        if self._sdtn_mode not in SDTN_MODES:
+            raise ValueError(
+                f'test_cfg.sdtn must be one of {SDTN_MODES}, got {self._sdtn_mode!r}'
+            )
+
+    @property
+    def _sdtn_mode(self) -> str:
+        return self.test_cfg.get('sdtn', 'heatmaps')
+
+    def fill_parallel(self) -> None:
+        """Make the frozen parallel SPPE; to be called once the weights are loaded."""
+        checkpoint = self.parallel.get('checkpoint')
+        self._parallel_sppe = [ParallelSPPE(self, checkpoint)]
+
+    def transform(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Let the STN choose a window and cut it out.
+
+        Args:
+            inputs (Tensor): Crops (B, 3, h, w).
+
+        Returns:
+            tuple[Tensor, Tensor]: The windows as images (B, 3, h, w), and theta
+            (B, 2, 3).
+        """
+        theta = self.stn(inputs)
+        return warp(inputs, theta, inputs.shape[-2:]), theta
+
+    def extract_feat(self, inputs: Tensor) -> WarpedFeatures:
+        """Features of the STN's window, and the way back.
+
+        Args:
+            inputs (Tensor): Crops (B, 3, h, w).
+
+        Returns:
+            WarpedFeatures: What the head takes.
+        """
+        images, theta = self.transform(inputs)
+        return WarpedFeatures(super().extract_feat(images), invert_affine(theta))
+
+    def loss(self, inputs: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
+        """Compute the losses of a batch.
+
+        Args:
+            inputs (Tensor): Crops (B, 3, h, w).
+            data_samples (list[PoseDataSample]): Samples with targets in the frame of
+                the crop; ``centred`` for the parallel SPPE and ``true_window`` for the
+                window loss.
+
+        Returns:
+            dict[str, Tensor]: The head's; with a parallel SPPE the same losses of it
+            with ``parallel.`` before their names; ``loss_window``.
+        """
+        images, theta = self.transform(inputs)
+        feats = WarpedFeatures(super().extract_feat(images), invert_affine(theta))
+        losses = self.head.loss(feats, data_samples, train_cfg=self.train_cfg)
+        if self.parallel is not None:
+            losses.update(self._parallel_loss(images, data_samples))
+        if self.window_loss is not None:
+            if 'true_window' not in data_samples[0]:
+                raise ValueError(
+                    'model.window_loss needs the true window: put KeepTrueBox, '
+                    'TrueWindow and PackSSTNInputs in the pipeline'
+                )
+            true = torch.stack([d.true_window for d in data_samples])
+            losses['loss_window'] = self.window_loss(theta, true)
+        return losses
+
+    def _parallel_loss(self, images: Tensor, data_samples: SampleList) -> dict:
+        """Losses of the parallel SPPE on the STN's output."""
+        if not self._parallel_sppe:
+            raise ValueError(
+                "the parallel SPPE is empty: put dict(type='ParallelSPPEHook') in "
+                'custom_hooks, or call fill_parallel() once the weights are loaded'
+            )
+        if 'centred' not in data_samples[0]:
+            raise ValueError(
+                'model.parallel needs centre-located targets: put KeepTrueBox, '
+                'TrueWindow, GenerateCentredTarget and PackSSTNInputs in the pipeline'
+            )
+        weight = self.parallel.get('loss_weight', 1.0)
+        centred = [d.centred for d in data_samples]
+        losses = self._parallel_sppe[0].loss(images, centred)
+        return {f'parallel.{name}': weight * loss for name, loss in losses.items()}
+
+    def predict(self, inputs: Tensor, data_samples: SampleList) -> SampleList:
+        """Predict poses.
+
+        With ``test_cfg.flip_test`` the mirror image has a window of its own; its maps
+        are brought back before the two are averaged.
+
+        Args:
+            inputs (Tensor): Crops (B, 3, h, w).
+            data_samples (list[PoseDataSample]): The samples.
+
+        Returns:
+            list[PoseDataSample]: As ``TopdownPoseEstimator``'s; ``pred_instances`` has
+            ``theta`` (1, 2, 3) too, the window that was chosen in the crop.
+        """
+        exact = self._sdtn_mode == 'keypoints'
+        if exact and self.test_cfg.get('output_heatmaps', False):
+            raise ValueError(
+                "test_cfg.output_heatmaps needs test_cfg.sdtn='heatmaps': with "
+                "'keypoints' no heatmaps of the crop are made"
+            )
+        images, theta = self.transform(inputs)
+        feats = super().extract_feat(images)
+        # Maps are averaged and decoded in the crop's frame or, if keypoints are to be
+        # mapped, in the frame of the window.
+        if not exact:
+            feats = WarpedFeatures(feats, invert_affine(theta))
+        if self.test_cfg.get('flip_test', False):
+            mirrored = self.extract_feat(inputs.flip(-1))
+            if exact:
+                gamma = compose_affine(mirrored.gamma, _mirror(theta))
+                mirrored = mirrored._replace(gamma=gamma)
+            feats = [feats, mirrored]
+        preds = self.head.predict(feats, data_samples, test_cfg=self.test_cfg)
+        poses, fields = preds if isinstance(preds, tuple) else (preds, None)
+        if exact:
+            _map_keypoints(poses, theta, inputs.shape[-2:])
+        for pose, window in zip(poses, theta.detach().cpu().numpy(), strict=True):
+            pose.theta = window[None]
+        return self.add_pred_to_datasample(poses, fields, data_samples)
