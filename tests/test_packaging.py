@@ -53,7 +53,10 @@ def test_never_replaces_a_users_torch_or_openmmlab(wheel):
     assert {'torch', 'mim', 'tests'} <= set(message.get_all('Provides-Extra'))
 
 
-def test_metafile_names_every_config():
-    listed = (ROOT / 'configs' / 'cpn' / 'metafile.yml').read_text()
-    for path in (ROOT / 'configs' / 'cpn').glob('coco/**/*.py'):
+@pytest.mark.parametrize('family', ['cpn', 'rmpe'])
+def test_metafile_names_every_config(family):
+    metafile = f'configs/{family}/metafile.yml'
+    assert f'  - {metafile}\n' in (ROOT / 'model-index.yml').read_text()
+    listed = (ROOT / metafile).read_text()
+    for path in (ROOT / 'configs' / family).glob('coco/**/*.py'):
         assert f'Config: {path.relative_to(ROOT)}\n' in listed

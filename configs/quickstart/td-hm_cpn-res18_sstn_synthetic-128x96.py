@@ -1,12 +1,12 @@
-# Stage 2 on the synthetic people: the quickstart's CPN, trained on with an SSTN and
-# the parallel SPPE on boxes perturbed as a detector would.
-_base_ = 'td-hm_cpn-res18_synthetic-128x96.py'
+# Stage 2 of RMPE on the synthetic people: the quickstart's CPN trained on, with an SSTN
+# and the parallel SPPE, on boxes perturbed as a detector would.
+_base_ = ['td-hm_cpn-res18_synthetic-128x96.py', '../_base_/rmpe.py']
 
 load_from = 'work_dirs/quickstart/epoch_3.pth'
 
+# model: the localisation network starts as stage 1's backbone
 model = dict(
     type='SSTNPoseEstimator',
-    # The localisation network looks for people from the start: it is stage 1's backbone.
     stn=dict(
         type='SpatialTransformer',
         backbone=dict(
@@ -17,42 +17,43 @@ model = dict(
     ),
     parallel=dict(loss_weight=1.0),
 )
-custom_hooks = [dict(type='SyncBuffersHook'), dict(type='ParallelSPPEHook')]
+custom_hooks = _base_.sstn_hooks
 
-# pipelines
-crop = _base_.val_pipeline[1]
-jitter = dict(
-    type='RandomBBoxTransform',
-    shift_factor=0.12,
-    shift_prob=1.0,
-    scale_factor=(0.75, 1.35),
-    rotate_prob=0.0,
-)
-affine = _base_.val_pipeline[2]
-train_pipeline = [
+# pipelines: validation on perturbed boxes, to see the windows; test on detections
+crop = [
     dict(type='LoadImage'),
-    dict(type='RawVisibility'),
-    crop,
-    dict(type='RandomFlip', direction='horizontal'),
+    dict(type='CPNBBoxCenterScale'),
+]
+perturb = [
     dict(type='KeepTrueBox'),
-    jitter,
-    affine,
+    dict(type='RandomBBoxTransform', rotate_prob=0.0, **_base_.perturbation),
+    dict(type='TopdownAffine', input_size=_base_.input_size),
     dict(type='TrueWindow'),
+]
+train_pipeline = [
+    *crop,
+    dict(type='RawVisibility'),
+    dict(type='RandomFlip', direction='horizontal'),
+    *perturb,
     dict(type='GenerateTarget', multilevel=True, encoder=_base_.codec),
     dict(type='GenerateCentredTarget', multilevel=True, encoder=_base_.codec),
     dict(type='PackSSTNInputs'),
 ]
+test_pipeline = _base_.val_pipeline
+val_pipeline = [*crop, *perturb, dict(type='PackSSTNInputs')]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+# new workers each time: the same perturbations each time
+val_dataloader = dict(persistent_workers=False, dataset=dict(pipeline=val_pipeline))
+test_dataloader = dict(
+    dataset=dict(bbox_file=_base_.data_root + 'annotations/person_detections_val.json')
+)
+val_evaluator = [_base_.val_evaluator, dict(type='WindowIoUMetric')]
 
 # schedule
 train_cfg = dict(max_epochs=2)
+warm_up, cosine = _base_.param_scheduler
+param_scheduler = [warm_up, dict(cosine, end=2)]
 optim_wrapper = dict(
     optimizer=dict(lr=5e-4),
-    # The linear layer adds up thousands of features: small steps.
-    paramwise_cfg=dict(
-        custom_keys={
-            'stn.fc': dict(lr_mult=0.2),
-            'stn.backbone': dict(lr_mult=2.0),
-        }
-    ),
+    paramwise_cfg=dict(custom_keys={'stn.fc': dict(lr_mult=0.06)}),
 )

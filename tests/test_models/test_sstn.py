@@ -13,6 +13,7 @@ from mmpose.models.heads import HeatmapHead
 from mmpose.registry import MODELS
 from mmpose.structures import MultilevelPixelData, PoseDataSample
 
+from rmpe_plugin.models.pose_estimators.sstn import _hold_outliers
 from rmpe_plugin.ops import invert_affine, warp
 
 K = 5
@@ -411,6 +412,36 @@ def test_parallel_sppe_takes_weights_now_or_from_a_checkpoint(tmp_path):
     state = other.state_dict()
     for key, value in sstn._parallel_sppe[0].state_dict().items():
         assert torch.equal(value, state[key]), key
+
+
+def test_no_sample_leads_the_stn_alone():
+    gradient = torch.randn(5, 2, 3, generator=torch.manual_seed(0))
+    gradient[1] *= 100
+    gradient[2] = 0
+    length = gradient.flatten(1).norm(dim=1)
+    found = _hold_outliers(gradient)
+    median = length.sort().values[2]
+    torch.testing.assert_close(
+        found.flatten(1).norm(dim=1), length.clamp(max=median), rtol=1e-5, atol=0
+    )
+    cosine = F.cosine_similarity(found.flatten(1), gradient.flatten(1))
+    torch.testing.assert_close(cosine[[0, 1, 3, 4]], torch.ones(4))
+    # as an AMP scaler does
+    torch.testing.assert_close(_hold_outliers(65536 * gradient), 65536 * found)
+
+
+def test_outliers_are_held_in_training():
+    sstn, _ = build('heatmap')
+    sstn.train()
+    seen = []
+    choose(sstn, 0.1, 0.05, 0.1)
+    sstn.stn.fc.register_full_backward_hook(lambda m, given, got: seen.append(got[0]))
+    sstn(images(4), samples('heatmap', 4), mode='loss')['loss_kpt'].backward()
+    # The bounds' slope is the same for all samples; so is the limit then.
+    slope = 1 - torch.tanh(sstn.stn.fc.bias / sstn.stn.bounds) ** 2
+    length = (seen[0] / slope).norm(dim=1).sort().values
+    torch.testing.assert_close(length[1:], length[1].expand(3), rtol=1e-4, atol=0)
+    assert length[0] < length[1]
 
 
 def test_window_loss_is_the_corners_distance():

@@ -19,6 +19,17 @@ def _mirror(theta: Tensor) -> Tensor:
     return theta * theta.new_tensor([[1, -1, -1], [-1, 1, 1]])
 
 
+def _hold_outliers(gradient: Tensor) -> Tensor:
+    """Hold every sample's gradient of theta (B, 2, 3) at the batch's median length.
+
+    It comes through the edges of the picture under a few heatmap peaks, and one sample
+    in twenty has half of the squared length: the STN would follow these alone. The
+    median makes the limit independent of the losses' scale, AMP's included.
+    """
+    length = gradient.norm(dim=(1, 2), keepdim=True)
+    return gradient * (length.median() / length.clamp(min=1e-30)).clamp(max=1)
+
+
 def _map_keypoints(poses: InstanceList, theta: Tensor, size: tuple[int, int]) -> None:
     """Map decoded keypoints from the windows' pixels to the crops', in place."""
     found = torch.from_numpy(np.concatenate([pose.keypoints for pose in poses]))
@@ -36,9 +47,11 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
     that follows sees the crop's frame, as in ``TopdownPoseEstimator``. RMPE paper,
     section 3.1.
 
-    The SDTN makes up for a bad window, so the main loss alone hardly trains the STN.
-    Two things do, together or alone: the paper's parallel SPPE, a frozen copy without
-    an SDTN, trained to find the person in the middle; and a loss on the window itself.
+    The SDTN makes up for a bad window, so the main loss alone does not train the STN to
+    find the person. Two things do, together or alone: the paper's parallel SPPE, a
+    frozen copy without an SDTN that wants the person as the true box would show it;
+    and a loss on the window itself. Not in the paper either: a sample's gradient of
+    theta is held at the median length of its batch.
 
     Args:
         backbone (dict): Config of any backbone.
@@ -142,7 +155,10 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
             dict[str, Tensor]: The head's; with a parallel SPPE the same losses of it
             with ``parallel.`` before their names; ``loss_window``.
         """
-        images, theta = self.transform(inputs)
+        theta = self.stn(inputs)
+        if theta.requires_grad:
+            theta.register_hook(_hold_outliers)
+        images = warp(inputs, theta, inputs.shape[-2:])
         feats = WarpedFeatures(super().extract_feat(images), invert_affine(theta))
         losses = self.head.loss(feats, data_samples, train_cfg=self.train_cfg)
         if self.parallel is not None:

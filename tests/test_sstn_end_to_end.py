@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stage 2 through the scripts, as a user runs it: train, kill, resume, test, draw."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import pytest
+import torch
+from mmengine.config import Config
+from mmpose.registry import MODELS
+
+from tests.conftest import ROOT, run_tool
+from tests.test_end_to_end import CONFIG as STAGE1
+from tests.test_end_to_end import options
+
+STAGE2 = STAGE1.with_name('td-hm_cpn-res18_sstn_synthetic-128x96.py')
+
+
+def stage2_options(synthetic, stage1):
+    """Overrides for a data set of a few images, going on from ``stage1``."""
+    boxes = synthetic / 'annotations' / 'person_detections_val.json'
+    truths = synthetic / 'annotations' / 'person_keypoints_val.json'
+    evaluator = [
+        f'val_evaluator.0.ann_file={truths}'
+        if option.startswith('val_evaluator.')
+        else option
+        for option in options(synthetic)
+    ]
+    return [
+        *evaluator,
+        f'load_from={stage1}',
+        f'model.stn.backbone.init_cfg.checkpoint={stage1}',
+        f'test_dataloader.dataset.bbox_file={boxes}',
+    ]
+
+
+@pytest.fixture(scope='module')
+def stage1(tmp_path_factory):
+    """A checkpoint of stage 1, not trained."""
+    torch.manual_seed(0)
+    net = MODELS.build(Config.fromfile(STAGE1).model)
+    path = tmp_path_factory.mktemp('stage1') / 'epoch_3.pth'
+    torch.save(dict(state_dict=net.state_dict()), path)
+    return path
+
+
+def weights(path):
+    return torch.load(path, map_location='cpu', weights_only=False)['state_dict']
+
+
+def logs(work):
+    return ''.join(path.read_text() for path in sorted(work.glob('*/*.log')))
+
+
+@pytest.fixture(scope='module')
+def trained(synthetic, stage1, tmp_path_factory):
+    """Stage 2, killed after an epoch and resumed."""
+    work = tmp_path_factory.mktemp('stage2')
+    command = [
+        *(sys.executable, ROOT / 'tools' / 'train.py', STAGE2, '--work-dir', work),
+        *stage2_options(synthetic, stage1),
+    ]
+    env = dict(os.environ, PYTHONPATH=str(ROOT))
+    with open(work / 'first.txt', 'w') as output:
+        first = subprocess.Popen(
+            command, cwd=ROOT, env=env, stdout=output, stderr=output
+        )
+        deadline = time.monotonic() + 300
+        while not (work / 'last_checkpoint').is_file() and first.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        first.send_signal(signal.SIGKILL)
+        assert first.wait() == -signal.SIGKILL, (work / 'first.txt').read_text()
+    assert not (work / 'epoch_2.pth').is_file()
+    run_tool(
+        *('train.py', STAGE2, '--work-dir', work, '--resume'),
+        *stage2_options(synthetic, stage1),
+    )
+    return work
+
+
+@pytest.mark.slow
+def test_resumes_after_a_kill(trained):
+    assert 'resumed epoch: 1' in logs(trained)
+    steps = [
+        json.loads(line)['step']
+        for path in sorted(trained.glob('*/vis_data/scalars.json'))
+        for line in path.read_text().splitlines()
+        if '"loss"' in line
+    ]
+    assert len(steps) == len(set(steps)) == max(steps)
+    first, second = (weights(trained / f'epoch_{i}.pth') for i in (1, 2))
+    assert first.keys() == second.keys()
+    assert not torch.equal(first['stn.fc.bias'], second['stn.fc.bias'])
+
+
+@pytest.mark.slow
+def test_both_losses_and_the_windows_are_logged(trained):
+    text = logs(trained)
+    for name in ('loss_refine', 'parallel.loss_refine', 'window/iou_crop', 'coco/AP'):
+        assert f'{name}: ' in text
+
+
+@pytest.mark.slow
+def test_checkpoints_hold_the_stn_and_no_parallel_branch(trained, stage1):
+    saved, plain = weights(trained / 'epoch_2.pth'), weights(stage1)
+    assert {key for key in saved if not key.startswith('stn.')} == set(plain)
+    assert any(key.startswith('stn.backbone.') for key in saved)
+    config = Config.fromfile(STAGE2)
+    config.model.stn.backbone.init_cfg = None
+    config.model.parallel = None
+    MODELS.build(config.model).load_state_dict(saved, strict=True)
+
+
+@pytest.mark.slow
+def test_tests_on_detections_and_draws(trained, synthetic, stage1, tmp_path):
+    checkpoint = trained / 'epoch_2.pth'
+    changes = stage2_options(synthetic, stage1)
+    result = run_tool('test.py', STAGE2, checkpoint, '--work-dir', tmp_path, *changes)
+    assert 'coco/AP' in result.stdout + result.stderr
+    sheet = tmp_path / 'new' / 'sheet.png'
+    arguments = (STAGE2, checkpoint, '--out', sheet, '--num', 3, '--scale', 1)
+    run_tool('draw_sstn.py', *arguments, *changes)
+    assert cv2.imread(str(sheet)).shape == (24 + 3 * 128, 4 * 96, 3)
+
+
+@pytest.mark.slow
+def test_compares_ways_and_goes_on(synthetic, stage1, tmp_path):
+    ways = ('no SSTN', 'SSTN, window loss')
+    arguments = [
+        *('compare_sstn.py', stage1, '--work-dir', tmp_path, '--ways', *ways),
+        *stage2_options(synthetic, stage1),
+        'train_cfg.max_epochs=1',
+    ]
+    first = run_tool(*arguments)
+    results = json.loads((tmp_path / 'results.json').read_text())
+    assert list(results) == list(ways)
+    assert 'window/iou' not in results['no SSTN']
+    assert 0 < results['SSTN, window loss']['window/iou_crop'] < 1
+    second = run_tool(*arguments)
+    assert 'Epoch(train)' in first.stdout
+    assert 'Epoch(train)' not in second.stdout
+
+
+@pytest.mark.slow
+def test_wrong_arguments_say_what_is_wrong(tmp_path, stage1):
+    for name, arguments in (
+        ('compare_sstn.py', (tmp_path / 'no.pth',)),
+        ('draw_sstn.py', (STAGE2, tmp_path / 'no.pth', '--out', tmp_path / 'a.png')),
+    ):
+        result = run_tool(name, *arguments, check=False)
+        assert result.returncode == 2
+        assert 'no.pth does not exist' in result.stderr
