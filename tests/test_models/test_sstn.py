@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
+from mmengine.optim import AmpOptimWrapper
 from mmengine.structures import InstanceData, PixelData
 from mmpose.models.heads import HeatmapHead
 from mmpose.registry import MODELS
@@ -536,6 +537,20 @@ def test_autocast(dtype):
                 found[name].float(), expected[name], rtol=0.1, atol=0.01
             )
     assert all(p.grad is None or p.grad.isfinite().all() for p in sstn.parameters())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+def test_amp_training_steps():
+    sstn, _ = build('cpn', parallel=dict())
+    sstn.cuda().train()
+    sstn.fill_parallel()
+    optimizer = torch.optim.Adam(sstn.parameters(), lr=1e-4)
+    wrapper = AmpOptimWrapper(optimizer=optimizer)
+    data = dict(inputs=list(images()), data_samples=samples('cpn'))
+    for _ in range(3):
+        log = sstn.train_step(data, wrapper)
+    assert torch.isfinite(log['loss'])
+    assert (sstn.stn.fc.bias != 0).all()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
