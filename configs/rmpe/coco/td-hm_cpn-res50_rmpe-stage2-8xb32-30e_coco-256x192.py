@@ -7,19 +7,20 @@ load_from = (
 model = _base_.sstn
 custom_hooks = _base_.sstn_hooks
 
-# pipelines
+# pipelines: nobody is turned, and the true box is kept
+load, visibility, crop, flip, jitter, affine, target, pack = _base_.train_pipeline
 train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='RawVisibility'),
-    dict(type='CPNBBoxCenterScale'),
-    dict(type='RandomFlip', direction='horizontal'),
+    load,
+    visibility,
+    crop,
+    flip,
     dict(type='KeepTrueBox'),
-    dict(type='RandomBBoxTransform', rotate_prob=0.0, **_base_.perturbation),
-    dict(type='TopdownAffine', input_size=_base_.codec[0]['input_size']),
+    dict(jitter, rotate_prob=0.0),
+    affine,
     dict(type='TrueWindow'),
-    dict(type='GenerateTarget', multilevel=True, encoder=_base_.codec),
-    dict(type='GenerateCentredTarget', multilevel=True, encoder=_base_.codec),
-    dict(type='PackSSTNInputs'),
+    target,
+    dict(target, type='GenerateCentredTarget'),
+    dict(pack, type='PackSSTNInputs'),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 

@@ -7,18 +7,19 @@ load_from = (
 model = _base_.sstn
 custom_hooks = _base_.sstn_hooks
 
-# pipelines
+# pipelines: nobody is turned or halved, and the true box is kept
+load, crop, flip, half_body, jitter, affine, target, pack = _base_.train_pipeline
 train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='GetBBoxCenterScale'),
-    dict(type='RandomFlip', direction='horizontal'),
+    load,
+    crop,
+    flip,
     dict(type='KeepTrueBox'),
-    dict(type='RandomBBoxTransform', rotate_prob=0.0, **_base_.perturbation),
-    dict(type='TopdownAffine', input_size=_base_.codec['input_size']),
+    dict(jitter, rotate_prob=0.0),
+    affine,
     dict(type='TrueWindow'),
-    dict(type='GenerateTarget', encoder=_base_.codec),
-    dict(type='GenerateCentredTarget', encoder=_base_.codec),
-    dict(type='PackSSTNInputs'),
+    target,
+    dict(target, type='GenerateCentredTarget'),
+    dict(pack, type='PackSSTNInputs'),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
