@@ -27,7 +27,8 @@ from torch import Tensor
 from rmpe_plugin.ops import window_corners
 
 TITLES = ('crop', 'after STN', 'before SDTN', 'after SDTN')
-WHITE, GREEN = (255, 255, 255), (60, 220, 60)
+WHITE, GREEN, GREY = (255, 255, 255), (60, 220, 60), (90, 90, 90)
+MARGIN = 1 / 8
 
 
 def parse_args() -> argparse.Namespace:
@@ -59,10 +60,17 @@ def picture(image: Tensor, scale: int) -> np.ndarray:
     return cv2.resize(array, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
 
 
+def with_margin(canvas: np.ndarray) -> np.ndarray:
+    """A picture in a grey frame, in which windows can be seen that leave the crop."""
+    y, x = (int(MARGIN * side) for side in canvas.shape[:2])
+    return cv2.copyMakeBorder(canvas, y, y, x, x, cv2.BORDER_CONSTANT, value=GREY)
+
+
 def with_window(canvas: np.ndarray, theta: Tensor, colour: tuple) -> np.ndarray:
-    """A crop's picture with the outline of a window (2, 3) of it."""
-    height, width = canvas.shape[:2]
-    corners = (window_corners(theta).cpu().numpy() + 1) / 2 * (width - 1, height - 1)
+    """The picture of a crop, in its frame, with the outline of a window (2, 3)."""
+    size = np.array(canvas.shape[1::-1])
+    inner = size / (1 + 2 * MARGIN) - 1
+    corners = size / 2 + window_corners(theta).cpu().numpy() * inner / 2
     outline = [np.round(corners).astype(np.int32)]
     return cv2.polylines(canvas.copy(), outline, True, colour, 2, cv2.LINE_AA)
 
@@ -112,11 +120,11 @@ def main() -> None:
         crop, seen = (
             picture(x[i] * norm.std + norm.mean, args.scale) for x in (crops, images)
         )
-        outlined = with_window(crop, thetas[i], WHITE)
+        outlined = with_window(with_margin(crop), thetas[i], WHITE)
         if 'true_window' in sample:
             outlined = with_window(outlined, sample.true_window, GREEN)
-        maps = with_heatmaps(seen, before[i]), with_heatmaps(crop, after[i])
-        rows.append(np.hstack((outlined, seen, *maps)))
+        others = (seen, with_heatmaps(seen, before[i]), with_heatmaps(crop, after[i]))
+        rows.append(np.hstack((outlined, *map(with_margin, others))))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     sheet = np.vstack((title_row(rows[0].shape[1] // len(TITLES)), *rows))
     if not cv2.imwrite(str(args.out), sheet):

@@ -202,6 +202,24 @@ def test_identity_is_the_plain_estimator(sppe, flip):
         )
 
 
+def test_outside_the_crop_is_black_as_in_crops():
+    """Pixel 0, which is what TopdownAffine puts outside the picture."""
+    norm = dict(mean=[120.0, 110.0, 100.0], std=[60.0, 50.0, 40.0])
+    settings = dict(SPPES['heatmap'], type='SSTNPoseEstimator', stn=STN)
+    settings['data_preprocessor'] = dict(type='PoseDataPreprocessor', **norm)
+    sstn = MODELS.build(settings).eval()
+    choose(sstn, 0.0, 0.0, 0.3)
+    pixels = torch.full((3, *SIZE), 200, dtype=torch.uint8)
+    batch = dict(inputs=[pixels], data_samples=samples('heatmap', 1))
+    inputs = sstn.data_preprocessor(batch)['inputs']
+    seen, _ = sstn.transform(inputs)
+    seen = seen * sstn.data_preprocessor.std + sstn.data_preprocessor.mean
+    torch.testing.assert_close(
+        seen[..., -4:], torch.zeros(1, 3, SIZE[0], 4), atol=1e-3, rtol=0
+    )
+    torch.testing.assert_close(seen[..., :32], torch.full((1, 3, SIZE[0], 32), 200.0))
+
+
 @pytest.mark.parametrize('sppe', ['heatmap', 'cpm', 'cpn'])
 def test_maps_are_brought_back_stage_by_stage(sppe):
     sstn, plain = build(sppe)

@@ -118,7 +118,7 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
         self._parallel_sppe = [ParallelSPPE(self, checkpoint)]
 
     def transform(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Let the STN choose a window and cut it out.
+        """Let the STN choose a window and cut it out, black outside the crop.
 
         Args:
             inputs (Tensor): Crops (B, 3, h, w).
@@ -128,7 +128,10 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
             (B, 2, 3).
         """
         theta = self.stn(inputs)
-        return warp(inputs, theta, inputs.shape[-2:]), theta
+        # The pixel 0 is what crops have outside the picture; normalised it is not 0.
+        norm = self.data_preprocessor
+        black = -norm.mean / norm.std if hasattr(norm, 'mean') else 0.0
+        return warp(inputs - black, theta, inputs.shape[-2:]) + black, theta
 
     def extract_feat(self, inputs: Tensor) -> WarpedFeatures:
         """Features of the STN's window, and the way back.
@@ -155,10 +158,9 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
             dict[str, Tensor]: The head's; with a parallel SPPE the same losses of it
             with ``parallel.`` before their names; ``loss_window``.
         """
-        theta = self.stn(inputs)
+        images, theta = self.transform(inputs)
         if theta.requires_grad:
             theta.register_hook(_hold_outliers)
-        images = warp(inputs, theta, inputs.shape[-2:])
         feats = WarpedFeatures(super().extract_feat(images), invert_affine(theta))
         losses = self.head.loss(feats, data_samples, train_cfg=self.train_cfg)
         if self.parallel is not None:

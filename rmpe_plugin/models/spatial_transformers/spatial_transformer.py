@@ -153,7 +153,6 @@ class SpatialTransformer(BaseModule):
         self._warn_once(finite)
         return torch.where(finite[:, None, None], theta, identity_affine(theta))
 
-    @torch.compiler.disable
     def _warn_once(self, finite: Tensor) -> None:
         """Say that samples get the identity."""
         if self._warned or finite.all():
