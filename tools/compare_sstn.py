@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train an SSTN in several ways from one stage 1, and compare what was learnt.
+"""Train an SSTN on the synthetic people in several ways, and compare what was learnt.
 
 Every way goes on from the same checkpoint for the same number of steps on the same
 perturbed boxes: without an SSTN, with an SSTN that the main loss alone trains, with the
 parallel SPPE, and with a loss on the window. The table has the AP with the detections
-and with perturbed true boxes, and how well the STN's windows cover the true ones. Run
-it again after an interruption, and it goes on with the ways that are missing.
+and with perturbed true boxes, and how well the STN's windows cover the true ones; the
+same numbers are in results.json.
 
 Example:
     python tools/compare_sstn.py work_dirs/quickstart/epoch_3.pth \
@@ -40,22 +40,20 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('stage1', type=Path, help='checkpoint to go on from')
-    parser.add_argument('--config', type=Path, default=CONFIG, help='of stage 2')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/compare_sstn'))
     parser.add_argument('--ways', nargs='+', choices=tuple(WAYS), default=tuple(WAYS))
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={}, help='as in train.py'
     )
     args = parser.parse_args()
-    for path in (args.stage1, args.config):
-        if not path.is_file():
-            parser.error(f'{path} does not exist')
+    if not args.stage1.is_file():
+        parser.error(f'{args.stage1} does not exist')
     return args
 
 
 def build_config(args: argparse.Namespace, way: str) -> Config:
     """The config of stage 2, changed as the way wants."""
-    config = Config.fromfile(args.config)
+    config = Config.fromfile(CONFIG)
     config.load_from = str(args.stage1)
     config.model.stn.backbone.init_cfg.checkpoint = str(args.stage1)
     config.merge_from_dict(args.cfg_options)
@@ -93,12 +91,10 @@ def learn(config: Config) -> dict[str, float]:
 def main() -> None:
     args = parse_args()
     args.work_dir.mkdir(parents=True, exist_ok=True)
-    path = args.work_dir / 'results.json'
-    results = json.loads(path.read_text()) if path.is_file() else {}
+    results = {}
     for way in args.ways:
-        if way not in results:
-            results[way] = learn(build_config(args, way))
-            path.write_text(json.dumps(results, indent=1))
+        results[way] = learn(build_config(args, way))
+        (args.work_dir / 'results.json').write_text(json.dumps(results, indent=1))
 
     table = Table(
         'stage 2',
