@@ -180,5 +180,7 @@ def window_corners(theta: Tensor) -> Tensor:
         Tensor: (..., 4, 2), (x, y) in the input's normalised coordinates, clockwise
         on the picture from the top left when theta is the identity.
     """
-    corners = theta.new_tensor([[-1, -1], [1, -1], [1, 1], [-1, 1]])
-    return (_product(theta[..., :2], corners.T) + theta[..., 2:]).mT
+    right, down, middle = theta.unbind(dim=-1)
+    # No constant from the host: this runs in training steps.
+    corners = (-right - down, right - down, right + down, down - right)
+    return middle.unsqueeze(-2) + torch.stack(corners, dim=-2)
