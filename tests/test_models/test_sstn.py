@@ -241,7 +241,7 @@ def test_maps_are_brought_back_stage_by_stage(sppe):
         assert (found - stage).abs().max() > 1e-3
 
 
-class Recorder(BaseModule):
+class Picture(BaseModule):
     """A backbone that is none: the picture itself."""
 
     def forward(self, x):
@@ -288,7 +288,7 @@ def spots(points):
 
 def spot_net(codec, **test_cfg):
     sppe = dict(
-        backbone=dict(type=Recorder),
+        backbone=dict(type=Picture),
         head=dict(type=SpotHead, corners=codec == 'udp', decoder=CODECS[codec]),
     )
     sstn, _ = build(sppe, test_cfg=test_cfg)
