@@ -108,7 +108,7 @@ def main() -> None:
 
     crops = batch['inputs']
     images, thetas = model.transform(crops)
-    feats = model.extract_feat(crops)
+    feats = model.warped_features(images, thetas)
     # Stages and levels end with the one that is decoded.
     before, after = (
         maps if isinstance(maps, Tensor) else maps[-1]

@@ -6,16 +6,15 @@ load_from = 'work_dirs/quickstart/epoch_3.pth'
 
 # model: the localisation network starts as stage 1's backbone
 model = dict(
-    type='SSTNPoseEstimator',
+    _base_.sstn,
     stn=dict(
-        type='SpatialTransformer',
+        _base_.sstn.stn,
         backbone=dict(
             _base_.model.backbone,
             init_cfg=dict(type='Pretrained', checkpoint=load_from, prefix='backbone.'),
         ),
         in_channels=192,
     ),
-    parallel=dict(loss_weight=1.0),
 )
 custom_hooks = _base_.sstn_hooks
 

@@ -142,7 +142,18 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
         Returns:
             WarpedFeatures: What the head takes.
         """
-        images, theta = self.transform(inputs)
+        return self.warped_features(*self.transform(inputs))
+
+    def warped_features(self, images: Tensor, theta: Tensor) -> WarpedFeatures:
+        """Features of windows that are cut out already, and the way back.
+
+        Args:
+            images (Tensor): The windows (B, 3, h, w).
+            theta (Tensor): Where they lie in the crops (B, 2, 3).
+
+        Returns:
+            WarpedFeatures: What the head takes.
+        """
         return WarpedFeatures(super().extract_feat(images), invert_affine(theta))
 
     def loss(self, inputs: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
@@ -161,7 +172,7 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
         images, theta = self.transform(inputs)
         if theta.requires_grad:
             theta.register_hook(_hold_outliers)
-        feats = WarpedFeatures(super().extract_feat(images), invert_affine(theta))
+        feats = self.warped_features(images, theta)
         losses = self.head.loss(feats, data_samples, train_cfg=self.train_cfg)
         if self.parallel is not None:
             losses.update(self._parallel_loss(images, data_samples))
@@ -213,11 +224,11 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
                 "'keypoints' no heatmaps of the crop are made"
             )
         images, theta = self.transform(inputs)
-        feats = super().extract_feat(images)
+        feats = self.warped_features(images, theta)
         # Maps are averaged and decoded in the crop's frame or, if keypoints are to be
         # mapped, in the frame of the window.
-        if not exact:
-            feats = WarpedFeatures(feats, invert_affine(theta))
+        if exact:
+            feats = feats.feats
         if self.test_cfg.get('flip_test', False):
             mirrored = self.extract_feat(inputs.flip(-1))
             if exact:
