@@ -12,6 +12,8 @@ from .affine import (
     window_corners,
 )
 from .alternating_search import alternating_search
+from .atomic_poses import align_poses, find_atoms, nearest_atom
+from .gaussian_mixture import GaussianMixture
 from .heatmap import decode_heatmaps, heatmap_peaks
 from .ohkm import hard_keypoint_loss, keypoint_mse
 from .pose_nms import (
@@ -21,19 +23,26 @@ from .pose_nms import (
     pose_similarity,
 )
 from .pose_nms_params import PoseNMSParams
+from .proposals import ProposalModel, box_offsets
 from .resize import resize_heatmap
 
 __all__ = [
+    'GaussianMixture',
     'PoseNMSParams',
     'PoseNMSResult',
+    'ProposalModel',
+    'align_poses',
     'alternating_search',
+    'box_offsets',
     'compose_affine',
     'decode_heatmaps',
+    'find_atoms',
     'hard_keypoint_loss',
     'heatmap_peaks',
     'identity_affine',
     'invert_affine',
     'keypoint_mse',
+    'nearest_atom',
     'parametric_pose_nms',
     'parametric_pose_nms_batch',
     'pck_accuracy',

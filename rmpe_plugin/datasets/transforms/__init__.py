@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from .centred_target import GenerateCentredTarget, PackSSTNInputs
 from .cpn_crop import CPNBBoxCenterScale
+from .pose_guided_proposal import PoseGuidedProposal
 from .true_window import KeepTrueBox, TrueWindow
 from .visibility import RawVisibility
 
@@ -9,6 +10,7 @@ __all__ = [
     'GenerateCentredTarget',
     'KeepTrueBox',
     'PackSSTNInputs',
+    'PoseGuidedProposal',
     'RawVisibility',
     'TrueWindow',
 ]

@@ -4,7 +4,12 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmpose.datasets.transforms import TopdownAffine
 from mmpose.registry import TRANSFORMS
-from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
+from mmpose.structures.bbox import (
+    bbox_xyxy2cs,
+    flip_bbox,
+    get_udp_warp_matrix,
+    get_warp_matrix,
+)
 
 from rmpe_plugin.ops import theta_from_pixels
 
@@ -14,11 +19,14 @@ class KeepTrueBox(BaseTransform):
     """Remember the true box's crop before the box is perturbed.
 
     It stands after ``RandomFlip`` and the transform that makes ``bbox_center`` and
-    ``bbox_scale``, and before ``RandomBBoxTransform``.
+    ``bbox_scale``, and before ``RandomBBoxTransform``. Where a proposal has taken the
+    true box's place, the true box is grown by the same factors as the proposal was.
 
     Required Keys:
         - bbox_center (1, 2), pixels
         - bbox_scale (1, 2), pixels
+        - bbox and true_bbox (1, 4), xyxy, pixels, and true_flip, from
+          ``PoseGuidedProposal`` if there is one
 
     Added Keys:
         - true_center (1, 2), pixels
@@ -28,9 +36,19 @@ class KeepTrueBox(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Copy centre and scale; see the class."""
-        results['true_center'] = results['bbox_center'].copy()
-        results['true_scale'] = results['bbox_scale'].copy()
-        results['true_flip'] = results.get('flip', False)
+        center, scale = results['bbox_center'].copy(), results['bbox_scale'].copy()
+        flip = results.get('flip', False)
+        if 'true_bbox' in results:
+            center, true_size = bbox_xyxy2cs(results['true_bbox'])
+            scale *= true_size / bbox_xyxy2cs(results['bbox'])[1]
+            if flip != results['true_flip']:
+                center = flip_bbox(
+                    center,
+                    image_size=results['img_shape'][1::-1],
+                    bbox_format='center',
+                    direction=results['flip_direction'],
+                )
+        results.update(true_center=center, true_scale=scale, true_flip=flip)
         return results
 
     def __repr__(self) -> str:

@@ -1,0 +1,21 @@
+# The quickstart's CPN on a synthetic crowd: trained on proposals of a fitted model,
+# tested on the simulated detections.
+_base_ = ['td-hm_cpn-res18_synthetic-128x96.py', '../_base_/pgpg.py']
+
+# data
+data_root = 'data/synthetic_crowd/'
+load, *steps = [
+    dict(t, **_base_.unjittered.get(t['type'], {})) for t in _base_.train_pipeline
+]
+proposal = dict(_base_.proposal, model='work_dirs/pgpg/model.json')
+train_pipeline = [load, proposal, *steps]
+train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
+val_dataloader = dict(
+    dataset=dict(
+        data_root=data_root,
+        bbox_file=data_root + 'annotations/person_detections_val.json',
+    )
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + 'annotations/person_keypoints_val.json')
+test_evaluator = val_evaluator

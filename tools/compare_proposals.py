@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train the quickstart's CPN on differently perturbed boxes, and test it on detections.
+
+The same net from the same start for the same number of steps: on true boxes, on boxes
+that MMPose's RandomBBoxTransform jitters, on proposals of AlphaPose's constants, and on
+proposals of a fitted model. The table has the AP with the detections and with true
+boxes; the same numbers are in results.json and in results.png. A run that was
+interrupted goes on after the last training that it finished.
+
+Example:
+    python tools/compare_proposals.py --data data/synthetic_crowd \
+        --model work_dirs/pgpg/model.json --work-dir work_dirs/compare_proposals
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use('Agg')
+import matplotlib.pyplot as plt
+import numpy as np
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+from rich.console import Console
+from rich.table import Table
+
+CONFIG = (
+    Path(__file__).parents[1]
+    / 'configs/quickstart/td-hm_cpn-res18_pgpg_synthetic-128x96.py'
+)
+# Each way: the model of the proposals, and shift and scale of RandomBBoxTransform. The
+# rotation, which is no error of a detector, is the config's in all of them.
+NO_JITTER = dict(shift_prob=0.0, scale_prob=0.0)
+MMPOSE_JITTER = dict(
+    shift_factor=0.16, shift_prob=0.3, scale_factor=(0.5, 1.5), scale_prob=1.0
+)
+FITTED = 'fitted'
+WAYS = {
+    'no jitter': (None, NO_JITTER),
+    'RandomBBoxTransform': (None, MMPOSE_JITTER),
+    "AlphaPose's constants": ('alphapose', NO_JITTER),
+    'PGPG, fitted': (FITTED, NO_JITTER),
+}
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--data', type=Path, default=Path('data/synthetic_crowd'))
+    parser.add_argument(
+        '--model', type=Path, default=Path('work_dirs/pgpg/model.json'),
+        help='what tools/fit_pgpg.py fitted to the training detections',
+    )  # fmt: skip
+    parser.add_argument(
+        '--work-dir', type=Path, default=Path('work_dirs/compare_proposals')
+    )
+    parser.add_argument('--ways', nargs='+', choices=tuple(WAYS), default=tuple(WAYS))
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1])
+    parser.add_argument('--epochs', type=int, default=2)
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={}, help='as in train.py'
+    )
+    args = parser.parse_args()
+    for path in (args.data, args.model):
+        if not path.exists():
+            parser.error(f'{path} does not exist')
+    return args
+
+
+def build_config(args: argparse.Namespace, way: str, seed: int) -> Config:
+    """The config, changed as the way wants; validation is on true boxes."""
+    config = Config.fromfile(CONFIG)
+    annotations = args.data / 'annotations'
+    truths = str(annotations / 'person_keypoints_val.json')
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        config[loader].dataset.data_root = str(args.data)
+    config.val_dataloader.dataset.bbox_file = None
+    config.test_dataloader.dataset.bbox_file = str(
+        annotations / 'person_detections_val.json'
+    )
+    config.val_evaluator.ann_file = config.test_evaluator.ann_file = truths
+
+    model, jitter = WAYS[way]
+    pipeline = []
+    for step in config.train_pipeline:
+        if step.type == 'RandomBBoxTransform':
+            step = dict(step, **jitter)
+        if step['type'] == 'PoseGuidedProposal':
+            if model is None:
+                continue
+            step = dict(step, model=str(args.model) if model == FITTED else model)
+        pipeline.append(step)
+    config.train_dataloader.dataset.pipeline = pipeline
+
+    config.randomness.seed = seed
+    config.train_cfg.update(max_epochs=args.epochs, val_interval=args.epochs)
+    config.param_scheduler[-1].end = args.epochs
+    config.merge_from_dict(args.cfg_options)
+    name = f'{way.split(",")[0].replace(" ", "-")}-{seed}'
+    config.work_dir = str(args.work_dir / name)
+    config.experiment_name = name
+    return config
+
+
+def learn(config: Config) -> dict[str, float]:
+    """Train, then measure on true boxes and on the detections."""
+    runner = Runner.from_cfg(config)
+    runner.train()
+    return {
+        'true boxes': float(runner.val()['coco/AP']),
+        'detections': float(runner.test()['coco/AP']),
+    }
+
+
+def draw(results: dict[str, dict[str, dict]], path: Path) -> None:
+    """Draw the AP with the detections, a dot a seed."""
+    figure, axis = plt.subplots(figsize=(7, 0.6 * len(results) + 1))
+    for row, seeds in enumerate(results.values()):
+        aps = [result['detections'] for result in seeds.values()]
+        axis.barh(row, np.mean(aps), color='lightsteelblue')
+        axis.plot(aps, np.full(len(aps), row), 'k.')
+    axis.set_yticks(range(len(results)), list(results))
+    axis.invert_yaxis()
+    lowest = min(r['detections'] for seeds in results.values() for r in seeds.values())
+    axis.set_xlim(left=0.9 * lowest)
+    axis.set_xlabel('AP with the detections; a dot a seed, the bar starts above 0')
+    figure.tight_layout()
+    figure.savefig(path, dpi=100)
+
+
+def main() -> None:
+    args = parse_args()
+    args.work_dir.mkdir(parents=True, exist_ok=True)
+    path = args.work_dir / 'results.json'
+    results = json.loads(path.read_text()) if path.exists() else {}
+    for seed in args.seeds:
+        for way in args.ways:
+            seeds = results.setdefault(way, {})
+            if str(seed) not in seeds:
+                seeds[str(seed)] = learn(build_config(args, way, seed))
+                path.write_text(json.dumps(results, indent=1))
+
+    columns = [f'seed {seed}' for seed in args.seeds]
+    table = Table(
+        'training boxes', 'AP, detections', *columns, 'AP, true boxes', *columns
+    )
+    for way in args.ways:
+        cells = []
+        for boxes in ('detections', 'true boxes'):
+            aps = [results[way][str(seed)][boxes] for seed in args.seeds]
+            cells += [np.mean(aps), *aps]
+        table.add_row(way, *(f'{ap:.4f}' for ap in cells))
+    Console().print(table)
+    draw({way: results[way] for way in args.ways}, path.with_suffix('.png'))
+    print(path)
+    print(path.with_suffix('.png'))
+
+
+if __name__ == '__main__':
+    main()

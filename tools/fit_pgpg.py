@@ -1,0 +1,470 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Learn how a detector errs, for the pose-guided proposals generator of RMPE.
+
+Run your detector on the training images first. Each person is matched with the
+detection of the best IoU, one to one; the offsets of the four edges are modelled by the
+pose, and the model is compared with others on images that were held out. Beside the
+model there are pictures: the atomic poses, the offsets, and with --images proposals
+beside the detections.
+
+Example:
+    python tools/fit_pgpg.py \
+        --ann data/synthetic_crowd/annotations/person_keypoints_train.json \
+        --det data/synthetic_crowd/annotations/person_detections_train.json \
+        --images data/synthetic_crowd/train --out work_dirs/pgpg/model.json
+"""
+
+import argparse
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+
+import cv2
+import matplotlib
+
+matplotlib.use('Agg')
+import matplotlib.pyplot as plt
+import numpy as np
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.structures.bbox import bbox_xywh2xyxy
+from pycocotools.mask import iou
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from scipy.spatial.distance import cdist
+
+from rmpe_plugin.ops import ProposalModel, box_offsets
+
+EDGES = ('left', 'top', 'right', 'bottom')
+# More people than this do not change what an energy distance says.
+MOST_COMPARED = 4000
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--ann', type=Path, required=True, help='COCO annotations')
+    parser.add_argument('--det', type=Path, required=True, help='COCO results (boxes)')
+    parser.add_argument('--out', type=Path, required=True, help='JSON to write')
+    parser.add_argument('--images', type=Path, help='folder, to draw proposals')
+    parser.add_argument('--iou-thr', type=float, default=0.5, help='default: 0.5')
+    parser.add_argument(
+        '--score-thr', type=float, default=0.05,
+        help='detections that score less are left out (default: 0.05)',
+    )  # fmt: skip
+    parser.add_argument('--atoms', type=int, default=16, help='default: 16')
+    parser.add_argument(
+        '--components', type=int, default=8, help='most Gaussians each (default: 8)'
+    )
+    parser.add_argument(
+        '--min-people', type=int, default=200,
+        help='atomic poses with fewer use the mixture of everybody (default: 200)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--holdout', type=float, default=0.2,
+        help='share of the images to compare on (default: 0.2)',
+    )  # fmt: skip
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--metainfo',
+        default='configs/_base_/datasets/coco.py',
+        help="the data set's keypoints, as MMPose's data sets name them",
+    )
+    args = parser.parse_args()
+    for path in filter(None, (args.ann, args.det, args.images)):
+        if not path.exists():
+            parser.error(f'{path} does not exist')
+    for name in ('iou_thr', 'holdout'):
+        if not 0 < getattr(args, name) < 1:
+            option = name.replace('_', '-')
+            parser.error(
+                f'--{option} must be between 0 and 1, got {getattr(args, name)}'
+            )
+    for name, least in dict(atoms=0, components=1, min_people=5).items():
+        if getattr(args, name) < least:
+            option = name.replace('_', '-')
+            parser.error(
+                f'--{option} must be at least {least}, got {getattr(args, name)}'
+            )
+    return args
+
+
+@dataclass
+class People:
+    """People and their detections, an array each, first dimension N.
+
+    Attributes:
+        image (np.ndarray): Image's id.
+        image_size (np.ndarray): Width and height (N, 2).
+        keypoints (np.ndarray): (N, K, 2).
+        visible (np.ndarray): COCO's v (N, K).
+        bboxes (np.ndarray): True boxes (N, 4), xyxy.
+        detections (np.ndarray): Matched boxes (N, 4), xyxy.
+    """
+
+    image: np.ndarray
+    image_size: np.ndarray
+    keypoints: np.ndarray
+    visible: np.ndarray
+    bboxes: np.ndarray
+    detections: np.ndarray
+
+    def __getitem__(self, which: np.ndarray) -> 'People':
+        return People(*(getattr(self, field.name)[which] for field in fields(self)))
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """What is modelled (N, 4)."""
+        return box_offsets(self.bboxes, self.detections)
+
+    def sampled(self, model: ProposalModel, rng: np.random.Generator) -> np.ndarray:
+        """The offsets of one proposal each, clipped as detections are (N, 4)."""
+        boxes = model.sample(
+            self.keypoints, self.visible, self.bboxes, 1, rng, self.image_size
+        )
+        return box_offsets(self.bboxes, boxes[:, 0])
+
+
+def read(ann: Path, det: Path, num_keypoints: int) -> tuple[dict, list[dict]]:
+    """Read truths and detections, and refuse what is broken."""
+    try:
+        truth, detections = (json.loads(path.read_text()) for path in (ann, det))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise SystemExit(f'{ann} or {det} is not JSON: {error}') from error
+    if not isinstance(truth, dict) or not {'images', 'annotations'} <= set(truth):
+        raise SystemExit(f'{ann} must hold COCO annotations: images and annotations')
+    if not isinstance(detections, list) or not detections:
+        raise SystemExit(f'{det} must be a list of COCO results and not empty')
+    for i, detection in enumerate(detections):
+        lacking = {'image_id', 'category_id', 'bbox', 'score'} - set(detection)
+        if lacking:
+            raise SystemExit(f'{det}: result {i} has no {", ".join(sorted(lacking))}')
+    if not any(person.get('num_keypoints') for person in truth['annotations']):
+        raise SystemExit(f'{ann}: nobody has keypoints')
+    for person in truth['annotations']:
+        number = len(person.get('keypoints', ()))
+        if number not in (0, 3 * num_keypoints):
+            raise SystemExit(
+                f'{ann}: annotation {person["id"]} has {number} keypoint numbers, '
+                f'--metainfo wants 3 x {num_keypoints}'
+            )
+    known, found = ({r[key] for r in records} for records, key in (
+        (truth['images'], 'id'), (detections, 'image_id')))  # fmt: skip
+    if not known & found:
+        raise SystemExit(
+            f'no image of {det} is in {ann}: ids such as {sorted(found)[:3]} and '
+            f'{sorted(known)[:3]}'
+        )
+    return truth, detections
+
+
+def pair_by_iou(overlaps: np.ndarray, threshold: float) -> list[tuple[int, int]]:
+    """Pair rows with columns one to one, the best overlap first."""
+    overlaps, pairs = overlaps.copy(), []
+    while overlaps.size and overlaps.max() >= threshold:
+        row, column = np.unravel_index(overlaps.argmax(), overlaps.shape)
+        pairs.append((int(row), int(column)))
+        overlaps[row], overlaps[:, column] = -1, -1
+    return pairs
+
+
+def has_area(record: dict) -> bool:
+    """Whether a record's xywh box is finite and not empty."""
+    return bool(np.isfinite(record['bbox']).all() and min(record['bbox'][2:]) > 0)
+
+
+def match(
+    truth: dict, detections: list[dict], iou_thr: float, score_thr: float
+) -> tuple[People, Table]:
+    """Give each person a detection; and a table of what became of all."""
+    images = {image['id']: image for image in truth['images']}
+    fate = {'people': Counter(), 'detections': Counter()}
+    people, boxes = defaultdict(list), defaultdict(list)
+    for person in truth['annotations']:
+        if person.get('iscrowd'):
+            fate['people']['crowd regions'] += 1
+        elif not has_area(person):
+            fate['people']['box without area'] += 1
+        else:
+            people[person['image_id']].append(person)
+    for box in detections:
+        if box['category_id'] != 1:
+            fate['detections']['not of category 1, person'] += 1
+        elif box['image_id'] not in images:
+            fate['detections']['image not annotated'] += 1
+        elif box['score'] < score_thr:
+            fate['detections'][f'score below {score_thr}'] += 1
+        elif not has_area(box):
+            fate['detections']['box without area'] += 1
+        else:
+            boxes[box['image_id']].append(box)
+
+    pairs = []
+    for image in track(images, 'matching'):
+        here, there = people[image], boxes[image]
+        found = []
+        if here and there:
+            # People without keypoints take their detections too.
+            xywh = [np.array([r['bbox'] for r in rs], float) for rs in (here, there)]
+            found = pair_by_iou(iou(*xywh, [0] * len(there)), iou_thr)
+        kept = [(here[i], there[j]) for i, j in found if here[i].get('num_keypoints')]
+        pairs += kept
+        fate['people'][f'no detection of IoU {iou_thr}'] += len(here) - len(found)
+        fate['people']['without keypoints'] += len(found) - len(kept)
+        fate['detections'][f'no person of IoU {iou_thr}'] += len(there) - len(found)
+        fate['detections']['of people without keypoints'] += len(found) - len(kept)
+        for kind in fate.values():
+            kind['matched'] += len(kept)
+
+    table = Table('of', 'what became of them', 'number', 'share')
+    for kind, counts in fate.items():
+        for reason, number in counts.most_common():
+            if number:
+                share = number / counts.total()
+                table.add_row(kind, reason, str(number), f'{share:.1%}')
+    if not pairs:
+        Console().print(table)
+        raise SystemExit(
+            f'nobody with keypoints has a detection with an IoU of {iou_thr}: nothing '
+            'to fit'
+        )
+    persons, matched = zip(*pairs, strict=True)
+    poses = np.reshape([p['keypoints'] for p in persons], (len(pairs), -1, 3))
+    sizes = [(images[p['image_id']]['width'], images[p['image_id']]['height'])
+             for p in persons]  # fmt: skip
+    return People(
+        image=np.array([p['image_id'] for p in persons]),
+        image_size=np.array(sizes),
+        keypoints=poses[..., :2].astype(float),
+        visible=poses[..., 2],
+        bboxes=bbox_xywh2xyxy(np.array([p['bbox'] for p in persons], float)),
+        detections=bbox_xywh2xyxy(np.array([d['bbox'] for d in matched], float)),
+    ), table
+
+
+def energy_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Energy distance of two samples (N, D) and (M, D); about 0 if they are alike."""
+    within = [cdist(x, x).sum() / (len(x) * (len(x) - 1)) for x in (a, b)]
+    return float(2 * cdist(a, b).mean() - sum(within))
+
+
+def uniform_jitter(n: int, iou_thr: float, rng: np.random.Generator) -> np.ndarray:
+    """Offsets of uniform jitter among those that keep an IoU, the paper's baseline."""
+    offsets = rng.uniform(-0.5, 0.5, (100 * n, 4))
+    unit = np.array([0.0, 0.0, 1.0, 1.0])
+    low, high = offsets[:, :2], 1 + offsets[:, 2:]
+    good = ((high - low) > 0).all(axis=1)
+    xywh = np.concatenate((low, high - low), axis=1)[good]
+    keep = iou(xywh, unit[None], [0])[:, 0] > iou_thr
+    return offsets[good][keep][:n]
+
+
+def compare(
+    model: ProposalModel, fitted: People, unseen: People, iou_thr: float, seed: int
+) -> Table:
+    """Table of how well models tell the detections of people that none has seen."""
+    rng = np.random.default_rng(seed)
+    unseen = unseen[rng.permutation(len(unseen))[:MOST_COMPARED]]
+    one = ProposalModel.fit(
+        fitted.keypoints, fitted.visible, fitted.bboxes, fitted.detections,
+        num_atoms=0, max_components=1, torso=model.torso,
+    )  # fmt: skip
+    real = unseen.offsets
+    atoms = model.assign(unseen.keypoints, unseen.visible)
+    groups = [atoms == atom for atom in np.unique(atoms)]
+    groups = [group for group in groups if group.sum() > 1]
+    table = Table(
+        f'{len(unseen)} people held out',
+        'log-likelihood',
+        'energy distance',
+        'within atomic poses',
+    )
+    models = {
+        'PGPG': model,
+        'one Gaussian': one,
+        "AlphaPose's constants": ProposalModel.alphapose(),
+        f'uniform, IoU > {iou_thr}': None,
+    }
+    for name, other in models.items():
+        likelihood = ''
+        if other is None:
+            offsets = uniform_jitter(len(unseen), iou_thr, rng)
+        else:
+            offsets = unseen.sampled(other, rng)
+            log_prob = other.log_prob(
+                unseen.keypoints, unseen.visible, unseen.bboxes,
+                unseen.detections[:, None],
+            )  # fmt: skip
+            likelihood = f'{log_prob.mean():.3f}'
+        within = [energy_distance(real[g], offsets[g]) for g in groups]
+        weights = [g.sum() for g in groups]
+        row = energy_distance(real, offsets), np.average(within, weights=weights)
+        table.add_row(name, likelihood, *(f'{x:.5f}' for x in row))
+    return table
+
+
+def draw_atoms(model: ProposalModel, links: list[tuple[int, int]], path: Path) -> None:
+    """Draw the atomic poses as skeletons."""
+    columns = min(len(model.atoms), 8)
+    rows = -(-len(model.atoms) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(1.8 * columns, 2.8 * rows), squeeze=False,
+        sharex=True, sharey=True,
+    )  # fmt: skip
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for i, (axis, pose) in enumerate(zip(axes.flat, model.atoms, strict=False)):
+        for a, b in links:
+            axis.plot(*pose[[a, b]].T, color='steelblue', linewidth=2)
+        axis.plot(*pose.T, 'o', color='black', markersize=3)
+        axis.set_aspect('equal')
+        axis.set_title(f'{i}: {model.people[i]}', fontsize=9)
+    axes[0, 0].invert_yaxis()
+    figure.suptitle('atomic poses: number and people')
+    figure.tight_layout()
+    figure.savefig(path, dpi=100)
+
+
+def draw_offsets(model: ProposalModel, people: People, seed: int, path: Path) -> None:
+    """Draw real and sampled offsets, an edge a column, the largest atoms as rows."""
+    atoms = model.assign(people.keypoints, people.visible)
+    largest = [atom for atom, _ in Counter(atoms.tolist()).most_common(5)]
+    rows = {'everybody': np.full(len(atoms), True)}
+    rows |= {
+        'not aligned' if atom < 0 else f'atomic pose {atom}': atoms == atom
+        for atom in largest
+    }
+    real, sampled = people.offsets, people.sampled(model, np.random.default_rng(seed))
+    figure, axes = plt.subplots(
+        len(rows), 4, figsize=(12, 1.7 * len(rows)), sharex=True, squeeze=False
+    )
+    bins = np.linspace(-0.5, 0.5, 51)
+    for line, (name, chosen) in zip(axes, rows.items(), strict=True):
+        for edge, axis in enumerate(line):
+            axis.hist(
+                real[chosen, edge], bins, color='lightsteelblue', label='detections'
+            )
+            axis.hist(
+                sampled[chosen, edge], bins, histtype='step', color='crimson',
+                label='sampled',
+            )  # fmt: skip
+            axis.set_yticks([])
+        line[0].set_ylabel(f'{name}\n{chosen.sum()} people', fontsize=8)
+    for axis, edge in zip(axes[0], EDGES, strict=True):
+        axis.set_title(edge)
+    axes[0, 0].legend(fontsize=7)
+    figure.supxlabel("offset in shares of the true box's side, of people held out")
+    figure.tight_layout()
+    figure.savefig(path, dpi=100)
+
+
+def draw_proposals(
+    model: ProposalModel, people: People, files: dict, seed: int, path: Path
+) -> None:
+    """Draw people with their true box, detection and proposals."""
+    rng = np.random.default_rng(seed)
+    shown = people[rng.permutation(len(people))[:8]]
+    boxes = model.sample(
+        shown.keypoints, shown.visible, shown.bboxes, 10, rng, shown.image_size
+    )
+    atoms = model.assign(shown.keypoints, shown.visible)
+    figure, axes = plt.subplots(2, 4, figsize=(14, 9), squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for i, axis in enumerate(axes.flat[: len(shown)]):
+        image = cv2.imread(str(files[shown.image[i]]))
+        if image is None:
+            raise SystemExit(f'{files[shown.image[i]]} cannot be read')
+        axis.imshow(image[..., ::-1])
+        for box in boxes[i]:
+            add_box(axis, box, 'orange', 0.8)
+        add_box(axis, shown.detections[i], 'deepskyblue', 2)
+        add_box(axis, shown.bboxes[i], 'lime', 2)
+        around = np.concatenate((boxes[i], shown.detections[i : i + 1]))
+        low, high = around[:, :2].min(axis=0) - 10, around[:, 2:].max(axis=0) + 10
+        axis.set_xlim(low[0], high[0])
+        axis.set_ylim(high[1], low[1])
+        pose = 'not aligned' if atoms[i] < 0 else f'atomic pose {atoms[i]}'
+        axis.set_title(f'image {shown.image[i]}, {pose}', fontsize=9)
+    figure.suptitle('true box (green), detection (blue), ten proposals (orange)')
+    figure.tight_layout()
+    figure.savefig(path, dpi=80)
+
+
+def add_box(axis, box: np.ndarray, color: str, width: float) -> None:
+    """Draw an xyxy box."""
+    axis.add_patch(
+        plt.Rectangle(
+            box[:2], *(box[2:] - box[:2]), fill=False, color=color, linewidth=width
+        )
+    )
+
+
+def main() -> None:
+    args = parse_args()
+    console = Console()
+    meta = parse_pose_metainfo(dict(from_file=args.metainfo))
+    names = meta['keypoint_name2id']
+    torso = tuple(
+        tuple(names[f'{side}_{part}'] for side in ('left', 'right'))
+        for part in ('shoulder', 'hip')
+    )
+    truth, detections = read(args.ann, args.det, meta['num_keypoints'])
+    people, table = match(truth, detections, args.iou_thr, args.score_thr)
+    console.print(table)
+    if len(people) < args.min_people:
+        console.print(
+            f'[bold red]{len(people)} people are too few to mean anything:[/] the pose '
+            'is not looked at, and the comparison below is chance'
+        )
+
+    images = np.random.default_rng(args.seed).permutation(np.unique(people.image))
+    held_out = np.isin(people.image, images[: round(args.holdout * len(images))])
+    fitted, unseen = people[~held_out], people[held_out]
+    if len(fitted) < 5 or len(unseen) < 2:
+        raise SystemExit(
+            f'{len(fitted)} people to fit to and {len(unseen)} held out are too few'
+        )
+    model = ProposalModel.fit(
+        fitted.keypoints,
+        fitted.visible,
+        fitted.bboxes,
+        fitted.detections,
+        args.atoms,
+        args.components,
+        args.min_people,
+        torso,
+        args.seed,
+        partial(track, description='fitting'),
+    )
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    model.to_json(args.out)
+    gaussians = [len(m.weights) for m in model.mixtures if m]
+    console.print(
+        f'fitted to {len(fitted)} people: {len(model.people)} atomic poses, '
+        f'{sum(gaussians)} Gaussians, and {len(model.overall.weights)} for everybody'
+    )
+    console.print(compare(model, fitted, unseen, args.iou_thr, args.seed))
+
+    written = [args.out]
+    if model.atoms is not None:
+        written.append(args.out.with_name(f'{args.out.stem}_atoms.png'))
+        draw_atoms(model, meta['skeleton_links'], written[-1])
+    written.append(args.out.with_name(f'{args.out.stem}_offsets.png'))
+    draw_offsets(model, unseen, args.seed, written[-1])
+    if args.images:
+        files = {i['id']: args.images / i['file_name'] for i in truth['images']}
+        written.append(args.out.with_name(f'{args.out.stem}_proposals.png'))
+        draw_proposals(model, unseen, files, args.seed, written[-1])
+    for path in written:
+        print(path)
+
+
+if __name__ == '__main__':
+    main()
