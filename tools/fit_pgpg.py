@@ -60,8 +60,8 @@ def parse_args() -> argparse.Namespace:
         '--components', type=int, default=8, help='most Gaussians each (default: 8)'
     )
     parser.add_argument(
-        '--min-people', type=int, default=200,
-        help='atomic poses with fewer use the mixture of everybody (default: 200)',
+        '--min-people', type=int, default=400,
+        help='atomic poses with fewer use the mixture of everybody (default: 400)',
     )  # fmt: skip
     parser.add_argument(
         '--holdout', type=float, default=0.2,
@@ -267,46 +267,44 @@ def uniform_jitter(n: int, iou_thr: float, rng: np.random.Generator) -> np.ndarr
 
 def compare(
     model: ProposalModel, fitted: People, unseen: People, iou_thr: float, seed: int
-) -> Table:
-    """Table of how well models tell the detections of people that none has seen."""
+) -> dict[str, list[float]]:
+    """How well models tell the detections of people that none has seen.
+
+    Returns:
+        dict[str, list[float]]: By model its log-likelihood, the energy distance of its
+        samples from the real offsets, and that distance within atomic poses, the mean
+        over people.
+    """
     rng = np.random.default_rng(seed)
     unseen = unseen[rng.permutation(len(unseen))[:MOST_COMPARED]]
     one = ProposalModel.fit(
         fitted.keypoints, fitted.visible, fitted.bboxes, fitted.detections,
         num_atoms=0, max_components=1, torso=model.torso,
     )  # fmt: skip
+    found = {}
+    for name, other in {
+        'PGPG': model,
+        'without the pose': ProposalModel(model.overall),
+        'one Gaussian': one,
+        'AlphaPose': ProposalModel.alphapose(),
+    }.items():
+        log_prob = other.log_prob(
+            unseen.keypoints, unseen.visible, unseen.bboxes, unseen.detections[:, None]
+        )
+        found[name] = log_prob.mean(), unseen.sampled(other, rng)
+    found['uniform'] = np.nan, uniform_jitter(len(unseen), iou_thr, rng)
+
     real = unseen.offsets
     atoms = model.assign(unseen.keypoints, unseen.visible)
-    groups = [atoms == atom for atom in np.unique(atoms)]
-    groups = [group for group in groups if group.sum() > 1]
-    table = Table(
-        f'{len(unseen)} people held out',
-        'log-likelihood',
-        'energy distance',
-        'within atomic poses',
-    )
-    models = {
-        'PGPG': model,
-        'one Gaussian': one,
-        "AlphaPose's constants": ProposalModel.alphapose(),
-        f'uniform, IoU > {iou_thr}': None,
-    }
-    for name, other in models.items():
-        likelihood = ''
-        if other is None:
-            offsets = uniform_jitter(len(unseen), iou_thr, rng)
-        else:
-            offsets = unseen.sampled(other, rng)
-            log_prob = other.log_prob(
-                unseen.keypoints, unseen.visible, unseen.bboxes,
-                unseen.detections[:, None],
-            )  # fmt: skip
-            likelihood = f'{log_prob.mean():.3f}'
-        within = [energy_distance(real[g], offsets[g]) for g in groups]
-        weights = [g.sum() for g in groups]
-        row = energy_distance(real, offsets), np.average(within, weights=weights)
-        table.add_row(name, likelihood, *(f'{x:.5f}' for x in row))
-    return table
+    groups = [atoms == atom for atom, n in Counter(atoms.tolist()).items() if n > 1]
+    rows = {}
+    for name, (log_prob, offsets) in found.items():
+        within = np.average(
+            [energy_distance(real[group], offsets[group]) for group in groups],
+            weights=[group.sum() for group in groups],
+        )
+        rows[name] = [log_prob, energy_distance(real, offsets), within]
+    return rows
 
 
 def draw_atoms(model: ProposalModel, links: list[tuple[int, int]], path: Path) -> None:
@@ -450,7 +448,18 @@ def main() -> None:
         f'fitted to {len(fitted)} people: {len(model.people)} atomic poses, '
         f'{sum(gaussians)} Gaussians, and {len(model.overall.weights)} for everybody'
     )
-    console.print(compare(model, fitted, unseen, args.iou_thr, args.seed))
+    table = Table(
+        '',
+        'log-likelihood',
+        'energy distance',
+        'within atomic poses',
+        title=f'on people held out, at most {MOST_COMPARED} of {len(unseen)}',
+    )
+    rows = compare(model, fitted, unseen, args.iou_thr, args.seed)
+    for name, values in rows.items():
+        cells = (f'{v:.{3 if i == 0 else 5}f}' for i, v in enumerate(values))
+        table.add_row(name, *cells)
+    console.print(table)
 
     written = [args.out]
     if model.atoms is not None:

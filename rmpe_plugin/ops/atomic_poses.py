@@ -46,7 +46,7 @@ def align_poses(
     points = np.where(seen[..., None], keypoints, np.nan)
     if not np.isfinite(points[seen]).all():
         raise ValueError('keypoints that are visible must be finite')
-    with np.errstate(invalid='ignore'):
+    with np.errstate(divide='ignore', invalid='ignore'):
         neck, pelvis = (_mean(points[..., part, :], seen[..., part]) for part in torso)
         length = np.sqrt(((neck - pelvis) ** 2).sum(axis=-1))
         size = np.fmax.reduce(points, axis=-2) - np.fmin.reduce(points, axis=-2)
@@ -72,7 +72,7 @@ def nearest_atom(aligned: np.ndarray, atoms: np.ndarray) -> np.ndarray:
     Returns:
         np.ndarray: Index of the nearest (...,), -1 for poses that are not aligned.
     """
-    flat = aligned.reshape(*aligned.shape[:-2], -1)
+    flat = aligned.reshape(*aligned.shape[:-2], atoms[0].size)
     centres = atoms.reshape(len(atoms), -1)
     seen = ~np.isnan(flat)
     # the squared distance without what is the same for all atoms
@@ -81,24 +81,23 @@ def nearest_atom(aligned: np.ndarray, atoms: np.ndarray) -> np.ndarray:
 
 
 def find_atoms(
-    aligned: np.ndarray, num_atoms: int, seed: int = 0, max_rounds: int = 50
+    aligned: np.ndarray, num_atoms: int, seed: int = 0, max_rounds: int = 100
 ) -> np.ndarray:
     """Cluster aligned poses by k-means.
 
-    A keypoint that is not seen takes the place that it has in the pose's own centre,
-    until nobody changes the cluster. That minimises the squared distances over the
-    keypoints that are seen (k-POD, Chi et al., The American Statistician 2016).
+    It starts with unseen keypoints at their mean over all poses; from there its two
+    steps alternate over what is seen, until nobody changes the cluster.
 
     Args:
         aligned (np.ndarray): Aligned poses (N, K, 2), N at least ``num_atoms``, none
             all NaN.
         num_atoms (int): How many atomic poses, at least 1.
         seed (int): Seed of where k-means starts. Defaults to 0.
-        max_rounds (int): Most times that missing keypoints are placed anew. Defaults
-            to 50.
+        max_rounds (int): Most rounds of the two steps. Defaults to 100.
 
     Returns:
-        np.ndarray: Atomic poses (num_atoms, K, 2).
+        np.ndarray: Atomic poses (num_atoms, K, 2), each the mean of what is seen of
+        its members.
 
     Raises:
         ImportError: If scikit-learn is not installed.
@@ -106,13 +105,17 @@ def find_atoms(
     cluster = import_sklearn('cluster')
     flat = aligned.reshape(len(aligned), -1)
     seen = ~np.isnan(flat)
-    mean = np.nansum(flat, axis=0) / np.maximum(seen.sum(axis=0), 1)
-    found = cluster.KMeans(num_atoms, n_init=4, random_state=seed)
-    found.fit(np.where(seen, flat, mean))
+    known = np.where(seen, flat, 0.0)
+    mean = known.sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+    start = cluster.KMeans(num_atoms, n_init=4, random_state=seed)
+    labels = start.fit_predict(np.where(seen, flat, mean))
+    centres = start.cluster_centers_
     for _ in range(max_rounds):
-        centres, labels = found.cluster_centers_, found.labels_
-        found = cluster.KMeans(num_atoms, init=centres, n_init=1)
-        found.fit(np.where(seen, flat, centres[labels]))
-        if (found.labels_ == labels).all():
+        members = (labels == np.arange(num_atoms)[:, None]).astype(float)
+        count = members @ seen
+        centres = np.where(count > 0, members @ known / np.maximum(count, 1), centres)
+        atoms = centres.reshape(num_atoms, *aligned.shape[1:])
+        before, labels = labels, nearest_atom(aligned, atoms)
+        if (labels == before).all():
             break
-    return found.cluster_centers_.reshape(num_atoms, *aligned.shape[1:])
+    return atoms

@@ -249,7 +249,7 @@ class ProposalModel:
         detections: np.ndarray,
         num_atoms: int = 16,
         max_components: int = 8,
-        min_people: int = 200,
+        min_people: int = 400,
         torso: tuple[tuple[int, ...], tuple[int, ...]] = COCO_TORSO,
         seed: int = 0,
         track: Callable[[Sequence], Iterable] = iter,
@@ -268,7 +268,7 @@ class ProposalModel:
             max_components (int): Most Gaussians in a mixture, whose number is chosen
                 by the Bayesian information criterion. Defaults to 8.
             min_people (int): Atomic poses with fewer people use the mixture of
-                everybody. Defaults to 200.
+                everybody. Defaults to 400.
             torso (tuple): Indices of the shoulders and of the hips. Defaults to
                 COCO's.
             seed (int): Seed of k-means and of the fits. Defaults to 0.
@@ -424,4 +424,5 @@ def _mixture_from_record(record: list[dict]) -> GaussianMixture:
         np.array([gaussian[name] for gaussian in record], dtype=np.float64)
         for name in ('weight', 'mean', 'std', 'correlation')
     )
-    return GaussianMixture(weights, means, correlation * std[:, :, None] * std[:, None])
+    spread = std[..., :, None] * std[..., None, :]
+    return GaussianMixture(weights, means, correlation * spread)

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+from mmcv.transforms.utils import cache_random_params
+from mmengine.dataset import Compose
+from mmengine.runner import Runner, set_random_seed
+from mmpose.registry import DATASETS
+
+from rmpe_plugin.datasets.transforms import PoseGuidedProposal, RawVisibility
+from rmpe_plugin.ops import GaussianMixture, ProposalModel
+from tests.test_datasets.test_transforms import CODEC, sample
+
+PROPOSAL = dict(type='PoseGuidedProposal', model='alphapose')
+CROP = dict(type='GetBBoxCenterScale')
+FLIP = dict(type='RandomFlip', direction='horizontal', prob=1.0)
+# only one keypoint of the lower half is seen, so that it takes the upper one
+HALF = dict(
+    type='RandomHalfBody',
+    min_total_keypoints=1,
+    min_upper_keypoints=2,
+    min_lower_keypoints=2,
+    prob=1.0,
+)
+KEEP = dict(type='KeepTrueBox')
+REST = [
+    dict(type='TopdownAffine', input_size=(48, 64)),
+    dict(type='TrueWindow'),
+    dict(type='GenerateTarget', encoder=CODEC),
+    dict(type='GenerateCentredTarget', encoder=CODEC),
+    dict(type='PackSSTNInputs'),
+]
+
+
+def run(*pipeline, seed=3, **changes):
+    """What a pipeline makes of the sample."""
+    set_random_seed(seed)
+    return Compose(list(pipeline))(deepcopy(dict(sample(), **changes)))
+
+
+def test_the_box_is_replaced_and_the_true_one_kept():
+    results = run(PROPOSAL)
+    true = sample()['bbox']
+    np.testing.assert_array_equal(results['true_bbox'], true)
+    assert results['bbox'].shape == (1, 4)
+    assert results['bbox'].dtype == np.float32
+    assert (results['bbox'] != true).all()
+    np.testing.assert_array_equal(run(PROPOSAL)['bbox'], results['bbox'])
+    assert (run(PROPOSAL, seed=4)['bbox'] != results['bbox']).all()
+    # what is cropped is the proposal
+    center = run(PROPOSAL, CROP)['bbox_center']
+    np.testing.assert_allclose(
+        center, (results['bbox'][:, :2] + results['bbox'][:, 2:]) / 2
+    )
+
+
+def test_boxes_are_those_of_the_model():
+    model = ProposalModel.alphapose()
+    boxes = np.stack([run(PROPOSAL, seed=i)['bbox'][0] for i in range(500)])
+    true, visible = sample()['bbox'][0], sample()['keypoints_visible'][0]
+    expected = model.sample(
+        sample()['keypoints'][0], visible, true, 500, np.random.default_rng(0), (64, 48)
+    )
+    np.testing.assert_allclose(boxes.mean(axis=0), expected.mean(axis=0), atol=0.8)
+    np.testing.assert_allclose(boxes.std(axis=0), expected.std(axis=0), rtol=0.15)
+
+
+def test_clipped_or_not():
+    border = dict(bbox=np.array([[0, 0, 64, 48]], dtype=np.float32))
+    for clip, inside in ((True, 1.0), (False, 0.1)):
+        step = dict(PROPOSAL, clip=clip)
+        boxes = np.stack([run(step, seed=i, **border)['bbox'][0] for i in range(50)])
+        within = (boxes >= 0) & (boxes <= [64, 48, 64, 48])
+        assert (within.all(axis=1).mean() >= inside) == clip
+
+
+def test_windows_inside_the_true_box():
+    step = dict(PROPOSAL, crop_prob=1.0)
+    true = sample()['bbox'][0]
+    for seed in range(20):
+        box = run(step, seed=seed)['bbox'][0]
+        assert (box[:2] >= true[:2]).all()
+        assert (box[2:] <= true[2:]).all()
+
+
+@pytest.mark.parametrize(
+    'order', [(PROPOSAL, CROP, FLIP), (PROPOSAL, FLIP, CROP), (FLIP, PROPOSAL, CROP)]
+)
+@pytest.mark.parametrize('crop', ['GetBBoxCenterScale', 'CPNBBoxCenterScale'])
+def test_the_true_crop_is_that_without_a_proposal(order, crop):
+    order = [dict(step, type=crop) if step is CROP else step for step in order]
+    found = run(*order, KEEP)
+    plain = run(*(step for step in order if step is not PROPOSAL))
+    np.testing.assert_allclose(found['true_center'], plain['bbox_center'], rtol=1e-5)
+    np.testing.assert_allclose(found['true_scale'], plain['bbox_scale'], rtol=1e-5)
+    assert not np.allclose(found['bbox_center'], plain['bbox_center'], atol=0.1)
+
+
+@pytest.mark.parametrize('order', [(PROPOSAL, CROP, FLIP), (FLIP, PROPOSAL, CROP)])
+def test_the_centred_target_is_that_of_the_true_box(order):
+    found = run(*order, KEEP, *REST)['data_samples']
+    plain = run(*(s for s in order if s is not PROPOSAL), KEEP, *REST)['data_samples']
+    torch.testing.assert_close(
+        found.centred.gt_fields.heatmaps, plain.gt_fields.heatmaps, atol=1e-4, rtol=0
+    )
+    assert not torch.equal(found.gt_fields.heatmaps, plain.gt_fields.heatmaps)
+    assert (found.true_window - torch.eye(2, 3)).abs().max() > 0.02
+
+
+def test_flipping_before_is_flipping_after():
+    """A model that does not know the pose and has no left or right."""
+    still = ProposalModel(
+        GaussianMixture([1.0], [[-0.1, 0.1, 0.1, 0.05]], [1e-10 * np.eye(4)])
+    )
+    step = PoseGuidedProposal('alphapose')
+    step.model = still
+    before, after = run(FLIP, step, CROP), run(step, CROP, FLIP)
+    np.testing.assert_allclose(before['bbox_center'], after['bbox_center'], atol=0.01)
+    np.testing.assert_allclose(before['bbox_scale'], after['bbox_scale'], atol=0.01)
+
+
+def test_half_a_body_takes_the_place_of_the_proposal():
+    found, plain, whole = run(PROPOSAL, CROP, HALF), run(CROP, HALF), run(CROP)
+    np.testing.assert_array_equal(found['bbox_center'], plain['bbox_center'])
+    np.testing.assert_array_equal(found['bbox_scale'], plain['bbox_scale'])
+    assert (plain['bbox_scale'] != whole['bbox_scale']).all()
+
+
+def test_visibility_of_both_kinds():
+    raw = RawVisibility().transform(sample())['keypoints_visible']
+    assert raw.shape == (1, 4, 2)
+    np.testing.assert_array_equal(
+        run(PROPOSAL, keypoints_visible=raw)['bbox'], run(PROPOSAL)['bbox']
+    )
+
+
+def test_several_people_at_once():
+    people = {
+        name: np.repeat(sample()[name], 3, axis=0)
+        for name in ('bbox', 'keypoints', 'keypoints_visible')
+    }
+    boxes = run(PROPOSAL, **people)['bbox']
+    assert boxes.shape == (3, 4)
+    assert len(np.unique(boxes[:, 0])) == 3
+
+
+def test_cached_randomness_gives_the_same_box():
+    step = PoseGuidedProposal('alphapose')
+    with cache_random_params(step):
+        first, second = (step.transform(sample())['bbox'] for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert (step.transform(sample())['bbox'] != first).any()
+
+
+def people(root, times=1):
+    """A training set of the synthetic people, each so many times."""
+    dataset = dict(
+        type='CocoDataset',
+        data_root=str(root),
+        ann_file='annotations/person_keypoints_train.json',
+        data_prefix=dict(img='train/'),
+        pipeline=[dict(type='LoadImage'), PROPOSAL, CROP, *REST[:1],
+                  dict(type='PackPoseInputs')],
+    )  # fmt: skip
+    return DATASETS.build(dict(type='RepeatDataset', dataset=dataset, times=times))
+
+
+def boxes_of(dataset, seed):
+    """Proposals of one epoch, in the order of a loader with two processes."""
+    loader = Runner.build_dataloader(
+        dict(
+            batch_size=4,
+            num_workers=2,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            dataset=dataset,
+            collate_fn=dict(type='pseudo_collate'),
+        ),
+        seed=seed,
+    )
+    return np.concatenate(
+        [s.gt_instances.bboxes for batch in loader for s in batch['data_samples']]
+    )
+
+
+def test_repeatable_under_mmengines_seed_and_several_a_person(synthetic):
+    once, twice = people(synthetic), people(synthetic, times=2)
+    assert len(twice) == 2 * len(once)
+    boxes = boxes_of(twice, seed=5)
+    first, second = np.split(boxes, 2)
+    assert (first != second).any(axis=1).all()
+    np.testing.assert_array_equal(boxes_of(twice, seed=5), boxes)
+    assert (boxes_of(twice, seed=6) != boxes).any(axis=1).all()
+
+
+def test_a_fitted_model_is_read_from_its_file(tmp_path):
+    path = tmp_path / 'model.json'
+    always = GaussianMixture([1.0], [[0.1, 0.1, -0.1, -0.1]], [1e-6 * np.eye(4)])
+    ProposalModel(always).to_json(path)
+    results = run(dict(PROPOSAL, model=str(path)))
+    np.testing.assert_allclose(results['bbox'], [[12.8, 9.6, 51.2, 38.4]], atol=0.5)
+
+
+def test_errors_name_the_key_and_the_culprit(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"PoseGuidedProposal\.model.*'no.json'"
+    ):
+        PoseGuidedProposal('no.json')
+    with pytest.raises(ValueError, match=r'PoseGuidedProposal\.crop_prob .* got 2'):
+        PoseGuidedProposal('alphapose', crop_prob=2)
+    with pytest.raises(ValueError, match='must stand before the transform'):
+        run(CROP, PROPOSAL)
+    empty = np.array([[5, 5, 5, 9]], dtype=np.float32)
+    with pytest.raises(ValueError, match=r'instance 7 of a\.jpg: .*x1 < x2'):
+        run(PROPOSAL, bbox=empty)
+
+    atoms = np.random.default_rng(0).normal(size=(1, 17, 2))
+    overall = ProposalModel.alphapose().overall
+    path = tmp_path / 'model.json'
+    ProposalModel(overall, atoms, (overall,), (9,)).to_json(path)
+    with pytest.raises(ValueError, match='fitted to 17 keypoints, got 4'):
+        run(dict(PROPOSAL, model=str(path)))
+
+
+def test_says_what_it_is():
+    assert repr(PoseGuidedProposal('alphapose', 0.15)) == (
+        "PoseGuidedProposal(model='alphapose', crop_prob=0.15, clip=True)"
+    )
