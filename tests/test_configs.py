@@ -17,10 +17,18 @@ CONFIGS = sorted((ROOT / 'configs').glob('*/**/td-hm_*.py'))
 TRAINED = [
     c
     for c in CONFIGS
-    if all(word not in c.name for word in ('res50', 'pose-nms', 'stage1'))
+    if all(word not in c.name for word in ('res50', 'pose-nms', 'pgpg', 'stage1'))
     or any(
         word in c.name
-        for word in ('res50_8xb32', 'tf-form', 'masked', 'only', 'none', 'stage2')
+        for word in (
+            'res50_8xb32',
+            'tf-form',
+            'masked',
+            'only',
+            'none',
+            'res18_pgpg-',
+            'stage2-',
+        )  # fmt: skip
     )
 ]
 
@@ -104,6 +112,9 @@ def test_kernels_are_the_published_ones(size):
     assert [c['hidden'] for c in codec] == ['empty'] * 4 + ['keep']
 
 
+RMPE = sorted((ROOT / 'configs' / 'rmpe' / 'coco').glob('*.py'))
+STAGE2 = [c for c in RMPE if 'stage2' in c.name]
+
 CPN = 'td-hm_cpn-res50_8xb32-160e_coco-256x192.py'
 STAGE1_OF_CPN = 'td-hm_cpn-res50_rmpe-stage1-8xb32-160e_coco-256x192.py'
 
@@ -129,6 +140,43 @@ def test_there_is_pose_nms_for_every_network():
     assert sorted(wanted) == sorted(c.name for c in POSE_NMS)
 
 
+PGPG = [c for c in CONFIGS if 'pgpg' in c.name and 'coco' in c.name]
+
+
+def without_pgpg(name):
+    return name.replace('_pgpg-', '_').replace('-pgpg-', '-')
+
+
+@pytest.mark.parametrize('path', PGPG, ids=lambda p: p.stem)
+def test_pgpg_changes_the_training_boxes_alone(path):
+    config = load(path)
+    plain = load(path.with_name(without_pgpg(path.name)))
+    image, proposal, *steps = config.train_pipeline
+    assert proposal == dict(type='PoseGuidedProposal', model='alphapose')
+    for t in steps:
+        if t.type == 'RandomBBoxTransform':
+            assert t.pop('shift_prob') == t.pop('scale_prob') == 0.0
+    for t in plain.train_pipeline:
+        if t.type == 'RandomBBoxTransform':
+            t.pop('shift_prob', None)
+            t.pop('scale_prob', None)
+    assert [image, *steps] == plain.train_pipeline
+    for key in ('train_pipeline', 'train_dataloader', 'load_from'):
+        config[key] = plain[key] = None
+    for key in ('proposal', 'unjittered', 'load', 'steps'):
+        config.pop(key)
+        plain.pop(key, None)
+    assert config.to_dict() == plain.to_dict()
+
+
+def test_there_is_pgpg_for_every_network():
+    plain = [c for c in CONFIGS if 'cpn-' in c.name and '_8xb32' in c.name]
+    plain += [c for c in RMPE if 'stn-' not in c.name and 'pgpg' not in c.name]
+    # CPN on proposals is in the CPN family
+    wanted = {c.name for c in plain} - {STAGE1_OF_CPN}
+    assert {without_pgpg(c.name) for c in PGPG} == wanted
+
+
 def test_ablations_change_one_thing():
     for path in CONFIGS:
         if path.parent.name == 'ablation':
@@ -143,10 +191,6 @@ def test_user_config_inherits_ours_by_path(tmp_path):
     change = 'model = dict(head=dict(loss=dict(topk=5)))'
     path.write_text(f'_base_ = {json.dumps(str(base))}\n{change}\n')
     assert Config.fromfile(path).model.head.loss.topk == 5
-
-
-RMPE = sorted((ROOT / 'configs' / 'rmpe' / 'coco').glob('*.py'))
-STAGE2 = [c for c in RMPE if 'stage2' in c.name]
 
 
 def test_stage1_perturbs_boxes_and_changes_nothing_else():
@@ -166,7 +210,7 @@ def test_stage1_perturbs_boxes_and_changes_nothing_else():
 def test_stage2_goes_on_from_the_config_it_inherits(path):
     config = load(path)
     folder = config.load_from.split('/')[-2]
-    stage1 = load(path.with_name(f'{folder}.py'))
+    stage1 = load(next(c for c in CONFIGS if c.stem == folder))
     assert config.load_from.endswith(f'/epoch_{stage1.train_cfg.max_epochs}.pth')
     for part in ('backbone', 'head', 'test_cfg', 'data_preprocessor'):
         assert config.model[part] == stage1.model[part]
@@ -177,3 +221,4 @@ def test_stage2_goes_on_from_the_config_it_inherits(path):
     assert rates[1] == pytest.approx(rates[0] / 5)
     types = [t.type for t in config.train_pipeline]
     assert types.index('KeepTrueBox') < types.index('RandomBBoxTransform')
+    assert ('PoseGuidedProposal' in types) == ('pgpg' in path.name)

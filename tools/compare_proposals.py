@@ -59,7 +59,6 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--ways', nargs='+', choices=tuple(WAYS), default=tuple(WAYS))
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1])
-    parser.add_argument('--epochs', type=int, default=2)
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={}, help='as in train.py'
     )
@@ -96,8 +95,7 @@ def build_config(args: argparse.Namespace, way: str, seed: int) -> Config:
     config.train_dataloader.dataset.pipeline = pipeline
 
     config.randomness.seed = seed
-    config.train_cfg.update(max_epochs=args.epochs, val_interval=args.epochs)
-    config.param_scheduler[-1].end = args.epochs
+    config.train_cfg.val_interval = config.train_cfg.max_epochs
     config.merge_from_dict(args.cfg_options)
     name = f'{way.split(",")[0].replace(" ", "-")}-{seed}'
     config.work_dir = str(args.work_dir / name)

@@ -146,6 +146,47 @@ class GaussianMixture:
         best = min(fits, key=lambda fitted: fitted.bic(samples))
         return cls(best.weights_, best.means_, best.covariances_)
 
+    def to_records(self) -> list[dict]:
+        """Write the mixture as people read it.
+
+        Returns:
+            list[dict]: A record a Gaussian: ``weight``, ``mean``, ``std`` (standard
+            deviations) and ``correlation``, with six decimals.
+        """
+        std = np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
+        columns = dict(
+            weight=self.weights,
+            mean=self.means,
+            std=std,
+            correlation=self.covariances / (std[:, :, None] * std[:, None]),
+        )
+        return [
+            {name: np.round(values[i], 6).tolist() for name, values in columns.items()}
+            for i in range(len(self.weights))
+        ]
+
+    @classmethod
+    def from_records(cls, records: list[dict]) -> GaussianMixture:
+        """Read what :meth:`to_records` gave.
+
+        Args:
+            records (list[dict]): A record a Gaussian.
+
+        Returns:
+            GaussianMixture: The mixture.
+
+        Raises:
+            KeyError: If a record lacks something.
+            TypeError: If one is no record.
+            ValueError: If the values are no mixture.
+        """
+        weights, means, std, correlation = (
+            np.array([record[name] for record in records], dtype=np.float64)
+            for name in ('weight', 'mean', 'std', 'correlation')
+        )
+        spread = std[..., :, None] * std[..., None, :]
+        return cls(weights, means, correlation * spread)
+
 
 def import_sklearn(module: str) -> ModuleType:
     """Import one of scikit-learn's modules, which only fitting needs.

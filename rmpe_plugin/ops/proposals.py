@@ -195,7 +195,7 @@ class ProposalModel:
         if crop_prob:
             windows, chosen = _windows(offsets.shape[:-1], crop_prob, rng)
             offsets = np.where(chosen[..., None], windows, offsets)
-        return _repair(bbox[..., None, :] + offsets * sides, sides, image_size)
+        return _bounded(bbox[..., None, :] + offsets * sides, sides, image_size)
 
     def log_prob(
         self,
@@ -313,12 +313,12 @@ class ProposalModel:
             offsets="(x1, y1, x2, y2) of a detection minus the true box's, divided by "
             'its (width, height, width, height)',
             torso=self.torso,
-            overall=_mixture_to_record(self.overall),
+            overall=self.overall.to_records(),
             atoms=[
                 dict(
                     people=people,
                     pose=np.round(pose, 6).tolist(),
-                    mixture=mixture and _mixture_to_record(mixture),
+                    mixture=mixture and mixture.to_records(),
                 )
                 for people, pose, mixture in zip(
                     self.people, atoms, self.mixtures, strict=True
@@ -364,10 +364,10 @@ class ProposalModel:
             atoms = record['atoms']
             shoulders, hips = record['torso']
             return cls(
-                overall=_mixture_from_record(record['overall']),
+                overall=GaussianMixture.from_records(record['overall']),
                 atoms=np.array([atom['pose'] for atom in atoms]) if atoms else None,
                 mixtures=[
-                    mixture and _mixture_from_record(mixture)
+                    mixture and GaussianMixture.from_records(mixture)
                     for mixture in (atom['mixture'] for atom in atoms)
                 ],
                 people=[int(atom['people']) for atom in atoms],
@@ -389,10 +389,10 @@ def _windows(
     return windows, scale > 1 - crop_prob
 
 
-def _repair(
+def _bounded(
     boxes: np.ndarray, sides: np.ndarray, image_size: np.ndarray | None
 ) -> np.ndarray:
-    """Boxes that are not too small, inside the image if there is one."""
+    """Widen boxes that are too small, and clip them to the image if there is one."""
     low, high = boxes[..., :2], boxes[..., 2:]
     least = _MIN_SIDE * sides[..., :2]
     middle = 0.5 * (low + high)
@@ -404,25 +404,3 @@ def _repair(
         high = np.clip(high, least, image_size)
         low = np.clip(low, 0, high - least)
     return np.concatenate((low, high), axis=-1)
-
-
-def _mixture_to_record(mixture: GaussianMixture) -> list[dict]:
-    """A mixture as people read it, one record a Gaussian."""
-    std = np.sqrt(np.diagonal(mixture.covariances, axis1=1, axis2=2))
-    correlation = mixture.covariances / (std[:, :, None] * std[:, None])
-    columns = zip(mixture.weights, mixture.means, std, correlation, strict=True)
-    names = ('weight', 'mean', 'std', 'correlation')
-    return [
-        {name: np.round(v, 6).tolist() for name, v in zip(names, values, strict=True)}
-        for values in columns
-    ]
-
-
-def _mixture_from_record(record: list[dict]) -> GaussianMixture:
-    """The mixture of :func:`_mixture_to_record`."""
-    weights, means, std, correlation = (
-        np.array([gaussian[name] for gaussian in record], dtype=np.float64)
-        for name in ('weight', 'mean', 'std', 'correlation')
-    )
-    spread = std[..., :, None] * std[..., None, :]
-    return GaussianMixture(weights, means, correlation * spread)

@@ -1,0 +1,16 @@
+# HRNet-W32 with the SSTN on proposals, from stage 1 on proposals
+_base_ = [
+    'td-hm_hrnet-w32_rmpe-stage2-8xb64-30e_coco-256x192.py',
+    '../../_base_/pgpg.py',
+]
+
+load_from = (
+    'work_dirs/td-hm_hrnet-w32_rmpe-stage1-pgpg-8xb64-210e_coco-256x192/epoch_210.pth'
+)
+
+# pipeline: proposals in place of shift and scale
+load, *steps = [
+    dict(t, **_base_.unjittered.get(t['type'], {})) for t in _base_.train_pipeline
+]
+train_pipeline = [load, _base_.proposal, *steps]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Time a proposal beside MMPose's RandomBBoxTransform, and the fit of its model.
+
+The model is fitted to random bodies whose boxes are jittered by a mixture.
+
+Example:
+    python tools/benchmarks/proposals.py --people 150000
+"""
+
+import argparse
+from functools import partial
+from time import perf_counter
+
+import numpy as np
+from mmpose.datasets.transforms import RandomBBoxTransform
+from rich.console import Console
+from rich.progress import track
+from side_by_side import compare
+
+from rmpe_plugin.datasets.synthetic_body import sample_body
+from rmpe_plugin.datasets.transforms import PoseGuidedProposal
+from rmpe_plugin.ops import GaussianMixture, ProposalModel
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--people', type=int, default=20000, help='to fit to')
+    parser.add_argument('--rounds', type=int, default=20)
+    return parser.parse_args()
+
+
+def draw_people(number: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Random bodies 100 pixels high, what is seen of them, boxes and detections."""
+    poses = np.stack(
+        [sample_body(rng, 1.0).joints[:, :2] for _ in track(range(number), 'drawing')]
+    )
+    keypoints = 100 * poses + 200
+    visible = rng.random((number, 17)) < 0.9
+    boxes = np.concatenate((keypoints.min(axis=1), keypoints.max(axis=1)), axis=1)
+    errors = GaussianMixture(
+        [0.7, 0.3], [[0, 0, 0, 0], [0.1, 0, -0.1, -0.1]], [np.eye(4) / 900] * 2
+    )
+    sides = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
+    return keypoints, visible, boxes, boxes + sides * errors.sample((number,), rng)
+
+
+def main() -> None:
+    args = parse_args()
+    people = draw_people(args.people, np.random.default_rng(0))
+    start = perf_counter()
+    model = ProposalModel.fit(*people, track=partial(track, description='fitting'))
+    seconds = perf_counter() - start
+    Console().print(
+        f'fitted to {args.people} people in {seconds:.1f} s: {len(model.people)} '
+        'atomic poses'
+    )
+
+    fitted = PoseGuidedProposal('alphapose')
+    fitted.model = model
+    keypoints, visible, boxes = (values[:1].astype(np.float32) for values in people[:3])
+
+    def propose(transform):
+        return lambda: transform.transform(
+            dict(
+                bbox=boxes,
+                keypoints=keypoints,
+                keypoints_visible=visible,
+                img_shape=(400, 400),
+            )
+        )
+
+    jitter = RandomBBoxTransform()
+    crop = dict(bbox_center=boxes[:, :2], bbox_scale=boxes[:, 2:] - boxes[:, :2])
+    functions = {
+        'RandomBBoxTransform': lambda: jitter.transform(dict(crop)),
+        'PoseGuidedProposal, fitted': propose(fitted),
+        'PoseGuidedProposal, alphapose': propose(PoseGuidedProposal('alphapose')),
+    }
+    compare('one person', functions, args.rounds)
+
+
+if __name__ == '__main__':
+    main()
