@@ -40,8 +40,8 @@ FITTED = 'fitted'
 WAYS = {
     'no jitter': (None, NO_JITTER),
     'RandomBBoxTransform': (None, MMPOSE_JITTER),
-    "AlphaPose's constants": ('alphapose', NO_JITTER),
-    'PGPG, fitted': (FITTED, NO_JITTER),
+    'AlphaPose': ('alphapose', NO_JITTER),
+    'PGPG': (FITTED, NO_JITTER),
 }
 
 
@@ -97,7 +97,7 @@ def build_config(args: argparse.Namespace, way: str, seed: int) -> Config:
     config.randomness.seed = seed
     config.train_cfg.val_interval = config.train_cfg.max_epochs
     config.merge_from_dict(args.cfg_options)
-    name = f'{way.split(",")[0].replace(" ", "-")}-{seed}'
+    name = f'{way.replace(" ", "-")}-{seed}'
     config.work_dir = str(args.work_dir / name)
     config.experiment_name = name
     return config
