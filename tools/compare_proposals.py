@@ -3,9 +3,9 @@
 
 The same net from the same start for the same number of steps: on true boxes, on boxes
 that MMPose's RandomBBoxTransform jitters, on proposals of AlphaPose's constants, and on
-proposals of a fitted model. The table has the AP with the detections and with true
-boxes; the same numbers are in results.json and in results.png. A run that was
-interrupted goes on after the last training that it finished.
+proposals of a fitted model, as it is and without asking for the pose. The table has the
+AP with the detections and with true boxes; the same numbers are in results.json and in
+results.png. A run that was interrupted goes on after the last training that it finished.
 
 Example:
     python tools/compare_proposals.py --data data/synthetic_crowd \
@@ -26,22 +26,24 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
 
+from rmpe_plugin.ops import ProposalModel
+
 CONFIG = (
     Path(__file__).parents[1]
     / 'configs/quickstart/td-hm_cpn-res18_pgpg_synthetic-128x96.py'
 )
-# Each way: the model of the proposals, and shift and scale of RandomBBoxTransform. The
-# rotation, which is no error of a detector, is the config's in all of them.
+# Each way: the model of the proposals, a file in the work folder, and the shift and scale
+# of RandomBBoxTransform. The rotation, which is no error of a detector, is the config's.
 NO_JITTER = dict(shift_prob=0.0, scale_prob=0.0)
 MMPOSE_JITTER = dict(
     shift_factor=0.16, shift_prob=0.3, scale_factor=(0.5, 1.5), scale_prob=1.0
 )
-FITTED = 'fitted'
 WAYS = {
     'no jitter': (None, NO_JITTER),
     'RandomBBoxTransform': (None, MMPOSE_JITTER),
     'AlphaPose': ('alphapose', NO_JITTER),
-    'PGPG': (FITTED, NO_JITTER),
+    'PGPG without the pose': ('without_pose.json', NO_JITTER),
+    'PGPG': ('model.json', NO_JITTER),
 }
 
 
@@ -90,7 +92,9 @@ def build_config(args: argparse.Namespace, way: str, seed: int) -> Config:
         if step['type'] == 'PoseGuidedProposal':
             if model is None:
                 continue
-            step = dict(step, model=str(args.model) if model == FITTED else model)
+            if model != 'alphapose':
+                model = str(args.work_dir / model)
+            step = dict(step, model=model)
         pipeline.append(step)
     config.train_dataloader.dataset.pipeline = pipeline
 
@@ -113,6 +117,22 @@ def learn(config: Config) -> dict[str, float]:
     }
 
 
+def remember(args: argparse.Namespace) -> None:
+    """Write down what the results are about, and refuse to add others to them."""
+    about = dict(
+        data=str(args.data),
+        model=json.loads(args.model.read_text()),
+        cfg_options=args.cfg_options,
+    )
+    path = args.work_dir / 'about.json'
+    if path.exists() and json.loads(path.read_text()) != about:
+        raise SystemExit(
+            f'{args.work_dir} holds results with another --data, --model or '
+            '--cfg-options; give another --work-dir or remove it'
+        )
+    path.write_text(json.dumps(about))
+
+
 def draw(results: dict[str, dict[str, dict]], path: Path) -> None:
     """Draw the AP with the detections, a dot a seed."""
     figure, axis = plt.subplots(figsize=(7, 0.6 * len(results) + 1))
@@ -132,6 +152,10 @@ def draw(results: dict[str, dict[str, dict]], path: Path) -> None:
 def main() -> None:
     args = parse_args()
     args.work_dir.mkdir(parents=True, exist_ok=True)
+    remember(args)
+    model = ProposalModel.from_json(args.model)
+    model.to_json(args.work_dir / 'model.json')
+    ProposalModel(model.overall).to_json(args.work_dir / 'without_pose.json')
     path = args.work_dir / 'results.json'
     results = json.loads(path.read_text()) if path.exists() else {}
     for seed in args.seeds:

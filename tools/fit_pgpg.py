@@ -141,10 +141,9 @@ def read(ann: Path, det: Path, num_keypoints: int) -> tuple[dict, list[dict]]:
         raise SystemExit(f'{ann} must hold COCO annotations: images and annotations')
     if not isinstance(detections, list) or not detections:
         raise SystemExit(f'{det} must be a list of COCO results and not empty')
-    for i, detection in enumerate(detections):
-        lacking = {'image_id', 'category_id', 'bbox', 'score'} - set(detection)
-        if lacking:
-            raise SystemExit(f'{det}: result {i} has no {", ".join(sorted(lacking))}')
+    require(ann, 'image', truth['images'], {'id', 'file_name', 'width', 'height'})
+    require(ann, 'annotation', truth['annotations'], {'id', 'image_id', 'bbox'})
+    require(det, 'result', detections, {'image_id', 'category_id', 'bbox', 'score'})
     if not any(person.get('num_keypoints') for person in truth['annotations']):
         raise SystemExit(f'{ann}: nobody has keypoints')
     for person in truth['annotations']:
@@ -162,6 +161,24 @@ def read(ann: Path, det: Path, num_keypoints: int) -> tuple[dict, list[dict]]:
             f'{sorted(known)[:3]}'
         )
     return truth, detections
+
+
+def require(path: Path, what: str, records: list[dict], keys: set[str]) -> None:
+    """Refuse records that lack something."""
+    for i, record in enumerate(records):
+        lacking = keys - set(record)
+        if lacking:
+            raise SystemExit(f'{path}: {what} {i} has no {", ".join(sorted(lacking))}')
+
+
+def find_torso(names: dict[str, int], metainfo: str) -> tuple[tuple[int, int], ...]:
+    """Indices of the shoulders and of the hips."""
+    parts = [[f'{side}_{part}' for side in ('left', 'right')]
+             for part in ('shoulder', 'hip')]  # fmt: skip
+    lacking = {name for part in parts for name in part} - set(names)
+    if lacking:
+        raise SystemExit(f'{metainfo} has no keypoint {", ".join(sorted(lacking))}')
+    return tuple(tuple(names[name] for name in part) for part in parts)
 
 
 def pair_by_iou(overlaps: np.ndarray, threshold: float) -> list[tuple[int, int]]:
@@ -189,6 +206,8 @@ def match(
     for person in truth['annotations']:
         if person.get('iscrowd'):
             fate['people']['crowd regions'] += 1
+        elif person['image_id'] not in images:
+            fate['people']['image not listed'] += 1
         elif not has_area(person):
             fate['people']['box without area'] += 1
         else:
@@ -408,11 +427,7 @@ def main() -> None:
     args = parse_args()
     console = Console()
     meta = parse_pose_metainfo(dict(from_file=args.metainfo))
-    names = meta['keypoint_name2id']
-    torso = tuple(
-        tuple(names[f'{side}_{part}'] for side in ('left', 'right'))
-        for part in ('shoulder', 'hip')
-    )
+    torso = find_torso(meta['keypoint_name2id'], args.metainfo)
     truth, detections = read(args.ann, args.det, meta['num_keypoints'])
     people, table = match(truth, detections, args.iou_thr, args.score_thr)
     console.print(table)

@@ -44,6 +44,7 @@ def test_ways_differ_in_their_boxes_alone(synthetic, model):
         'no jitter': (None, 0.0),
         'RandomBBoxTransform': (None, 0.3),
         'AlphaPose': ('alphapose', 0.0),
+        'PGPG without the pose': (str(model.with_name('without_pose.json')), 0.0),
         'PGPG': (str(model), 0.0),
     }
     first, *others = (config.to_dict() for config in found.values())
@@ -58,12 +59,21 @@ def test_the_test_is_on_detections_and_validation_on_true_boxes(synthetic, model
     assert config.train_cfg.val_interval == config.train_cfg.max_epochs
 
 
+def test_results_of_something_else_are_not_added_to(synthetic, model):
+    args = Namespace(data=synthetic, model=model, work_dir=model.parent, cfg_options={})
+    tool.remember(args)
+    tool.remember(args)
+    other = Namespace(**{**vars(args), 'cfg_options': {'train_cfg.max_epochs': 3}})
+    with pytest.raises(SystemExit, match='holds results with another'):
+        tool.remember(other)
+
+
 @pytest.mark.slow
 def test_goes_on_with_what_is_missing(synthetic, model):
-    """Three of the four ways are there; the fourth is trained on eight images."""
+    """Four of the five ways are there; the fifth is trained on eight images."""
     path = model.parent / 'results.json'
     done = {'0': {'detections': 0.25, 'true boxes': 0.5}}
-    path.write_text(json.dumps({way: done for way in list(tool.WAYS)[:3]}))
+    path.write_text(json.dumps({way: done for way in list(tool.WAYS)[:4]}))
     printed = run_tool(
         'compare_proposals.py',
         '--data', synthetic, '--model', model, '--work-dir', model.parent,
@@ -72,6 +82,6 @@ def test_goes_on_with_what_is_missing(synthetic, model):
     results = json.loads(path.read_text())
     assert results['no jitter'] == done
     assert 0 <= results['PGPG']['0']['detections'] <= 1
-    assert printed.count('0.2500') == 6
+    assert printed.count('0.2500') == 8
     assert path.with_suffix('.png').stat().st_size > 10_000
     assert (model.parent / 'PGPG-0' / 'epoch_2.pth').is_file()

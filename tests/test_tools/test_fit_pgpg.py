@@ -161,6 +161,7 @@ def test_what_becomes_of_each_is_counted():
             person(image=2, box=(0, 0, 50, 50)),
             person(image=3, box=(0, 0, 0, 50)),
             dict(person(image=3), iscrowd=1),
+            person(image=4),
         ],
     )
     detections = [
@@ -187,6 +188,7 @@ def test_what_becomes_of_each_is_counted():
         ('people', 'no detection of IoU 0.5'): 1,
         ('people', 'box without area'): 1,
         ('people', 'crowd regions'): 1,
+        ('people', 'image not listed'): 1,
         ('detections', 'matched'): 1,
         ('detections', 'of people without keypoints'): 1,
         ('detections', 'no person of IoU 0.5'): 2,
@@ -204,6 +206,14 @@ def test_what_becomes_of_each_is_counted():
         (lambda truth, found: (truth, dict(a=1)), 'list of COCO results'),
         (lambda truth, found: ([], found), 'must hold COCO annotations'),
         (lambda truth, found: (truth, [dict(image_id=1)]), 'result 0 has no bbox'),
+        (
+            lambda truth, found: (dict(truth, annotations=[dict(id=1)]), found),
+            'annotation 0 has no bbox, image_id',
+        ),
+        (
+            lambda truth, found: (dict(truth, images=[dict(id=1)]), found),
+            'image 0 has no file_name, height, width',
+        ),
         (
             lambda truth, found: (truth, [dict(d, image_id='a') for d in found]),
             r"no image of .* is in .*: ids such as \['a'\] and \[1, 2, 3\]",
@@ -231,6 +241,11 @@ def test_says_what_is_wrong_with_files(crowd, tmp_path, break_it, message):
         path.write_text(json.dumps(content))
     with pytest.raises(SystemExit, match=message):
         tool.read(*paths, 17)
+
+
+def test_says_that_there_is_no_torso():
+    with pytest.raises(SystemExit, match='mine.py has no keypoint left_hip, right_hip'):
+        tool.find_torso(dict(left_shoulder=0, right_shoulder=1), 'mine.py')
 
 
 def test_says_that_a_file_is_no_json(crowd, tmp_path):
