@@ -4,8 +4,8 @@
 The same net from the same start for the same number of steps: on true boxes, on boxes
 that MMPose's RandomBBoxTransform jitters, on proposals of AlphaPose's constants, and on
 proposals of a fitted model, as it is and without asking for the pose. The table has the
-AP with the detections and with true boxes; the same numbers are in results.json and in
-results.png. A run that was interrupted goes on after the last training that it finished.
+AP with the detections and with true boxes; the same numbers are in results.json and
+results.png. A run that was interrupted goes on with the trainings that are missing.
 
 Example:
     python tools/compare_proposals.py --data data/synthetic_crowd \
@@ -32,8 +32,8 @@ CONFIG = (
     Path(__file__).parents[1]
     / 'configs/quickstart/td-hm_cpn-res18_pgpg_synthetic-128x96.py'
 )
-# Each way: the model of the proposals, a file in the work folder, and the shift and scale
-# of RandomBBoxTransform. The rotation, which is no error of a detector, is the config's.
+# Each way: the model of the proposals, a file in the work folder, and the shift and
+# scale of RandomBBoxTransform. The rotation, no error of a detector, is the config's.
 NO_JITTER = dict(shift_prob=0.0, scale_prob=0.0)
 MMPOSE_JITTER = dict(
     shift_factor=0.16, shift_prob=0.3, scale_factor=(0.5, 1.5), scale_prob=1.0
@@ -119,18 +119,17 @@ def learn(config: Config) -> dict[str, float]:
 
 def remember(args: argparse.Namespace) -> None:
     """Write down what the results are about, and refuse to add others to them."""
-    about = dict(
-        data=str(args.data),
-        model=json.loads(args.model.read_text()),
-        cfg_options=args.cfg_options,
+    model = json.loads(args.model.read_text())
+    about = json.dumps(
+        dict(data=str(args.data), model=model, cfg_options=args.cfg_options)
     )
     path = args.work_dir / 'about.json'
-    if path.exists() and json.loads(path.read_text()) != about:
+    if path.exists() and path.read_text() != about:
         raise SystemExit(
             f'{args.work_dir} holds results with another --data, --model or '
             '--cfg-options; give another --work-dir or remove it'
         )
-    path.write_text(json.dumps(about))
+    path.write_text(about)
 
 
 def draw(results: dict[str, dict[str, dict]], path: Path) -> None:
