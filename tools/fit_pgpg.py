@@ -144,7 +144,7 @@ def read(ann: Path, det: Path, num_keypoints: int) -> tuple[dict, list[dict]]:
     require(ann, 'image', truth['images'], {'id', 'file_name', 'width', 'height'})
     require(ann, 'annotation', truth['annotations'], {'id', 'image_id', 'bbox'})
     require(det, 'result', detections, {'image_id', 'category_id', 'bbox', 'score'})
-    if not any(person.get('num_keypoints') for person in truth['annotations']):
+    if not any(map(has_keypoints, truth['annotations'])):
         raise SystemExit(f'{ann}: nobody has keypoints')
     for person in truth['annotations']:
         number = len(person.get('keypoints', ()))
@@ -196,6 +196,11 @@ def has_area(record: dict) -> bool:
     return bool(np.isfinite(record['bbox']).all() and min(record['bbox'][2:]) > 0)
 
 
+def has_keypoints(person: dict) -> bool:
+    """Whether any keypoint of an annotation is labelled."""
+    return any(person.get('keypoints', ())[2::3])
+
+
 def match(
     truth: dict, detections: list[dict], iou_thr: float, score_thr: float
 ) -> tuple[People, Table]:
@@ -232,7 +237,7 @@ def match(
             # People without keypoints take their detections too.
             xywh = [np.array([r['bbox'] for r in rs], float) for rs in (here, there)]
             found = pair_by_iou(iou(*xywh, [0] * len(there)), iou_thr)
-        kept = [(here[i], there[j]) for i, j in found if here[i].get('num_keypoints')]
+        kept = [(here[i], there[j]) for i, j in found if has_keypoints(here[i])]
         pairs += kept
         fate['people'][f'no detection of IoU {iou_thr}'] += len(here) - len(found)
         fate['people']['without keypoints'] += len(found) - len(kept)

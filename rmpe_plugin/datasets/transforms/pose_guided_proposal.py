@@ -73,7 +73,6 @@ class PoseGuidedProposal(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Replace ``bbox``; see the class."""
-        where = f'instance {results.get("id")} of {results.get("img_path")}'
         if 'bbox_center' in results:
             raise ValueError(
                 'PoseGuidedProposal must stand before the transform that makes '
@@ -90,7 +89,9 @@ class PoseGuidedProposal(BaseTransform):
                 results['keypoints'], visible, results['bbox'], size
             )
         except ValueError as error:
-            raise ValueError(f'{where}: {error}') from error
+            raise ValueError(
+                f'instance {results.get("id")} of {results.get("img_path")}: {error}'
+            ) from error
         return results
 
     def __repr__(self) -> str:
