@@ -8,8 +8,6 @@ section 3.3.
 
 import numpy as np
 
-from .gaussian_mixture import import_sklearn
-
 # Indices of the shoulders and of the hips among COCO's 17 keypoints.
 COCO_TORSO = ((5, 6), (11, 12))
 
@@ -100,14 +98,15 @@ def find_atoms(
         its members.
 
     Raises:
-        ImportError: If scikit-learn is not installed.
+        ImportError: If scikit-learn (the extra ``learn``) is not installed.
     """
-    cluster = import_sklearn('cluster')
+    from sklearn.cluster import KMeans
+
     flat = aligned.reshape(len(aligned), -1)
     seen = ~np.isnan(flat)
     known = np.where(seen, flat, 0.0)
     mean = known.sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
-    start = cluster.KMeans(num_atoms, n_init=4, random_state=seed)
+    start = KMeans(num_atoms, n_init=4, random_state=seed)
     labels = start.fit_predict(np.where(seen, flat, mean))
     centres = start.cluster_centers_
     for _ in range(max_rounds):

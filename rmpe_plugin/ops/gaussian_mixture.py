@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
-from types import ModuleType
 
 import numpy as np
 
@@ -126,10 +124,11 @@ class GaussianMixture:
             GaussianMixture: The mixture.
 
         Raises:
-            ImportError: If scikit-learn is not installed.
+            ImportError: If scikit-learn (the extra ``learn``) is not installed.
             ValueError: If there are too few samples for a covariance.
         """
-        mixture = import_sklearn('mixture')
+        from sklearn import mixture
+
         number, dims = samples.shape
         if number <= dims:
             raise ValueError(
@@ -186,23 +185,3 @@ class GaussianMixture:
         )
         spread = std[..., :, None] * std[..., None, :]
         return cls(weights, means, correlation * spread)
-
-
-def import_sklearn(module: str) -> ModuleType:
-    """Import one of scikit-learn's modules, which only fitting needs.
-
-    Args:
-        module (str): Its name below ``sklearn``.
-
-    Returns:
-        ModuleType: The module.
-
-    Raises:
-        ImportError: If scikit-learn is not installed.
-    """
-    try:
-        return import_module(f'sklearn.{module}')
-    except ImportError as error:
-        raise ImportError(
-            "fitting needs scikit-learn: pip install 'rmpe_plugin[learn]'"
-        ) from error

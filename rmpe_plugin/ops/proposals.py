@@ -279,7 +279,7 @@ class ProposalModel:
             ProposalModel: The model.
 
         Raises:
-            ImportError: If scikit-learn is not installed.
+            ImportError: If scikit-learn (the extra ``learn``) is not installed.
             ValueError: If there are less than 5 people, or one of them is broken.
         """
         offsets = box_offsets(bboxes, detections)
