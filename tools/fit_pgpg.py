@@ -477,7 +477,7 @@ def main() -> None:
     )
     rows = compare(model, fitted, unseen, args.iou_thr, args.seed)
     for name, values in rows.items():
-        cells = (f'{value:.4f}' if np.isfinite(value) else '' for value in values)
+        cells = (f'{value:.5f}' if np.isfinite(value) else '' for value in values)
         table.add_row(name, *cells)
     console.print(table)
 
