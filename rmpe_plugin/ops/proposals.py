@@ -43,10 +43,11 @@ def box_offsets(bboxes: np.ndarray, detections: np.ndarray) -> np.ndarray:
 def _sides(bboxes: np.ndarray) -> np.ndarray:
     """Width, height, width, height of boxes, (..., 4)."""
     size = bboxes[..., 2:] - bboxes[..., :2]
-    if not np.isfinite(bboxes).all() or (size <= 0).any():
+    good = np.isfinite(bboxes).all(axis=-1) & (size > 0).all(axis=-1)
+    if not good.all():
         raise ValueError(
             'boxes must be finite and have x1 < x2 and y1 < y2, got '
-            f'{bboxes[~(size > 0).all(axis=-1)].tolist()}'
+            f'{bboxes[~good].tolist()}'
         )
     return np.concatenate((size, size), axis=-1)
 

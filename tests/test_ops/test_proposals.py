@@ -334,7 +334,7 @@ def test_a_foreign_file(tmp_path, content):
     'box', [[5, 5, 5, 9], [9, 5, 5, 9], [0, 0, np.nan, 4], [0, 0, np.inf, 4]]
 )
 def test_a_true_box_must_have_an_area(box):
-    with pytest.raises(ValueError, match='x1 < x2'):
+    with pytest.raises(ValueError, match=r'x1 < x2 and y1 < y2, got \[\[?\d'):
         ProposalModel.alphapose().sample(
             np.zeros((17, 2)), np.zeros(17), np.array(box, float), 1,
             np.random.default_rng(0),
