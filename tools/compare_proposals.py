@@ -134,16 +134,15 @@ def remember(args: argparse.Namespace) -> None:
 
 def draw(results: dict[str, dict[str, dict]], path: Path) -> None:
     """Draw the AP with the detections, a dot a seed."""
-    figure, axis = plt.subplots(figsize=(7, 0.6 * len(results) + 1))
+    figure, axis = plt.subplots(figsize=(7, 0.5 * len(results) + 1))
     for row, seeds in enumerate(results.values()):
         aps = [result['detections'] for result in seeds.values()]
-        axis.barh(row, np.mean(aps), color='lightsteelblue')
-        axis.plot(aps, np.full(len(aps), row), 'k.')
+        axis.plot(aps, np.full(len(aps), row), 'o', color='steelblue')
+        axis.plot(np.mean(aps), row, '|', color='black', markersize=20)
     axis.set_yticks(range(len(results)), list(results))
-    axis.invert_yaxis()
-    lowest = min(r['detections'] for seeds in results.values() for r in seeds.values())
-    axis.set_xlim(left=0.9 * lowest)
-    axis.set_xlabel('AP with the detections; a dot a seed, the bar starts above 0')
+    axis.set_ylim(len(results) - 0.5, -0.5)
+    axis.grid(axis='x', alpha=0.3)
+    axis.set_xlabel('AP with the detections: a dot a seed, a stroke their mean')
     figure.tight_layout()
     figure.savefig(path, dpi=100)
 
