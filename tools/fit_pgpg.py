@@ -17,6 +17,7 @@ Example:
 import argparse
 import json
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -35,7 +36,7 @@ from rich.progress import track
 from rich.table import Table
 from scipy.spatial.distance import cdist
 
-from rmpe_plugin.ops import ProposalModel, box_offsets
+from rmpe_plugin.ops import GaussianMixture, ProposalModel, box_offsets
 
 EDGES = ('left', 'top', 'right', 'bottom')
 # More people than this do not change what an energy distance says.
@@ -118,6 +119,28 @@ class People:
     def __len__(self) -> int:
         return len(self.image)
 
+    @classmethod
+    def of(cls, pairs: list[tuple[dict, dict]], images: dict[int, dict]) -> 'People':
+        """Arrays of annotations and their detections, images by id."""
+        persons, matched = zip(*pairs, strict=True)
+        poses = np.reshape([p['keypoints'] for p in persons], (len(pairs), -1, 3))
+        frames = [images[p['image_id']] for p in persons]
+        return cls(
+            image=np.array([frame['id'] for frame in frames]),
+            image_size=np.array(
+                [(frame['width'], frame['height']) for frame in frames]
+            ),
+            keypoints=poses[..., :2].astype(float),
+            visible=poses[..., 2],
+            bboxes=bbox_xywh2xyxy(np.array([p['bbox'] for p in persons], float)),
+            detections=bbox_xywh2xyxy(np.array([d['bbox'] for d in matched], float)),
+        )
+
+    @property
+    def given(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What a model knows of them: keypoints, visibility and true boxes."""
+        return self.keypoints, self.visible, self.bboxes
+
     @property
     def offsets(self) -> np.ndarray:
         """What is modelled (N, 4)."""
@@ -125,9 +148,7 @@ class People:
 
     def sampled(self, model: ProposalModel, rng: np.random.Generator) -> np.ndarray:
         """The offsets of one proposal each, clipped as detections are (N, 4)."""
-        boxes = model.sample(
-            self.keypoints, self.visible, self.bboxes, 1, rng, self.image_size
-        )
+        boxes = model.sample(*self.given, 1, rng, self.image_size)
         return box_offsets(self.bboxes, boxes[:, 0])
 
 
@@ -201,33 +222,45 @@ def has_keypoints(person: dict) -> bool:
     return any(person.get('keypoints', ())[2::3])
 
 
+def by_image(
+    records: list[dict], reasons: dict[str, Callable[[dict], bool]], fate: Counter
+) -> dict[int, list[dict]]:
+    """Group records by image, and count those that are left out by the reason."""
+    grouped = defaultdict(list)
+    for record in records:
+        reason = next((why for why, holds in reasons.items() if holds(record)), None)
+        if reason:
+            fate[reason] += 1
+        else:
+            grouped[record['image_id']].append(record)
+    return grouped
+
+
 def match(
     truth: dict, detections: list[dict], iou_thr: float, score_thr: float
 ) -> tuple[People, Table]:
     """Give each person a detection; and a table of what became of all."""
     images = {image['id']: image for image in truth['images']}
     fate = {'people': Counter(), 'detections': Counter()}
-    people, boxes = defaultdict(list), defaultdict(list)
-    for person in truth['annotations']:
-        if person.get('iscrowd'):
-            fate['people']['crowd regions'] += 1
-        elif person['image_id'] not in images:
-            fate['people']['image not listed'] += 1
-        elif not has_area(person):
-            fate['people']['box without area'] += 1
-        else:
-            people[person['image_id']].append(person)
-    for box in detections:
-        if box['category_id'] != 1:
-            fate['detections']['not of category 1, person'] += 1
-        elif box['image_id'] not in images:
-            fate['detections']['image not annotated'] += 1
-        elif box['score'] < score_thr:
-            fate['detections'][f'score below {score_thr}'] += 1
-        elif not has_area(box):
-            fate['detections']['box without area'] += 1
-        else:
-            boxes[box['image_id']].append(box)
+    people = by_image(
+        truth['annotations'],
+        {
+            'crowd regions': lambda person: person.get('iscrowd'),
+            'image not listed': lambda person: person['image_id'] not in images,
+            'box without area': lambda person: not has_area(person),
+        },
+        fate['people'],
+    )
+    boxes = by_image(
+        detections,
+        {
+            'not of category 1, person': lambda box: box['category_id'] != 1,
+            'image not annotated': lambda box: box['image_id'] not in images,
+            f'score below {score_thr}': lambda box: box['score'] < score_thr,
+            'box without area': lambda box: not has_area(box),
+        },
+        fate['detections'],
+    )
 
     pairs = []
     for image in track(images, 'matching'):
@@ -258,18 +291,7 @@ def match(
             f'nobody with keypoints has a detection with an IoU of {iou_thr}: nothing '
             'to fit'
         )
-    persons, matched = zip(*pairs, strict=True)
-    poses = np.reshape([p['keypoints'] for p in persons], (len(pairs), -1, 3))
-    sizes = [(images[p['image_id']]['width'], images[p['image_id']]['height'])
-             for p in persons]  # fmt: skip
-    return People(
-        image=np.array([p['image_id'] for p in persons]),
-        image_size=np.array(sizes),
-        keypoints=poses[..., :2].astype(float),
-        visible=poses[..., 2],
-        bboxes=bbox_xywh2xyxy(np.array([p['bbox'] for p in persons], float)),
-        detections=bbox_xywh2xyxy(np.array([d['bbox'] for d in matched], float)),
-    ), table
+    return People.of(pairs, images), table
 
 
 def energy_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -301,10 +323,7 @@ def compare(
     """
     rng = np.random.default_rng(seed)
     unseen = unseen[rng.permutation(len(unseen))[:MOST_COMPARED]]
-    one = ProposalModel.fit(
-        fitted.keypoints, fitted.visible, fitted.bboxes, fitted.detections,
-        num_atoms=0, max_components=1, torso=model.torso,
-    )  # fmt: skip
+    one = ProposalModel(GaussianMixture.fit(fitted.offsets, max_components=1))
     found = {}
     for name, other in {
         'PGPG': model,
@@ -312,9 +331,7 @@ def compare(
         'one Gaussian': one,
         'AlphaPose': ProposalModel.alphapose(),
     }.items():
-        log_prob = other.log_prob(
-            unseen.keypoints, unseen.visible, unseen.bboxes, unseen.detections[:, None]
-        )
+        log_prob = other.log_prob(*unseen.given, unseen.detections[:, None])
         found[name] = log_prob.mean(), unseen.sampled(other, rng)
     found['uniform'] = np.nan, uniform_jitter(len(unseen), iou_thr, rng)
 
@@ -358,10 +375,7 @@ def draw_offsets(model: ProposalModel, people: People, seed: int, path: Path) ->
     atoms = model.assign(people.keypoints, people.visible)
     largest = [atom for atom, _ in Counter(atoms.tolist()).most_common(5)]
     rows = {'everybody': np.full(len(atoms), True)}
-    rows |= {
-        'not aligned' if atom < 0 else f'atomic pose {atom}': atoms == atom
-        for atom in largest
-    }
+    rows |= {atom_title(atom): atoms == atom for atom in largest}
     real, sampled = people.offsets, people.sampled(model, np.random.default_rng(seed))
     figure, axes = plt.subplots(
         len(rows), 4, figsize=(12, 1.7 * len(rows)), sharex=True, squeeze=False
@@ -392,9 +406,7 @@ def draw_proposals(
     """Draw people with their true box, detection and proposals."""
     rng = np.random.default_rng(seed)
     shown = people[rng.permutation(len(people))[:8]]
-    boxes = model.sample(
-        shown.keypoints, shown.visible, shown.bboxes, 10, rng, shown.image_size
-    )
+    boxes = model.sample(*shown.given, 10, rng, shown.image_size)
     atoms = model.assign(shown.keypoints, shown.visible)
     figure, axes = plt.subplots(2, 4, figsize=(14, 9), squeeze=False)
     for axis in axes.flat:
@@ -412,11 +424,16 @@ def draw_proposals(
         low, high = around[:, :2].min(axis=0) - 10, around[:, 2:].max(axis=0) + 10
         axis.set_xlim(low[0], high[0])
         axis.set_ylim(high[1], low[1])
-        pose = 'not aligned' if atoms[i] < 0 else f'atomic pose {atoms[i]}'
-        axis.set_title(f'image {shown.image[i]}, {pose}', fontsize=9)
+        title = f'image {shown.image[i]}, {atom_title(atoms[i])}'
+        axis.set_title(title, fontsize=9)
     figure.suptitle('true box (green), detection (blue), ten proposals (orange)')
     figure.tight_layout()
     figure.savefig(path, dpi=80)
+
+
+def atom_title(atom: int) -> str:
+    """What a picture calls an atomic pose."""
+    return 'not aligned' if atom < 0 else f'atomic pose {atom}'
 
 
 def add_box(axis, box: np.ndarray, color: str, width: float) -> None:
@@ -450,9 +467,7 @@ def main() -> None:
             f'{len(fitted)} people to fit to and {len(unseen)} held out are too few'
         )
     model = ProposalModel.fit(
-        fitted.keypoints,
-        fitted.visible,
-        fitted.bboxes,
+        *fitted.given,
         fitted.detections,
         args.atoms,
         args.components,

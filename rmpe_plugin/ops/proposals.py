@@ -287,19 +287,22 @@ class ProposalModel:
         aligned = align_poses(keypoints, keypoints_visible, torso)
         usable = ~np.isnan(aligned).all(axis=(1, 2))
         num_atoms = min(num_atoms, int(usable.sum()) // min_people)
-        atoms, groups = None, []
+        atoms, people, groups = None, [], {-1: offsets}
         if num_atoms:
             atoms = find_atoms(aligned[usable], num_atoms, seed)
             nearest = nearest_atom(aligned, atoms)
-            groups = [offsets[nearest == atom] for atom in range(num_atoms)]
-        overall, *mixtures = (
-            GaussianMixture.fit(group, max_components, seed)
-            if len(group) >= min_people or group is offsets
-            else None
-            for group in track([offsets, *groups])
-        )
-        people = [len(group) for group in groups]
-        return cls(overall, atoms, mixtures, people, torso)
+            people = np.bincount(nearest[usable], minlength=num_atoms).tolist()
+            groups |= {
+                atom: offsets[nearest == atom]
+                for atom, number in enumerate(people)
+                if number >= min_people
+            }
+        fitted = {
+            atom: GaussianMixture.fit(group, max_components, seed)
+            for atom, group in track(list(groups.items()))
+        }
+        mixtures = [fitted.get(atom) for atom in range(num_atoms)]
+        return cls(fitted[-1], atoms, mixtures, people, torso)
 
     def to_json(self, path: str | Path) -> None:
         """Write the model to a file that people can read, with six decimals.
