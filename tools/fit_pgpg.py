@@ -15,7 +15,6 @@ Example:
 """
 
 import argparse
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -37,6 +36,7 @@ from rich.table import Table
 from scipy.spatial.distance import cdist
 
 from rmpe_plugin.ops import GaussianMixture, ProposalModel, box_offsets
+from rmpe_plugin.utils.coco_files import read_coco, require_keys
 
 EDGES = ('left', 'top', 'right', 'bottom')
 # More people than this do not change what an energy distance says.
@@ -155,16 +155,16 @@ class People:
 def read(ann: Path, det: Path, num_keypoints: int) -> tuple[dict, list[dict]]:
     """Read truths and detections, and refuse what is broken."""
     try:
-        truth, detections = (json.loads(path.read_text()) for path in (ann, det))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise SystemExit(f'{ann} or {det} is not JSON: {error}') from error
-    if not isinstance(truth, dict) or not {'images', 'annotations'} <= set(truth):
-        raise SystemExit(f'{ann} must hold COCO annotations: images and annotations')
-    if not isinstance(detections, list) or not detections:
-        raise SystemExit(f'{det} must be a list of COCO results and not empty')
-    require(ann, 'image', truth['images'], {'id', 'file_name', 'width', 'height'})
-    require(ann, 'annotation', truth['annotations'], {'id', 'image_id', 'bbox'})
-    require(det, 'result', detections, {'image_id', 'category_id', 'bbox', 'score'})
+        truth, detections = read_coco(
+            ann, det, {'image_id', 'category_id', 'bbox', 'score'}
+        )
+        for what, keys in (
+            ('image', {'id', 'file_name', 'width', 'height'}),
+            ('annotation', {'id', 'image_id', 'bbox'}),
+        ):
+            require_keys(ann, what, truth[f'{what}s'], keys)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
     if not any(map(has_keypoints, truth['annotations'])):
         raise SystemExit(f'{ann}: nobody has keypoints')
     for person in truth['annotations']:
@@ -182,14 +182,6 @@ def read(ann: Path, det: Path, num_keypoints: int) -> tuple[dict, list[dict]]:
             f'{sorted(known)[:3]}'
         )
     return truth, detections
-
-
-def require(path: Path, what: str, records: list[dict], keys: set[str]) -> None:
-    """Refuse records that lack something."""
-    for i, record in enumerate(records):
-        lacking = keys - set(record)
-        if lacking:
-            raise SystemExit(f'{path}: {what} {i} has no {", ".join(sorted(lacking))}')
 
 
 def find_torso(names: dict[str, int], metainfo: str) -> tuple[tuple[int, int], ...]:

@@ -44,6 +44,7 @@ from rmpe_plugin.ops import (
     alternating_search,
     parametric_pose_nms_batch,
 )
+from rmpe_plugin.utils.coco_files import read_coco
 
 LEARNT = ('sigma1', 'sigma2', 'lambda_', 'eta')
 PRESETS = ('rmpe-paper', 'rmpe-mpii', 'alphapose-coco')
@@ -176,19 +177,12 @@ def mmpose_nms(part: Part, nms: Callable, threshold: float) -> list[dict]:
 def read(pred: Path, ann: Path, metainfo: str) -> tuple[dict, list[dict], np.ndarray]:
     """Read truth, predictions and the data set's sigmas, and refuse what is broken."""
     try:
-        truth, people = (json.loads(path.read_text()) for path in (ann, pred))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise SystemExit(f'{pred} or {ann} is not JSON: {error}') from error
-    if not isinstance(truth, dict) or not {'images', 'annotations'} <= set(truth):
-        raise SystemExit(f'{ann} must hold COCO annotations: images and annotations')
+        truth, people = read_coco(ann, pred, {'image_id', 'keypoints', 'bbox', 'score'})
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
     meta = parse_pose_metainfo(dict(from_file=metainfo))
-    if not isinstance(people, list) or not people:
-        raise SystemExit(f'{pred} must be a list of COCO results and not empty')
     images = {image['id'] for image in truth['images']}
     for i, person in enumerate(people):
-        lacking = {'image_id', 'keypoints', 'bbox', 'score'} - set(person)
-        if lacking:
-            raise SystemExit(f'{pred}: result {i} has no {", ".join(sorted(lacking))}')
         if person['image_id'] not in images:
             raise SystemExit(f'{pred}: image {person["image_id"]} is not in {ann}')
         if len(person['keypoints']) != 3 * meta['num_keypoints']:
