@@ -19,7 +19,7 @@ def suppress_poses(
             ``mmpose.structures.merge_data_samples`` gives them. Not changed.
         params (PoseNMSParams): Parameters.
         person_scores (np.ndarray, optional): Confidence of each pose (N,), for example
-            :func:`alphapose_person_scores`. Defaults to ``None``, the mean of its
+            :func:`person_scores`. Defaults to ``None``, the mean of its
             keypoints' scores.
 
     Returns:
@@ -48,20 +48,3 @@ def suppress_poses(
     suppressed = data_sample.new()
     suppressed.pred_instances = kept
     return suppressed
-
-
-def alphapose_person_scores(data_sample: PoseDataSample) -> np.ndarray:
-    """Score people as AlphaPose does: mean + box score + 1.25 times the best keypoint.
-
-    MMPose multiplies the box score by the mean of the keypoint scores above 0.2. From
-    alphapose/utils/writer.py of github.com/MVIG-SJTU/AlphaPose.
-
-    Args:
-        data_sample (PoseDataSample): Predictions of one image.
-
-    Returns:
-        np.ndarray: Scores (N,), 0 to 3.25 for box and keypoint scores of 0 to 1.
-    """
-    poses = data_sample.pred_instances
-    scores = poses.keypoint_scores
-    return scores.mean(axis=1) + poses.bbox_scores + 1.25 * scores.max(axis=1)

@@ -19,13 +19,48 @@ def read_coco(ann: Path, results: Path, wanted: set[str]) -> tuple[dict, list[di
     Raises:
         ValueError: If a file holds something else, or a result lacks something.
     """
-    truth, found = _read_json(ann), _read_json(results)
-    if not isinstance(truth, dict) or not {'images', 'annotations'} <= set(truth):
-        raise ValueError(f'{ann} must hold COCO annotations: images and annotations')
-    if not isinstance(found, list) or not found:
+    truth, found = read_annotations(ann), read_results(results, wanted)
+    if not found:
         raise ValueError(f'{results} must be a list of COCO results and not empty')
-    require_keys(results, 'result', found, wanted)
     return truth, found
+
+
+def read_annotations(path: Path) -> dict:
+    """Read annotations.
+
+    Args:
+        path (Path): COCO annotations.
+
+    Returns:
+        dict: What it holds.
+
+    Raises:
+        ValueError: If the file holds something else.
+    """
+    truth = _read_json(path)
+    if not isinstance(truth, dict) or not {'images', 'annotations'} <= set(truth):
+        raise ValueError(f'{path} must hold COCO annotations: images and annotations')
+    return truth
+
+
+def read_results(path: Path, wanted: set[str]) -> list[dict]:
+    """Read results.
+
+    Args:
+        path (Path): COCO results; may be none.
+        wanted (set[str]): What every result must have.
+
+    Returns:
+        list[dict]: The results.
+
+    Raises:
+        ValueError: If the file holds something else, or a result lacks something.
+    """
+    found = _read_json(path)
+    if not isinstance(found, list):
+        raise ValueError(f'{path} must be a list of COCO results')
+    require_keys(path, 'result', found, wanted)
+    return found
 
 
 def require_keys(path: Path, what: str, records: list[dict], wanted: set[str]) -> None:

@@ -1,0 +1,10 @@
+# A light detector of today.
+_base_ = [
+    'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py',
+    '../../_base_/person.py',
+]
+
+model = dict(bbox_head=dict(num_classes=1))
+train_dataloader = dict(dataset=_base_.person)
+val_dataloader = dict(dataset=_base_.person)
+test_dataloader = val_dataloader
