@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Find people's poses in pictures, videos and cameras.
 
-People come from a detector of MMDetection, from boxes that are given as COCO results, or
-from the whole image. Writes annotated pictures or videos, COCO results (results.json) and
-AlphaPose's form of them (alphapose-results.json). What cannot be read is passed over and
-listed last; the exit status is 1 then.
+People come from a detector of MMDetection, from boxes that are given as COCO results,
+or from the whole image. Writes annotated pictures or videos, COCO results
+(results.json) and AlphaPose's form of them (alphapose-results.json). What cannot be
+read is passed over and listed last; the exit status is 1 then.
 
 Example:
     python tools/demo.py configs/quickstart/td-hm_cpn-res18_synthetic-128x96.py \

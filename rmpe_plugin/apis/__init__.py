@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-from .frames import Frame, Frames
+from .frames import Frame, Frames, read_picture
 from .person_detector import PersonDetector
 from .rmpe_inferencer import Posed, RMPEInferencer
 from .writers import Artist, JsonList, PictureWriter, alphapose_records
@@ -14,4 +14,5 @@ __all__ = [
     'Posed',
     'RMPEInferencer',
     'alphapose_records',
+    'read_picture',
 ]

@@ -78,6 +78,24 @@ def image_id_of(path: Path) -> int | str:
     return int(path.stem) if path.stem.isdecimal() else path.name
 
 
+def read_picture(path: Path, image_id: int | str) -> Frame:
+    """Read an image file.
+
+    Args:
+        path (Path): The file.
+        image_id (int | str): COCO's ``image_id`` in results.
+
+    Returns:
+        Frame: The picture, or why it could not be read.
+    """
+    try:
+        # OpenCV fills what a truncated file lacks with grey and says nothing.
+        image = mmcv.imread(str(path), backend='pillow')
+        return Frame(image_id, str(path), image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return Frame(image_id, str(path), error=f'{type(error).__name__}: {error}')
+
+
 class Frames:
     """Every picture of some inputs, in order; what cannot be read is reported in place.
 
@@ -117,6 +135,11 @@ class Frames:
     def ids(self) -> list[int | str]:
         """The ids that are known beforehand: those of pictures, not of videos."""
         return [s.image_id for s in self.sources if not isinstance(s, _Video)]
+
+    @property
+    def files(self) -> list[tuple[int | str, Path]]:
+        """Id and path of the pictures that are files, not videos."""
+        return [(s.image_id, s.path) for s in self.sources if isinstance(s, _Picture)]
 
     @property
     def number(self) -> int | None:
@@ -190,17 +213,7 @@ class _Picture(_Source):
         self.path, self.image_id = path, image_id_of(path)
 
     def frames(self) -> Iterator[Frame]:
-        try:
-            # OpenCV fills what a truncated file lacks with grey and says nothing.
-            image = mmcv.imread(str(self.path), backend='pillow')
-            yield Frame(self.image_id, str(self.path), image)
-        except (
-            OSError,
-            SyntaxError,
-            ValueError,
-            Image.DecompressionBombError,
-        ) as error:
-            yield Frame(self.image_id, str(self.path), error=str(error))
+        yield read_picture(self.path, self.image_id)
 
 
 class _Video(_Source):

@@ -4,7 +4,6 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -144,8 +143,8 @@ class RMPEInferencer:
             ``error`` and no poses.
 
         Raises:
-            ValueError: If there is neither a detector nor boxes, or both; if a box makes
-                no sense, or none belongs to any picture.
+            ValueError: If there is neither a detector nor boxes, or both; if a box
+                makes no sense, or none belongs to any picture.
         """
         frames = inputs if isinstance(inputs, Frames) else Frames(inputs)
         if (boxes is None) == (self.detector is None):
@@ -160,14 +159,26 @@ class RMPEInferencer:
     def _run(self, frames: Iterator[Frame], boxes: Mapping | None) -> Iterator[Posed]:
         """Work through the frames, a batch at a time."""
         while batch := list(islice(frames, self.image_batch)):
-            people = self._find(batch, boxes)
+            people = self.find(batch, boxes)
             for frame, poses in zip(batch, self.estimate(batch, people), strict=True):
-                yield Posed(frame, self._finish(frame, poses))
+                yield Posed(frame, self.suppress(frame, poses))
 
-    def _find(self, frames: list[Frame], boxes: Mapping | None) -> list[InstanceData]:
-        """The boxes of each frame; none where there is no image."""
+    def find(
+        self, frames: list[Frame], boxes: Mapping | None = None
+    ) -> list[InstanceData]:
+        """Find the people of each frame; nobody where there is no image.
+
+        Args:
+            frames (list[Frame]): Pictures.
+            boxes (Mapping, optional): For each image id its people. Defaults to
+                ``None``: the detector looks for them.
+
+        Returns:
+            list[InstanceData]: Of each picture ``bboxes`` (N, 4), xyxy, and
+            ``bbox_scores`` (N,).
+        """
         if boxes is None and self.detector != WHOLE_IMAGE:
-            boxes = self._detect(frames)
+            boxes = self.detector.find(frames)
         return [
             nobody()
             if frame.image is None
@@ -176,19 +187,6 @@ class RMPEInferencer:
             else boxes.get(frame.image_id, nobody())
             for frame in frames
         ]
-
-    def _detect(self, frames: list[Frame]) -> dict[int | str, InstanceData]:
-        """What the detector finds, by image id; what it refuses is an error."""
-        prepared = {}
-        for frame in frames:
-            try:
-                if frame.image is not None:
-                    prepared[frame.image_id] = self.detector.prepare(frame.image)
-            except cv2.error as error:
-                # a strip of a picture, of which nothing is left at the network's size
-                frame.image, frame.error = None, f'the detector refuses it: {error}'
-        found = self.detector.detect(list(prepared.values()))
-        return dict(zip(prepared, found, strict=True))
 
     def crops(self, frames: list[Frame], people: list[InstanceData]) -> Iterator[dict]:
         """Cut the people out, through the pose estimator's test pipeline.
@@ -244,8 +242,16 @@ class RMPEInferencer:
         together.scores = person_scores(together, self.score_mode)
         return together
 
-    def _finish(self, frame: Frame, poses: InstanceData) -> PoseDataSample:
-        """Suppress poses and put the most confident one first."""
+    def suppress(self, frame: Frame, poses: InstanceData) -> PoseDataSample:
+        """Put the most confident pose first, and apply pose NMS.
+
+        Args:
+            frame (Frame): A picture.
+            poses (InstanceData): Its poses, as :meth:`estimate` gives them.
+
+        Returns:
+            PoseDataSample: With the poses that stay as ``pred_instances``.
+        """
         sample = PoseDataSample(
             metainfo=dict(img_id=frame.image_id, img_path=frame.name)
         )

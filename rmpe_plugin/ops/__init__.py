@@ -15,6 +15,7 @@ from .alternating_search import alternating_search
 from .atomic_poses import align_poses, find_atoms, nearest_atom
 from .gaussian_mixture import GaussianMixture
 from .heatmap import decode_heatmaps, heatmap_peaks
+from .keypoint_similarity import crowd_index, keypoint_accuracy, keypoint_similarity
 from .ohkm import hard_keypoint_loss, keypoint_mse
 from .pose_nms import (
     PoseNMSResult,
@@ -35,13 +36,16 @@ __all__ = [
     'alternating_search',
     'box_offsets',
     'compose_affine',
+    'crowd_index',
     'decode_heatmaps',
     'find_atoms',
     'hard_keypoint_loss',
     'heatmap_peaks',
     'identity_affine',
     'invert_affine',
+    'keypoint_accuracy',
     'keypoint_mse',
+    'keypoint_similarity',
     'nearest_atom',
     'parametric_pose_nms',
     'parametric_pose_nms_batch',

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from .hard_keypoint_metric import HardKeypointMetric
 from .pose_nms_coco_metric import PoseNMSCocoMetric
 from .window_iou_metric import WindowIoUMetric
 
-__all__ = ['PoseNMSCocoMetric', 'WindowIoUMetric']
+__all__ = ['HardKeypointMetric', 'PoseNMSCocoMetric', 'WindowIoUMetric']

@@ -184,31 +184,50 @@ class CPNHead(BaseHead):
             test_cfg (dict): ``flip_test``, ``flip_mode``, ``shift_heatmap`` and
                 ``output_heatmaps`` as in MMPose; ``stage``, ``'refine'`` or
                 ``'global'``, is the stage that is decoded, by default the last one
-                the head has.
+                the head has; ``output_global`` (default ``False``) adds GlobalNet's
+                keypoints to those of the stage.
 
         Returns:
             list[InstanceData] | tuple[list[InstanceData], list[PixelData]]: Poses with
             ``keypoints`` (1, K, 2) in pixels of the network input and
-            ``keypoint_scores`` (1, K), and with ``output_heatmaps`` the heatmaps
-            (K, H, W) they were decoded from.
+            ``keypoint_scores`` (1, K); with ``output_global`` the same of GlobalNet as
+            ``global_keypoints`` and ``global_keypoint_scores``; and with
+            ``output_heatmaps`` the heatmaps (K, H, W) they were decoded from.
         """
-        stage = self._test_stage(test_cfg)
+        flip_indices = None
         if test_cfg.get('flip_test', False):
-            plain, mirrored = (self.forward(x, stage)[0] for x in feats)
-            mirrored = flip_heatmaps(
-                mirrored,
-                flip_mode=test_cfg.get('flip_mode', 'heatmap'),
-                flip_indices=batch_data_samples[0].metainfo['flip_indices'],
-                shift_heatmap=test_cfg.get('shift_heatmap', False),
-            )
-            heatmaps = (plain + mirrored) / 2
-        else:
-            heatmaps = self.forward(feats, stage)[0]
-
+            flip_indices = batch_data_samples[0].metainfo['flip_indices']
+        stage = self._test_stage(test_cfg)
+        heatmaps = self._test_heatmaps(feats, stage, test_cfg, flip_indices)
         poses = self.decode(heatmaps)
+        if test_cfg.get('output_global', False):
+            self._test_stage({'stage': 'global'})
+            before = self._test_heatmaps(feats, 'global', test_cfg, flip_indices)
+            for pose, other in zip(poses, self.decode(before), strict=True):
+                pose.global_keypoints = other.keypoints
+                pose.global_keypoint_scores = other.keypoint_scores
         if test_cfg.get('output_heatmaps', False):
             return poses, [PixelData(heatmaps=x) for x in heatmaps.detach()]
         return poses
+
+    def _test_heatmaps(
+        self,
+        feats: Sequence[Tensor],
+        stage: str,
+        test_cfg: ConfigType,
+        flip_indices: Sequence[int] | None,
+    ) -> Tensor:
+        """A stage's heatmaps (B, K, H, W), averaged with the mirror image's."""
+        if flip_indices is None:
+            return self.forward(feats, stage)[0]
+        plain, mirrored = (self.forward(x, stage)[0] for x in feats)
+        mirrored = flip_heatmaps(
+            mirrored,
+            flip_mode=test_cfg.get('flip_mode', 'heatmap'),
+            flip_indices=flip_indices,
+            shift_heatmap=test_cfg.get('shift_heatmap', False),
+        )
+        return (plain + mirrored) / 2
 
     def _targets(
         self, batch_data_samples: OptSampleList

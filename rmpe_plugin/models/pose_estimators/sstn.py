@@ -218,11 +218,12 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
             ``theta`` (1, 2, 3) too, the window that was chosen in the crop.
         """
         exact = self._sdtn_mode == 'keypoints'
-        if exact and self.test_cfg.get('output_heatmaps', False):
-            raise ValueError(
-                "test_cfg.output_heatmaps needs test_cfg.sdtn='heatmaps': with "
-                "'keypoints' no heatmaps of the crop are made"
-            )
+        for output in ('output_heatmaps', 'output_global'):
+            if exact and self.test_cfg.get(output, False):
+                raise ValueError(
+                    f"test_cfg.{output} needs test_cfg.sdtn='heatmaps': with "
+                    "'keypoints' no heatmaps of the crop are made"
+                )
         images, theta = self.transform(inputs)
         feats = self.warped_features(images, theta)
         # Maps are averaged and decoded in the crop's frame or, if keypoints are to be

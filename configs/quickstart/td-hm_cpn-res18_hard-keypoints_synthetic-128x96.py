@@ -1,0 +1,8 @@
+# Where RefineNet helps: both stages' accuracy by joint, visibility and crowding.
+_base_ = 'td-hm_cpn-res18_synthetic-128x96.py'
+
+model = dict(test_cfg=dict(output_global=True))
+test_evaluator = [
+    _base_.val_evaluator,
+    dict(type='HardKeypointMetric', out_dir='work_dirs/hard_keypoints'),
+]

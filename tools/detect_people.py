@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Find people's boxes with a detector of MMDetection, as COCO results.
+
+The images are those of a folder, or those that COCO annotations list; with these, the
+boxes' AP is printed last. Every image is noted in OUT.notes once it is done: the same
+command goes on where it was interrupted. What cannot be read is passed over and listed
+last; the exit status is 1 then.
+
+Example:
+    python tools/detect_people.py \
+        configs/quickstart/rtmdet-small_synthetic-320x256.py \
+        work_dirs/detector/epoch_2.pth --images data/synthetic_people/val \
+        --ann data/synthetic_people/annotations/person_keypoints_val.json \
+        --out work_dirs/detector/val_boxes.json
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from functools import partial
+from io import StringIO
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from rich.progress import track
+
+from rmpe_plugin.apis import Frames, JsonList, PersonDetector, read_picture
+from rmpe_plugin.structures import boxes_to_records
+from rmpe_plugin.utils.coco_files import read_annotations
+
+Image = tuple[int | str, Path]
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help="a file, or MMDetection's own: mmdet::...")
+    parser.add_argument('checkpoint')
+    parser.add_argument('--ann', type=Path, help='COCO annotations')
+    parser.add_argument(
+        '--images', type=Path,
+        help='folder of images; with --ann, that its file names are in (default: its '
+        'own folder)',
+    )  # fmt: skip
+    parser.add_argument('--out', type=Path, required=True, help='JSON to write')
+    parser.add_argument(
+        '--score-thr', type=float, default=0.001,
+        help='boxes that score less are left out (default: 0.001)',
+    )  # fmt: skip
+    parser.add_argument('--top-k', type=int, default=100, help='default: 100')
+    parser.add_argument('--batch', type=int, default=4, help='images (default: 4)')
+    parser.add_argument('--processes', type=int, default=1, help='default: 1')
+    parser.add_argument(
+        '--device', nargs='+',
+        help='the processes take turns with these (default: cuda where there is one)',
+    )  # fmt: skip
+    args = parser.parse_args()
+    if not (args.ann or args.images):
+        parser.error('--ann or --images must be given')
+    for path in filter(None, (args.ann, args.images)):
+        if not path.exists():
+            parser.error(f'{path} does not exist')
+    for name in ('batch', 'processes', 'top_k'):
+        if getattr(args, name) < 1:
+            parser.error(f'--{name.replace("_", "-")} must be at least 1')
+    return args
+
+
+def list_images(ann: Path | None, folder: Path | None) -> list[Image]:
+    """The id and path of each image."""
+    if ann is None:
+        return Frames(folder).files
+    folder = folder or ann.parent
+    images = read_annotations(ann)['images']
+    return [(image['id'], folder / image['file_name']) for image in images]
+
+
+class Worker:
+    """A process's detector."""
+
+    detector: PersonDetector
+
+    @classmethod
+    def start(cls, build: Callable[..., PersonDetector], devices, threads: int) -> None:
+        """Load the detector."""
+        torch.set_num_threads(threads)
+        cls.detector = build(device=devices.get())
+
+    @classmethod
+    def detect(cls, images: list[Image]) -> list[dict]:
+        """Find people in a batch; for each image its boxes or an error."""
+        frames = [read_picture(path, image_id) for image_id, path in images]
+        found = cls.detector.find(frames)
+        return [
+            dict(image_id=frame.image_id, name=frame.name, error=frame.error)
+            if frame.error
+            else dict(
+                image_id=frame.image_id,
+                boxes=boxes_to_records(frame.image_id, found[frame.image_id]),
+            )
+            for frame in frames
+        ]
+
+
+@contextmanager
+def workers(args: argparse.Namespace) -> Iterator[Callable]:
+    """A function that maps batches to their results, in several processes."""
+    context = get_context('spawn')
+    devices = context.Queue()
+    given = args.device or [None]
+    for i in range(args.processes):
+        devices.put(given[i % len(given)])
+    build = partial(
+        PersonDetector,
+        args.config,
+        args.checkpoint,
+        score_thr=args.score_thr,
+        top_k=args.top_k,
+    )
+    threads = max(1, torch.get_num_threads() // args.processes)
+    if args.processes == 1:
+        Worker.start(build, devices, threads)
+        yield partial(map, Worker.detect)
+        return
+    with context.Pool(args.processes, Worker.start, (build, devices, threads)) as pool:
+        yield partial(pool.imap_unordered, Worker.detect)
+
+
+class Notes:
+    """What is done, line by line, so that it need not be done again."""
+
+    def __init__(self, path: Path, settings: dict) -> None:
+        self.path = path
+        self.done: dict[int | str, list[dict]] = {}
+        lines = path.read_text().splitlines() if path.exists() else []
+        # A line that was being written when it was interrupted is no JSON.
+        read = [json.loads(line) for line in lines if line.endswith('}')]
+        if read and read[0] != settings:
+            raise ValueError(
+                f'{path} was begun with other settings, {read[0]}: give these again, '
+                'or delete it'
+            )
+        for line in read[1:]:
+            self.done[line['image_id']] = line['boxes']
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open('w')
+        for line in read or [settings]:
+            self._file.write(json.dumps(line) + '\n')
+
+    def add(self, result: dict) -> None:
+        """Note one image."""
+        self.done[result['image_id']] = result['boxes']
+        self._file.write(json.dumps(result) + '\n')
+        self._file.flush()
+
+    def finish(self) -> None:
+        """Forget them."""
+        self._file.close()
+        self.path.unlink()
+
+
+def print_ap(ann: Path, boxes: Path) -> None:
+    """COCO's box AP of people."""
+    with redirect_stdout(StringIO()):
+        truth = COCO(ann)
+    people = truth.getAnnIds(catIds=[1])
+    if not people:
+        print(f'{ann} has no boxes of people: no AP')
+        return
+    if not json.loads(boxes.read_text()):
+        print('person box AP: 0, nobody was found')
+        return
+    with redirect_stdout(StringIO()):
+        evaluation = COCOeval(truth, truth.loadRes(str(boxes)), 'bbox')
+        evaluation.params.catIds = [1]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    evaluation.summarize()
+    print(f'person box AP: {evaluation.stats[0]:.3f}')
+
+
+def main() -> int:
+    args = parse_args()
+    settings = {
+        name: str(getattr(args, name))
+        for name in ('config', 'checkpoint', 'score_thr', 'top_k')
+    }
+    try:
+        images = list_images(args.ann, args.images)
+        notes = Notes(args.out.with_name(args.out.name + '.notes'), settings)
+    except (OSError, ValueError) as error:
+        print(f'detect_people.py: error: {error}', file=sys.stderr)
+        return 2
+    left = [image for image in images if image[0] not in notes.done]
+    batches = [left[i : i + args.batch] for i in range(0, len(left), args.batch)]
+    if len(left) < len(images):
+        print(f'{len(images) - len(left)} of {len(images)} images were done before')
+    failed = []
+    if batches:
+        with workers(args) as detect:
+            for results in track(detect(batches), 'detecting', total=len(batches)):
+                for result in results:
+                    failed.append(result) if 'error' in result else notes.add(result)
+    with JsonList(args.out) as boxes:
+        for image_id, _ in images:
+            boxes.extend(notes.done.get(image_id, []))
+    notes.finish()
+    print(args.out)
+    for result in failed:
+        print(f'passed over: {result["name"]}: {result["error"]}', file=sys.stderr)
+    if args.ann:
+        print_ap(args.ann, args.out)
+    return int(bool(failed))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

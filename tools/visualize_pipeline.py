@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Draw one picture's way from boxes to poses on one sheet.
+
+Above: the boxes, the poses of all of them, and those that pose NMS keeps. Below, a row
+for each of the most confident people: the crop with the window that the STN chose in
+white, that window, the heatmaps of GlobalNet and RefineNet, and the heatmaps that the
+SDTN brought back. A model without an STN, or without RefineNet, has fewer columns.
+
+Example:
+    python tools/visualize_pipeline.py \
+        configs/quickstart/td-hm_cpn-res18_sstn_synthetic-128x96.py \
+        work_dirs/sstn/epoch_2.pth data/synthetic_people/val/000004.jpg \
+        --det configs/quickstart/rtmdet-small_synthetic-320x256.py \
+        work_dirs/detector/epoch_2.pth --out work_dirs/sstn/pipeline.png
+"""
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmengine.config import DictAction
+from mmengine.dataset import pseudo_collate
+from mmengine.structures import InstanceData
+from mmpose.structures import PoseDataSample
+
+from rmpe_plugin.apis import (
+    Artist,
+    PersonDetector,
+    RMPEInferencer,
+    read_picture,
+)
+from rmpe_plugin.visualization import put_title, stage_pictures, stage_sheet
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', type=Path, help='of a top-down pose estimator')
+    parser.add_argument('checkpoint')
+    parser.add_argument('picture', type=Path)
+    parser.add_argument(
+        '--det', nargs=2, metavar=('CONFIG', 'CHECKPOINT'),
+        help='detector (default: one person as large as the picture)',
+    )  # fmt: skip
+    parser.add_argument('--out', type=Path, required=True, help='picture to write')
+    parser.add_argument('--num', type=int, default=3, help='people (default: 3)')
+    parser.add_argument(
+        '--box-thr', type=float, default=0.1, help="of the detector's (default: 0.1)"
+    )
+    parser.add_argument('--kpt-thr', type=float, default=0.65, help='default: 0.65')
+    parser.add_argument(
+        '--pose-nms', default='rmpe-paper', metavar='PRESET|FILE',
+        help='default: rmpe-paper',
+    )  # fmt: skip
+    parser.add_argument('--device', help='default: cuda where there is one')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, help='as in train.py'
+    )
+    args = parser.parse_args()
+    for path in (args.config, args.picture):
+        if not path.is_file():
+            parser.error(f'{path} does not exist')
+    if args.num < 1:
+        parser.error('--num must be at least 1')
+    return args
+
+
+def overview(
+    artist: Artist, image: np.ndarray, stages: dict[str, PoseDataSample], width: int
+) -> np.ndarray:
+    """The whole picture beside itself, under titles, with what each stage gives."""
+    side = width // len(stages)
+    titles = np.full((24, width, 3), 255, dtype=np.uint8)
+    pictures = []
+    for i, (title, sample) in enumerate(stages.items()):
+        drawn = artist.draw(image, sample)
+        height = max(1, round(image.shape[0] * side / image.shape[1]))
+        pictures.append(cv2.resize(drawn, (side, height), interpolation=cv2.INTER_AREA))
+        put_title(titles, f'{title}: {len(sample.pred_instances)}', i * side)
+    row = np.hstack(pictures)
+    return np.vstack((titles[:, : row.shape[1]], row))
+
+
+def sample_of(instances: InstanceData) -> PoseDataSample:
+    """What the artist draws."""
+    sample = PoseDataSample()
+    sample.pred_instances = instances
+    return sample
+
+
+def boxes_alone(poses: InstanceData) -> InstanceData:
+    """Poses of which no keypoint is confident enough to be drawn."""
+    boxes = InstanceData(**dict(poses.items()))
+    boxes.keypoints_visible = np.zeros_like(poses.keypoint_scores)
+    return boxes
+
+
+def pad_to(picture: np.ndarray, width: int) -> np.ndarray:
+    """White on the right of a picture."""
+    return cv2.copyMakeBorder(
+        picture, 0, 0, 0, width - picture.shape[1], cv2.BORDER_CONSTANT,
+        value=(255, 255, 255),
+    )  # fmt: skip
+
+
+def main() -> None:
+    args = parse_args()
+    detector = 'whole_image'
+    if args.det:
+        detector = PersonDetector(*args.det, device=args.device, score_thr=args.box_thr)
+    inferencer = RMPEInferencer(
+        args.config,
+        args.checkpoint,
+        detector,
+        device=args.device,
+        pose_nms=args.pose_nms,
+        cfg_options=args.cfg_options,
+    )
+    frame = read_picture(args.picture, image_id=0)
+    (people,) = inferencer.find([frame])
+    if frame.error:
+        raise SystemExit(f'{frame.name}: {frame.error}')
+    if not len(people):
+        raise SystemExit(f'nobody was found in {frame.name}')
+    (poses,) = inferencer.estimate([frame], [people])
+    poses = poses[np.argsort(-poses.scores)]
+
+    crops = list(inferencer.crops([frame], [poses[: args.num]]))
+    batch = inferencer.model.data_preprocessor(pseudo_collate(crops))
+    rows = stage_sheet(stage_pictures(inferencer.model, batch['inputs']))
+    above = overview(
+        Artist(inferencer.dataset_meta, args.kpt_thr),
+        frame.image,
+        {
+            'boxes': sample_of(boxes_alone(poses)),
+            'poses before pose NMS': sample_of(poses),
+            'after': inferencer.suppress(frame, poses),
+        },
+        max(rows.shape[1], 960),
+    )
+    width = max(above.shape[1], rows.shape[1])
+    sheet = np.vstack([pad_to(part, width) for part in (above, rows)])
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(args.out), sheet):
+        raise SystemExit(f'could not write {args.out}')
+    print(args.out)
+
+
+if __name__ == '__main__':
+    main()
