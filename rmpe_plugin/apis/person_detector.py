@@ -24,7 +24,8 @@ class PersonDetector:
     Args:
         config (str | Path): Config file, or one that MMDetection ships, such as
             ``'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'``.
-        checkpoint (str | Path): Its weights, a file or an address.
+        checkpoint (str | Path, optional): Its weights, a file or an address. ``None``
+            leaves it untrained, to time it.
         device (str, optional): Defaults to ``None``, CUDA where there is one.
         score_thr (float): Boxes that score less are left out. Defaults to 0.
         top_k (int): The best so many of an image are kept. Defaults to 100.
@@ -37,12 +38,13 @@ class PersonDetector:
     def __init__(
         self,
         config: str | Path,
-        checkpoint: str | Path,
+        checkpoint: str | Path | None,
         device: str | None = None,
         score_thr: float = 0.0,
         top_k: int = 100,
     ) -> None:
-        config, checkpoint = str(config), str(checkpoint)
+        config = str(config)
+        checkpoint = checkpoint and str(checkpoint)
         self.score_thr, self.top_k = score_thr, top_k
         cfg = get_config(config) if '::' in config else Config.fromfile(config)
         if device is None:

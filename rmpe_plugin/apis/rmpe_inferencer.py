@@ -45,7 +45,8 @@ class RMPEInferencer:
 
     Args:
         config (str | Path | Config): Config of the pose estimator.
-        checkpoint (str | Path): Its weights, a file or an address.
+        checkpoint (str | Path, optional): Its weights, a file or an address. ``None``
+            leaves it untrained, to time it.
         detector (PersonDetector | str, optional): Who finds the people, or
             ``'whole_image'``, one person as large as the image. Defaults to ``None``:
             boxes are given in each call.
@@ -75,7 +76,7 @@ class RMPEInferencer:
     def __init__(
         self,
         config: str | Path | Config,
-        checkpoint: str | Path,
+        checkpoint: str | Path | None,
         detector: PersonDetector | str | None = None,
         *,
         device: str | None = None,
@@ -117,7 +118,9 @@ class RMPEInferencer:
         if device is None:
             device = default_device()
         with DefaultScope.overwrite_default_scope('mmpose'):
-            self.model = init_model(config, str(checkpoint), device=device)
+            self.model = init_model(
+                config, checkpoint and str(checkpoint), device=device
+            )
             self.pipeline = Compose(config.test_dataloader.dataset.pipeline)
 
     @property

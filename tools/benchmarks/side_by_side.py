@@ -24,20 +24,20 @@ def device_name(device: str) -> str:
     return f'CPU, {torch.get_num_threads()} threads'
 
 
-def compare(
-    title: str, functions: dict[str, Callable[[], object]], rounds: int
-) -> None:
-    """Print how long each function takes, against the first.
+def measure(
+    functions: dict[str, Callable[[], object]], rounds: int
+) -> dict[str, list[float]]:
+    """Time functions in turns, so that a machine that slows down slows all of them.
 
-    The functions take turns, so that a machine that slows down slows all of them. In a
-    turn a function runs for about 20 ms, once if it takes longer. One round before the
-    first is not counted.
+    In a turn a function runs for about 20 ms, once if it takes longer. One round before
+    the first is not counted.
 
     Args:
-        title (str): Title of the table.
-        functions (dict[str, Callable]): What to time, by name; the first one is the
-            one that the ratios are to.
+        functions (dict[str, Callable]): What to time, by name.
         rounds (int): How many turns.
+
+    Returns:
+        dict[str, list[float]]: Milliseconds of each turn, by name.
     """
     timers = {
         name: Timer('function()', globals=dict(function=function),
@@ -53,6 +53,21 @@ def compare(
     for _ in track(range(rounds), 'timing'):
         for name, timer in timers.items():
             times[name].append(timer.timeit(runs[name]).mean * 1e3)
+    return times
+
+
+def compare(
+    title: str, functions: dict[str, Callable[[], object]], rounds: int
+) -> None:
+    """Print how long each function takes, against the first.
+
+    Args:
+        title (str): Title of the table.
+        functions (dict[str, Callable]): What to time, by name; the first one is the
+            one that the ratios are to.
+        rounds (int): As :func:`measure`'s.
+    """
+    times = measure(functions, rounds)
     medians = {name: median(values) for name, values in times.items()}
     reference = next(iter(medians.values()))
     table = Table(

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Time RMPE from picture to poses, stage by stage, and count people a second.
+
+By default a CPN-ResNet-50 with an SSTN at 256x192 and an RTMDet-tiny at 640x640, both
+untrained: what a network computes takes as long, but the detector's own NMS has little
+to do. The people are given, so many in each picture of 640x480.
+
+Example:
+    python tools/benchmarks/stages.py --images 4 --people 5 --rounds 10
+"""
+
+import argparse
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from mmengine.config import DictAction
+from mmengine.dataset import pseudo_collate
+from mmengine.structures import InstanceData
+from rich.console import Console
+from rich.table import Table
+from side_by_side import add_device_argument, device_name, measure
+
+from rmpe_plugin.apis import Frame, PersonDetector, RMPEInferencer
+from rmpe_plugin.ops import invert_affine, warp
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+SSTN = 'rmpe/coco/td-hm_cpn-res50_rmpe-stage2-8xb32-30e_coco-256x192.py'
+DETECTOR = 'detection/coco/rtmdet-tiny_8xb32-300e_coco-person.py'
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--config', default=CONFIGS / SSTN, help='a CPN with an SSTN')
+    parser.add_argument('--checkpoint')
+    parser.add_argument('--det-config', default=CONFIGS / DETECTOR)
+    parser.add_argument('--det-checkpoint')
+    parser.add_argument('--images', type=int, default=4, help='at once (default: 4)')
+    parser.add_argument('--people', type=int, default=5, help='in each (default: 5)')
+    parser.add_argument('--rounds', type=int, default=10, help='default: 10')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction,
+        default={'model.test_cfg.flip_test': False},
+        help='as in train.py (default: model.test_cfg.flip_test=False)',
+    )  # fmt: skip
+    add_device_argument(parser)
+    return parser.parse_args()
+
+
+def draw_batch(images: int, people: int) -> tuple[list[Frame], list[InstanceData]]:
+    """Noise, and boxes of people anywhere in it."""
+    rng = np.random.default_rng(0)
+    frames, boxes = [], []
+    for i in range(images):
+        picture = rng.integers(0, 256, (480, 640, 3), dtype=np.uint8)
+        frames.append(Frame(i, f'noise {i}', picture))
+        corner = rng.uniform((0, 0), (440, 180), (people, 2))
+        size = rng.uniform((80, 160), (200, 300), (people, 2))
+        scores = rng.uniform(0.1, 1, people).astype(np.float32)
+        box = np.hstack((corner, corner + size)).astype(np.float32)
+        boxes.append(InstanceData(bboxes=box, bbox_scores=scores))
+    return frames, boxes
+
+
+def stages(
+    inferencer: RMPEInferencer, frames: list[Frame], people: list[InstanceData]
+) -> dict:
+    """What each stage does, on what the stage before it gave."""
+    detector, model = inferencer.detector, inferencer.model
+    prepared = [detector.prepare(frame.image) for frame in frames]
+    batch = pseudo_collate(list(inferencer.crops(frames, people)))
+    inputs = model.data_preprocessor(batch)['inputs']
+    images, theta = model.transform(inputs)
+    features = model.warped_features(images, theta).feats
+    (maps,) = model.head.forward(features, 'refine')
+    back = warp(maps, invert_affine(theta), maps.shape[-2:])
+    poses = inferencer.estimate(frames, people)
+
+    def sppe():
+        features = model.warped_features(images, theta).feats
+        return model.head.forward(features, 'refine')
+
+    return {
+        'detector: image to network': lambda: [
+            detector.prepare(frame.image) for frame in frames
+        ],
+        'detector: network': lambda: detector.detect(prepared),
+        'crop': lambda: list(inferencer.crops(frames, people)),
+        'to the device, normalise': lambda: model.data_preprocessor(batch),
+        'STN': lambda: model.transform(inputs),
+        'SPPE: CPN': sppe,
+        'SDTN': lambda: warp(maps, invert_affine(theta), maps.shape[-2:]),
+        'decode': lambda: model.head.decode(back),
+        'pose NMS': lambda: [
+            inferencer.suppress(frame, found)
+            for frame, found in zip(frames, poses, strict=True)
+        ],
+        'poses of boxes that are given, in one': lambda: inferencer.estimate(
+            frames, people
+        ),
+    }
+
+
+@torch.inference_mode()
+def main() -> None:
+    args = parse_args()
+    detector = PersonDetector(args.det_config, args.det_checkpoint, args.device)
+    inferencer = RMPEInferencer(
+        args.config,
+        args.checkpoint,
+        detector,
+        device=args.device,
+        person_batch=args.images * args.people,
+        cfg_options=args.cfg_options,
+    )
+    frames, people = draw_batch(args.images, args.people)
+    times = measure(stages(inferencer, frames, people), args.rounds)
+    medians = {name: median(values) for name, values in times.items()}
+    whole = medians.pop('poses of boxes that are given, in one')
+    total, number = sum(medians.values()), args.images * args.people
+
+    table = Table(
+        'stage', 'ms a batch', 'ms a person', 'share',
+        title=f'{args.images} images of 640x480, {args.people} people each, '
+        f'{device_name(args.device)}',
+    )  # fmt: skip
+    for name, value in medians.items():
+        share = f'{value / total:.1%}'
+        table.add_row(name, f'{value:.2f}', f'{value / number:.3f}', share)
+    table.add_row('all', f'{total:.2f}', f'{total / number:.3f}', '')
+    Console().print(table)
+    print(f'{number / total * 1e3:.1f} people a second')
+    print(f'{number / whole * 1e3:.1f} people a second on boxes that are given')
+
+
+if __name__ == '__main__':
+    main()
