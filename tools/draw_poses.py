@@ -12,18 +12,16 @@ Example:
 
 import argparse
 import json
-from collections import defaultdict
 from pathlib import Path
 
 import mmcv
-import numpy as np
 from mmengine.structures import InstanceData
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.structures import PoseDataSample
-from mmpose.structures.bbox import bbox_xywh2xyxy
 from rich.progress import track
 
-from rmpe_plugin.ops import PoseNMSParams, parametric_pose_nms
+from rmpe_plugin.ops import PoseNMSParams
+from rmpe_plugin.structures import by_image, poses_from_records, suppress_poses
 from rmpe_plugin.visualization import NumpySafePoseVisualizer
 
 
@@ -70,34 +68,17 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def by_image(records: list[dict]) -> dict[int, list[dict]]:
-    """Group COCO records by image."""
-    grouped = defaultdict(list)
-    for record in records:
-        grouped[record['image_id']].append(record)
-    return grouped
+def after_nms(people: InstanceData, params: PoseNMSParams) -> InstanceData:
+    """The people of one image who stay after pose NMS."""
+    sample = PoseDataSample()
+    sample.pred_instances = people
+    return suppress_poses(sample, params, people.scores).pred_instances
 
 
-def poses_of(records: list[dict], num_keypoints: int) -> np.ndarray:
-    """Poses (N, K, 3) of one image's records."""
-    poses = [record['keypoints'] for record in records]
-    return np.reshape(poses, (len(records), num_keypoints, 3))
-
-
-def after_nms(records: list[dict], poses: np.ndarray, params: PoseNMSParams):
-    """Poses (M, K, 3) of one image's records that stay after pose NMS."""
-    boxes = np.reshape([record['bbox'] for record in records], (-1, 4))
-    scores = np.array([record['score'] for record in records])
-    result = parametric_pose_nms(
-        poses[..., :2], poses[..., 2], bbox_xywh2xyxy(boxes), params, scores
-    )
-    return np.dstack((result.keypoints, result.keypoint_scores))
-
-
-def instances(poses: np.ndarray, scale: float) -> InstanceData:
-    """Poses (N, K, 3) as the visualiser takes them, on a picture ``scale`` as large."""
+def instances(people: InstanceData, scale: float) -> InstanceData:
+    """People as the visualiser takes them, on a picture ``scale`` as large."""
     return InstanceData(
-        keypoints=poses[..., :2] * scale, keypoints_visible=poses[..., 2]
+        keypoints=people.keypoints * scale, keypoints_visible=people.keypoint_scores
     )
 
 
@@ -119,11 +100,12 @@ def main() -> None:
         )
         picture = mmcv.imrescale(picture, args.scale)
         found = people[image['id']]
-        right = poses_of(found, meta['num_keypoints'])
+        right = poses_from_records(found, meta['num_keypoints'])
         if args.pose_nms:
-            left, right = right, after_nms(found, right, args.pose_nms)
+            left, right = right, after_nms(right, args.pose_nms)
         else:
-            left = poses_of(true_people[image['id']], meta['num_keypoints'])
+            there = true_people[image['id']]
+            left = poses_from_records(there, meta['num_keypoints'])
         # COCO's v is 0 to 2, a predicted score mostly 0.5 to 1.5
         sample = PoseDataSample(
             gt_instances=instances(left, args.scale),

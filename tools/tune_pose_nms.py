@@ -20,7 +20,6 @@ import argparse
 import hashlib
 import json
 import os
-from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -34,7 +33,6 @@ import torch
 from faster_coco_eval import COCO, COCOeval_faster
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.functional import oks_nms, soft_oks_nms
-from mmpose.structures.bbox import bbox_xywh2xyxy
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
@@ -44,6 +42,7 @@ from rmpe_plugin.ops import (
     alternating_search,
     parametric_pose_nms_batch,
 )
+from rmpe_plugin.structures import by_image, poses_from_records
 from rmpe_plugin.utils.coco_files import read_coco
 
 LEARNT = ('sigma1', 'sigma2', 'lambda_', 'eta')
@@ -102,13 +101,8 @@ class Part:
     people: list[list[dict]]
 
     def __post_init__(self) -> None:
-        self.poses = [
-            np.reshape([p['keypoints'] for p in people], (len(people), -1, 3))
-            for people in self.people
-        ]
-        boxes = [np.array([p['bbox'] for p in people]) for people in self.people]
-        self.boxes = [bbox_xywh2xyxy(box) for box in boxes]
-        self.scores = [np.array([p['score'] for p in people]) for people in self.people]
+        number = len(self.sigmas)
+        self.poses = [poses_from_records(people, number) for people in self.people]
 
     def ap(self, people: list[dict]) -> float:
         """COCO's AP of some people, on all sizes."""
@@ -142,11 +136,11 @@ def no_nms(part: Part) -> list[dict]:
 def pose_nms(part: Part, params: PoseNMSParams) -> list[dict]:
     """Who stays after parametric pose NMS."""
     results = parametric_pose_nms_batch(
-        [pose[..., :2] for pose in part.poses],
-        [pose[..., 2] for pose in part.poses],
-        part.boxes,
+        [poses.keypoints for poses in part.poses],
+        [poses.keypoint_scores for poses in part.poses],
+        [poses.bboxes for poses in part.poses],
         params,
-        part.scores,
+        [poses.scores for poses in part.poses],
     )
     kept = []
     for people, result in zip(part.people, results, strict=True):
@@ -164,11 +158,12 @@ def pose_nms(part: Part, params: PoseNMSParams) -> list[dict]:
 def mmpose_nms(part: Part, nms: Callable, threshold: float) -> list[dict]:
     """Who stays after one of MMPose's NMS by OKS, on the area of the boxes."""
     kept = []
-    for people, poses, boxes in zip(part.people, part.poses, part.boxes, strict=True):
-        areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    for people, poses in zip(part.people, part.poses, strict=True):
+        areas = np.prod(poses.bboxes[:, 2:] - poses.bboxes[:, :2], axis=1)
+        triples = np.dstack((poses.keypoints, poses.keypoint_scores))
         instances = [
-            dict(keypoints=pose, score=person['score'], area=area)
-            for pose, person, area in zip(poses, people, areas, strict=True)
+            dict(keypoints=triple, score=score, area=area)
+            for triple, score, area in zip(triples, poses.scores, areas, strict=True)
         ]
         kept += [people[i] for i in nms(instances, threshold, sigmas=part.sigmas)]
     return kept
@@ -203,10 +198,7 @@ def split(
     chosen = set(ids[: round(share * len(ids))].tolist())
     parts = []
     for images in (chosen, set(ids.tolist()) - chosen):
-        grouped = defaultdict(list)
-        for person in people:
-            if person['image_id'] in images:
-                grouped[person['image_id']].append(person)
+        grouped = by_image(p for p in people if p['image_id'] in images)
         part = dict(
             truth,
             images=[i for i in truth['images'] if i['id'] in images],

@@ -110,11 +110,11 @@ class RMPEInferencer:
 
         if not isinstance(config, Config):
             config = Config.fromfile(config)
+        config.merge_from_dict(cfg_options or {})
         if config.get('data_mode', 'topdown') != 'topdown':
             raise ValueError(
                 f"config.data_mode must be 'topdown', got {config.data_mode!r}"
             )
-        config.merge_from_dict(cfg_options or {})
         if device is None:
             device = default_device()
         with DefaultScope.overwrite_default_scope('mmpose'):

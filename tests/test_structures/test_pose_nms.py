@@ -5,7 +5,7 @@ from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample, merge_data_samples
 
 from rmpe_plugin.ops import PoseNMSParams, parametric_pose_nms
-from rmpe_plugin.structures import alphapose_person_scores, suppress_poses
+from rmpe_plugin.structures import person_scores, suppress_poses
 from tests.test_ops.test_pose_nms import PRESETS, crowd
 
 
@@ -30,16 +30,16 @@ def test_keeps_the_poses_that_stay(name):
     before = sample.clone()
     params = PoseNMSParams.preset(name)
     poses = sample.pred_instances
-    scores = alphapose_person_scores(sample)
-    for person_scores in (None, scores):
+    scores = person_scores(poses, 'alphapose')
+    for given in (None, scores):
         expected = parametric_pose_nms(
             poses.keypoints,
             poses.keypoint_scores,
             poses.bboxes,
             params,
-            person_scores,
+            given,
         )
-        found = suppress_poses(sample, params, person_scores)
+        found = suppress_poses(sample, params, given)
         kept = found.pred_instances
         assert found.img_id == 7
         assert 0 < len(kept) < 12
@@ -73,15 +73,3 @@ def test_says_that_boxes_are_missing():
     del sample.pred_instances.bboxes
     with pytest.raises(ValueError, match='has only bbox_scores, keypoint_scores'):
         suppress_poses(sample, PoseNMSParams.preset('rmpe-paper'))
-
-
-def test_alphapose_score_is_its_formula():
-    sample = PoseDataSample()
-    sample.pred_instances = InstanceData(
-        keypoints=np.zeros((2, 3, 2)),
-        keypoint_scores=np.array([[0.2, 0.4, 0.9], [1.0, 1.0, 1.0]]),
-        bbox_scores=np.array([0.5, 1.0]),
-    )
-    np.testing.assert_allclose(
-        alphapose_person_scores(sample), [0.5 + 0.5 + 1.25 * 0.9, 3.25]
-    )

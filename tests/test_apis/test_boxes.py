@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+
+import numpy as np
+import pytest
+
+from rmpe_plugin.apis import Frames
+from rmpe_plugin.apis.boxes import boxes_by_image
+
+IMAGE = np.zeros((4, 5, 3), np.uint8)
+BOX = [1.0, 2.0, 3.0, 5.0]
+
+
+@pytest.fixture
+def frames():
+    return Frames([IMAGE, IMAGE])
+
+
+def test_arrays_with_and_without_scores(frames):
+    found = boxes_by_image([np.array([[*BOX, 0.5]]), [BOX, BOX]], frames)
+    assert found.keys() == {0, 1}
+    np.testing.assert_array_equal(found[0].bboxes, [BOX])
+    np.testing.assert_array_equal(found[0].bbox_scores, [0.5])
+    np.testing.assert_array_equal(found[1].bbox_scores, [1, 1])
+
+
+def test_nobody_in_a_picture(frames):
+    found = boxes_by_image([[], np.zeros((0, 5))], frames)
+    assert [len(people) for people in found.values()] == [0, 0]
+
+
+def test_by_id_and_from_a_file(frames, tmp_path):
+    found = boxes_by_image({1: [BOX]}, frames)
+    assert found.keys() == {1}
+    records = [
+        dict(image_id=1, category_id=1, bbox=[1, 2, 2, 3], score=0.25),
+        dict(image_id=1, category_id=1, bbox=[1, 2, 2, 3], score=0.75),
+    ]
+    path = tmp_path / 'boxes.json'
+    path.write_text(json.dumps(records))
+    found = boxes_by_image(path, frames)
+    np.testing.assert_array_equal(found[1].bboxes, [BOX, BOX])
+    np.testing.assert_array_equal(found[1].bbox_scores, [0.25, 0.75])
+
+
+@pytest.mark.parametrize(
+    ('boxes', 'message'),
+    [
+        ([[BOX]], 'boxes for 1 pictures, there are 2'),
+        ([[BOX], [BOX[:3]]], r'must be \(N, 4\).*got \(1, 3\)'),
+        ([[BOX], BOX], r'got \(4,\)'),
+        ([[BOX], [[1, 2, 1, 5]]], 'image 1: a box must be finite and have an area'),
+        ([[[1, 2, np.nan, 5]], [BOX]], 'image 0: a box must be finite'),
+        ({5: [BOX]}, r'no box belongs to any picture: boxes are of \[5\]'),
+    ],
+)
+def test_says_what_is_wrong(frames, boxes, message):
+    with pytest.raises(ValueError, match=message):
+        boxes_by_image(boxes, frames)
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('{}', 'must be a list of COCO results'),
+        ('[{"image_id": 1, "bbox": [0, 0, 1, 1]}]', 'result 0 has no score'),
+        ('[', 'is not JSON'),
+    ],
+)
+def test_says_what_is_wrong_with_a_file(frames, tmp_path, text, message):
+    path = tmp_path / 'boxes.json'
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        boxes_by_image(path, frames)

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+
+import numpy as np
+import pytest
+from mmpose.apis import inference_topdown
+
+from rmpe_plugin.apis import Frames, PersonDetector, RMPEInferencer
+from rmpe_plugin.ops import PoseNMSParams, parametric_pose_nms
+from rmpe_plugin.structures import person_scores
+
+BOXES = [
+    np.array(
+        [[10.0, 20, 90, 200, 0.9], [12, 22, 92, 198, 0.8], [150, 5, 220, 120, 0.3]]
+    ),
+    np.zeros((0, 5)),
+    np.array([[0.0, 0, 300, 230, 0.5]]),
+    np.array([[30.0, 30, 80, 120, 0.7], [-20, -10, 50, 300, 0.6]]),
+]
+
+
+@pytest.fixture(scope='module')
+def images(synthetic):
+    return [frame.image for frame in Frames(synthetic / 'val')]
+
+
+@pytest.fixture(scope='module')
+def plain(cpn):
+    """Without pose NMS."""
+    return RMPEInferencer(*cpn, device='cpu', pose_nms=None)
+
+
+def test_poses_of_boxes_are_those_of_mmpose(plain, images):
+    found = list(plain(images, BOXES))
+    assert [len(p.poses.pred_instances) for p in found] == [3, 0, 1, 2]
+    for image, boxes, posed in zip(images, BOXES, found, strict=True):
+        if not len(boxes):
+            continue
+        wanted = inference_topdown(plain.model, image, boxes[:, :4].astype(np.float32))
+        keypoints = np.concatenate([w.pred_instances.keypoints for w in wanted])
+        poses = posed.poses.pred_instances
+        # most confident first
+        np.testing.assert_array_equal(poses.scores, -np.sort(-poses.scores))
+        order = [np.abs(poses.bboxes - b[:4]).sum(axis=1).argmin() for b in boxes]
+        np.testing.assert_allclose(poses.keypoints[order], keypoints, atol=1e-3)
+        np.testing.assert_allclose(poses.bbox_scores[order], boxes[:, 4], rtol=1e-6)
+
+
+@pytest.mark.parametrize(('image_batch', 'person_batch'), [(1, 1), (2, 4), (9, 99)])
+def test_batches_change_nothing(cpn, plain, images, image_batch, person_batch):
+    other = RMPEInferencer(
+        *cpn,
+        device='cpu',
+        pose_nms=None,
+        image_batch=image_batch,
+        person_batch=person_batch,
+    )
+    for a, b in zip(plain(images, BOXES), other(images, BOXES), strict=True):
+        a, b = a.poses.pred_instances, b.poses.pred_instances
+        np.testing.assert_allclose(a.keypoints, b.keypoints, atol=1e-3)
+        np.testing.assert_allclose(a.scores, b.scores, atol=1e-6)
+
+
+@pytest.mark.parametrize('score_mode', ['bbox', 'alphapose'])
+def test_pose_nms_ranked_by_the_score_mode(cpn, plain, images, score_mode):
+    params = PoseNMSParams.preset('rmpe-mpii')
+    suppressing = RMPEInferencer(
+        *cpn, device='cpu', pose_nms='rmpe-mpii', score_mode=score_mode
+    )
+    boxes = [np.repeat(b, 3, axis=0) for b in BOXES]
+    everybody = list(plain(images, boxes))
+    for before, after in zip(everybody, suppressing(images, boxes), strict=True):
+        poses, kept = before.poses.pred_instances, after.poses.pred_instances
+        assert len(kept) <= len(poses) / 3
+        if not len(poses):
+            continue
+        scores = person_scores(poses, score_mode)
+        result = parametric_pose_nms(
+            poses.keypoints, poses.keypoint_scores, poses.bboxes, params, scores
+        )
+        np.testing.assert_allclose(kept.keypoints, result.keypoints, atol=1e-3)
+        np.testing.assert_allclose(kept.scores, scores[result.keep], rtol=1e-6)
+
+
+def test_fitted_parameters_from_a_file(cpn, images, tmp_path):
+    path = tmp_path / 'nms.json'
+    PoseNMSParams.preset('rmpe-paper').to_json(path)
+    inferencer = RMPEInferencer(*cpn, device='cpu', pose_nms=str(path))
+    assert inferencer.pose_nms == PoseNMSParams.preset('rmpe-paper')
+
+
+def test_detector_and_whole_image(cpn, detector_files, images):
+    detector = PersonDetector(*detector_files, device='cpu', top_k=2)
+    inferencer = RMPEInferencer(*cpn, detector, device='cpu', pose_nms=None)
+    for image, posed in zip(images, inferencer(images), strict=True):
+        (boxes,) = detector.detect([detector.prepare(image)])
+        poses = posed.poses.pred_instances
+        order = np.argsort(poses.bbox_scores)[::-1]
+        np.testing.assert_allclose(poses.bboxes[order], boxes.bboxes, atol=0.01)
+
+    whole = RMPEInferencer(*cpn, 'whole_image', device='cpu')
+    (posed,) = whole(images[0])
+    height, width = images[0].shape[:2]
+    np.testing.assert_array_equal(
+        posed.poses.pred_instances.bboxes, [[0, 0, width, height]]
+    )
+
+
+def test_nobody_found_is_no_pose(cpn, detector_files, images):
+    detector = PersonDetector(*detector_files, device='cpu', score_thr=1.1)
+    inferencer = RMPEInferencer(*cpn, detector, device='cpu')
+    for posed in inferencer(images):
+        poses = posed.poses.pred_instances
+        assert len(poses) == 0
+        assert poses.keypoints.shape == (0, 17, 2)
+        assert not posed.frame.error
+
+
+def test_odd_shapes(cpn, detector_files):
+    rng = np.random.default_rng(0)
+    odd = [
+        rng.integers(0, 256, shape, dtype=np.uint8)
+        for shape in [(50, 60), (50, 60, 1), (50, 60, 4), (1, 1, 3), (4000, 5000, 3)]
+    ]
+    odd.insert(3, np.zeros((2, 2, 2), np.uint8))
+    detector = PersonDetector(*detector_files, device='cpu', top_k=2)
+    for who in (detector, 'whole_image'):
+        inferencer = RMPEInferencer(*cpn, who, device='cpu')
+        found = list(inferencer(odd))
+        assert [bool(p.frame.error) for p in found] == [i == 3 for i in range(6)]
+        for posed in found:
+            assert np.isfinite(posed.poses.pred_instances.keypoints).all()
+        assert len(found[0].poses.pred_instances)
+        assert not len(found[3].poses.pred_instances)
+
+
+def test_what_cannot_be_read_has_an_error_and_no_poses(plain, images, tmp_path):
+    import cv2
+
+    cv2.imwrite(str(tmp_path / '1.png'), images[0])
+    (tmp_path / '2.png').write_bytes(b'broken')
+    boxes = {1: BOXES[0], 2: BOXES[0]}
+    good, bad = plain(tmp_path, boxes)
+    assert len(good.poses.pred_instances) == 3
+    assert good.poses.img_id == 1
+    assert bad.frame.error
+    assert not len(bad.poses.pred_instances)
+
+
+def test_boxes_from_a_file_by_the_names_of_pictures(plain, synthetic, tmp_path):
+    found = synthetic / 'annotations' / 'person_detections_val.json'
+    records = json.loads(found.read_text())
+    number = {}
+    for record in records:
+        number[record['image_id']] = number.get(record['image_id'], 0) + 1
+    for posed in plain(synthetic / 'val', found):
+        image_id = posed.frame.image_id
+        assert len(posed.poses.pred_instances) == number.get(image_id, 0)
+
+
+def test_says_what_is_wrong(cpn, plain, images):
+    with pytest.raises(ValueError, match='got neither'):
+        plain(images)
+    with pytest.raises(ValueError, match='got both'):
+        RMPEInferencer(*cpn, 'whole_image', device='cpu')(images, BOXES)
+    with pytest.raises(ValueError, match="must be a PersonDetector.*got 'yolo'"):
+        RMPEInferencer(*cpn, 'yolo', device='cpu')
+    with pytest.raises(ValueError, match="score_mode must be .*got 'oks'"):
+        RMPEInferencer(*cpn, device='cpu', score_mode='oks')
+    with pytest.raises(ValueError, match='person_batch must be at least 1, got 0'):
+        RMPEInferencer(*cpn, device='cpu', person_batch=0)
+    with pytest.raises(FileNotFoundError, match="got 'coco'"):
+        RMPEInferencer(*cpn, device='cpu', pose_nms='coco')
+    with pytest.raises(ValueError, match="data_mode must be 'topdown'"):
+        RMPEInferencer(*cpn, device='cpu', cfg_options=dict(data_mode='bottomup'))
