@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.registry import DefaultScope
 from mmpose.registry import DATASETS, METRICS, MODELS
 
 from rmpe_plugin.ops import PoseNMSParams
@@ -222,3 +223,27 @@ def test_stage2_goes_on_from_the_config_it_inherits(path):
     types = [t.type for t in config.train_pipeline]
     assert types.index('KeepTrueBox') < types.index('RandomBBoxTransform')
     assert ('PoseGuidedProposal' in types) == ('pgpg' in path.name)
+
+
+DETECTORS = sorted((ROOT / 'configs' / 'detection' / 'coco').glob('*.py'))
+DETECTORS.append(ROOT / 'configs' / 'quickstart' / 'rtmdet-small_synthetic-320x256.py')
+
+
+@pytest.mark.parametrize('path', DETECTORS, ids=lambda p: p.stem)
+def test_detectors_know_people_alone(path):
+    config = Config.fromfile(path)
+    assert config.custom_imports.imports == ['rmpe_plugin']
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        assert config[loader].dataset.metainfo['classes'] == ('person',)
+    config.model.backbone.init_cfg = None
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model = MODELS.build(config.model)
+    head = getattr(model, 'roi_head', model).bbox_head
+    assert head.num_classes == 1
+
+
+def test_cpns_detector_has_roi_align_and_soft_nms():
+    model = Config.fromfile(DETECTORS[0]).model
+    assert model.roi_head.bbox_roi_extractor.roi_layer.type == 'RoIAlign'
+    assert model.neck.type == 'FPN'
+    assert model.test_cfg.rcnn.nms.type == 'soft_nms'

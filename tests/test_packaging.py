@@ -13,9 +13,8 @@ from rmpe_plugin.version import __version__
 from tests.conftest import ROOT
 
 
-@pytest.fixture(scope='module')
-def wheel(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('wheel')
+def build_wheel(folder):
+    """Build the project's wheel into a folder."""
     source = folder / 'source'
     # A build leaves files in its folder, so it gets a copy.
     for name in ('rmpe_plugin', 'configs', 'tools'):
@@ -27,7 +26,12 @@ def wheel(tmp_path_factory):
     command += ['--no-build-isolation', '-w', str(folder), str(source)]
     subprocess.run(command, check=True)
     (path,) = folder.glob('*.whl')
-    return ZipFile(path)
+    return path
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory):
+    return ZipFile(build_wheel(tmp_path_factory.mktemp('wheel')))
 
 
 def test_holds_what_openmim_looks_for(wheel):
@@ -36,7 +40,10 @@ def test_holds_what_openmim_looks_for(wheel):
         'configs/_base_/cpn_coco-256x192.py',
         'configs/cpn/coco/ablation/td-hm_cpn-res50_m6-8xb32-160e_coco-256x192.py',
         'configs/cpn/metafile.yml',
+        'configs/detection/metafile.yml',
         'tools/train.py',
+        'tools/demo.py',
+        'tools/benchmarks/stages.py',
         'model-index.yml',
     ):
         assert f'rmpe_plugin/.mim/{name}' in names
@@ -53,7 +60,7 @@ def test_never_replaces_a_users_torch_or_openmmlab(wheel):
     assert {'torch', 'mim', 'tests'} <= set(message.get_all('Provides-Extra'))
 
 
-@pytest.mark.parametrize('family', ['cpn', 'rmpe'])
+@pytest.mark.parametrize('family', ['cpn', 'rmpe', 'detection'])
 def test_metafile_names_every_config(family):
     metafile = f'configs/{family}/metafile.yml'
     assert f'  - {metafile}\n' in (ROOT / 'model-index.yml').read_text()

@@ -50,8 +50,8 @@ def parse_args() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument('--out', type=Path, required=True, help='JSON to write')
     parser.add_argument(
-        '--score-thr', type=float, default=0.001,
-        help='boxes that score less are left out (default: 0.001)',
+        '--score-thr', type=float, default=0.05,
+        help='boxes that score less are left out (default: 0.05)',
     )  # fmt: skip
     parser.add_argument('--top-k', type=int, default=100, help='default: 100')
     parser.add_argument('--batch', type=int, default=4, help='images (default: 4)')

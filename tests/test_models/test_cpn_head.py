@@ -270,6 +270,25 @@ def test_inference_leaves_the_global_predictions_out_unless_asked():
         torch.testing.assert_close(fields[0].heatmaps, head(features())[0][0])
 
 
+@pytest.mark.parametrize('flip_test', [False, True])
+def test_keypoints_of_both_stages(flip_test):
+    head = make().eval()
+    feats = [features(), features()] if flip_test else features()
+    cfg = dict(flip_test=flip_test)
+    with torch.no_grad():
+        both = head.predict(feats, samples(), dict(cfg, output_global=True))
+        before = head.predict(feats, samples(), dict(cfg, stage='global'))
+        after = head.predict(feats, samples(), cfg)
+    for i, pose in enumerate(both):
+        np.testing.assert_array_equal(pose.keypoints, after[i].keypoints)
+        np.testing.assert_array_equal(pose.global_keypoints, before[i].keypoints)
+        np.testing.assert_array_equal(
+            pose.global_keypoint_scores, before[i].keypoint_scores
+        )
+    with pytest.raises(ValueError, match=r"one of \['refine'\] for this head"):
+        make(global_loss=None).predict(feats, samples(), dict(cfg, output_global=True))
+
+
 def test_global_net_alone_predicts_from_its_finest_level():
     head = make(refine_net=None).eval()
     with torch.no_grad():

@@ -516,9 +516,10 @@ def test_wrong_settings():
         build('heatmap', test_cfg=dict(flip_mode='offset'))
     with pytest.raises(ValueError, match="test_cfg.sdtn must be one of .*'points'"):
         build('heatmap', test_cfg=dict(sdtn='points'))
-    sstn, _ = build('heatmap', test_cfg=dict(sdtn='keypoints', output_heatmaps=True))
-    with pytest.raises(ValueError, match='output_heatmaps needs test_cfg.sdtn'):
-        sstn.eval()(images(), samples('heatmap'), mode='predict')
+    for output in ('output_heatmaps', 'output_global'):
+        sstn, _ = build('heatmap', test_cfg={'sdtn': 'keypoints', output: True})
+        with pytest.raises(ValueError, match=f'{output} needs test_cfg.sdtn'):
+            sstn.eval()(images(), samples('heatmap'), mode='predict')
 
 
 def test_a_head_without_heatmaps_is_refused():

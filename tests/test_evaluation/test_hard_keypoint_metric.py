@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+import cv2
+import numpy as np
+import pytest
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.registry import METRICS
+
+META = parse_pose_metainfo(dict(from_file='configs/_base_/datasets/coco.py'))
+SIGMAS = META['sigmas']
+# input of 96x128 that shows 192x256 pixels of the image around (100, 140)
+INPUT = dict(
+    input_size=(96, 128), input_scale=(192.0, 256.0), input_center=(100.0, 140.0)
+)
+
+
+def person(rng, image, index, noise=3.0):
+    """A sample as the model gives it out."""
+    joints = rng.uniform((20, 20), (180, 260), (17, 2))
+    visibility = rng.integers(0, 3, 17)
+    refine = joints + rng.normal(0, noise, (17, 2))
+    in_image = joints + rng.normal(0, 2 * noise, (17, 2))
+    in_input = (in_image - (4, 12)) / 2
+    corner = rng.uniform(0, 60, 2)
+    return dict(
+        **INPUT,
+        raw_ann_info=dict(
+            id=index,
+            image_id=image,
+            keypoints=np.column_stack((joints, visibility)).ravel().tolist(),
+            area=float(rng.uniform(3000, 20000)),
+            bbox=[*corner, 100.0, 160.0],
+        ),
+        pred_instances=dict(
+            keypoints=refine[None],
+            global_keypoints=in_input[None],
+        ),
+        in_image=in_image,
+    )
+
+
+def slow_accuracy(sample, keypoints):
+    """Accuracy of each labelled keypoint of a person, and its joint."""
+    truth = sample['raw_ann_info']
+    joints = np.reshape(truth['keypoints'], (17, 3))
+    found = {}
+    for k, (x, y, v) in enumerate(joints):
+        if v > 0:
+            squared = (keypoints[k][0] - x) ** 2 + (keypoints[k][1] - y) ** 2
+            oks = np.exp(-squared / (8 * truth['area'] * SIGMAS[k] ** 2))
+            steps = [oks >= 0.5 + 0.05 * i for i in range(10)]
+            found[k, int(v)] = np.mean(steps)
+    return found
+
+
+@pytest.fixture
+def samples():
+    rng = np.random.default_rng(0)
+    return [person(rng, image=i // 3, index=i) for i in range(20)]
+
+
+def build(**kwargs):
+    metric = METRICS.build(dict(type='HardKeypointMetric', **kwargs))
+    metric.dataset_meta = META
+    return metric
+
+
+def test_against_loops(samples):
+    metric = build()
+    metric.process([], samples[:7])
+    metric.process([], samples[7:])
+    found = metric.evaluate(size=len(samples))
+    for stage in ('global', 'refine'):
+        everything = [
+            slow_accuracy(
+                s,
+                s['in_image']
+                if stage == 'global'
+                else s['pred_instances']['keypoints'][0],
+            )
+            for s in samples
+        ]
+        values = [v for one in everything for v in one.values()]
+        assert found[f'hard/{stage}'] == pytest.approx(np.mean(values))
+        for k in (0, 9, 16):
+            values = [v for one in everything for (j, _), v in one.items() if j == k]
+            name = META['keypoint_id2name'][k]
+            assert found[f'hard/{stage}_{name}'] == pytest.approx(np.mean(values))
+        for v, name in ((2, 'visible'), (1, 'hidden')):
+            values = [a for one in everything for (_, u), a in one.items() if u == v]
+            assert found[f'hard/{stage}_{name}'] == pytest.approx(np.mean(values))
+    assert found['hard/gain'] == pytest.approx(
+        found['hard/refine'] - found['hard/global']
+    )
+    assert found['hard/gain'] > 0.05
+
+
+def test_levels_of_crowding():
+    rng = np.random.default_rng(1)
+    alone, first, second = (person(rng, image=min(i, 1), index=i) for i in range(3))
+    # two people in the same place, so that each has as many joints of the other
+    second['raw_ann_info'].update(
+        {k: first['raw_ann_info'][k] for k in ('keypoints', 'bbox')}
+    )
+    metric = build()
+    metric.process([], [alone, first, second])
+    found = metric.evaluate(size=3)
+    mean = np.mean([*slow_accuracy(alone, alone['in_image']).values()])
+    assert found['hard/global_easy'] == pytest.approx(mean)
+    assert 'hard/global_hard' in found
+    assert 'hard/global_medium' not in found
+
+
+def test_people_that_a_sampler_repeats_count_once(samples):
+    metric = build()
+    metric.process([], [*samples, *samples[:4]])
+    once = build()
+    once.process([], samples)
+    assert metric.evaluate(size=24) == once.evaluate(size=20)
+
+
+def test_draws_a_chart(samples, tmp_path):
+    metric = build(out_dir=str(tmp_path / 'new'))
+    metric.process([], samples)
+    metric.evaluate(size=len(samples))
+    chart = cv2.imread(str(tmp_path / 'new' / 'hard_keypoints.png'))
+    assert chart is not None
+    assert chart.std() > 10
+
+
+def test_says_what_is_missing(samples):
+    sample = samples[0]
+    with pytest.raises(ValueError, match='test_dataloader.dataset.bbox_file=None'):
+        build().process([], [dict(sample, raw_ann_info=None)])
+    del sample['pred_instances']['global_keypoints']
+    with pytest.raises(ValueError, match='model.test_cfg.output_global=True'):
+        build().process([], [sample])

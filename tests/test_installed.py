@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The wheel in an environment of its own, outside the checkout, used by OpenMIM."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+from tests.test_packaging import build_wheel
+
+OPENMIM = 'openmim==0.3.9'
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.version_info >= (3, 12), reason=f'{OPENMIM} needs 3.11'),
+]
+
+
+class Installed:
+    """An environment that sees the stack this one has, and the wheel."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.bin = folder, folder / 'venv' / 'bin'
+        venv.create(folder / 'venv', symlinks=True)
+        here = sysconfig.get_paths()['purelib']
+        (site,) = (folder / 'venv' / 'lib').glob('python*/site-packages')
+        # A path alone: what is installed there editable, as the plugin may be, is not
+        # followed.
+        (site / 'stack.pth').write_text(here + '\n')
+        self.mim = site / 'rmpe_plugin' / '.mim'
+        pip = [sys.executable, '-m', 'pip', '--python', str(self.bin / 'python')]
+        pip += ['install', '-q', '--disable-pip-version-check']
+        subprocess.run([*pip, '--no-deps', str(build_wheel(folder))], check=True)
+        subprocess.run([*pip, OPENMIM], check=True)
+
+    def run(self, *command) -> str:
+        """Run a command of the environment in a folder with nothing of ours in it."""
+        env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
+        env['PATH'] = f'{self.bin}:{env["PATH"]}'
+        work = self.folder / 'work'
+        work.mkdir(exist_ok=True)
+        result = subprocess.run(
+            [str(self.bin / command[0]), *map(str, command[1:])],
+            cwd=work, env=env, capture_output=True, text=True,
+        )  # fmt: skip
+        output = result.stdout + result.stderr
+        assert result.returncode == 0, output[-6000:]
+        return output
+
+
+@pytest.fixture(scope='module')
+def installed(tmp_path_factory):
+    return Installed(tmp_path_factory.mktemp('installed'))
+
+
+@pytest.fixture(scope='module')
+def config(installed, synthetic):
+    """A user's config, which inherits one of ours by path."""
+    base = installed.mim / 'configs/quickstart/td-hm_cpn-res18_synthetic-128x96.py'
+    path = installed.folder / 'mine.py'
+    path.write_text(f"""
+_base_ = {str(base)!r}
+data_root = {str(synthetic) + '/'!r}
+few = dict(batch_size=4, num_workers=0, persistent_workers=False)
+train_dataloader = dict(**few, dataset=dict(data_root=data_root))
+val_dataloader = dict(**few, dataset=dict(data_root=data_root))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + 'annotations/person_keypoints_val.json')
+test_evaluator = val_evaluator
+train_cfg = dict(max_epochs=1)
+""")
+    return path
+
+
+@pytest.fixture(scope='module')
+def checkpoint(installed, config):
+    """Trained by OpenMIM."""
+    work = installed.folder / 'by_mim'
+    installed.run('mim', 'train', 'mmpose', config, '--work-dir', work)
+    return work / 'epoch_1.pth'
+
+
+def test_is_the_wheel_and_not_the_checkout(installed):
+    code = 'import rmpe_plugin; print(rmpe_plugin.__file__)'
+    assert str(installed.mim.parent / '__init__.py') in installed.run(
+        'python', '-c', code
+    )
+
+
+def test_everything_works_there(installed):
+    output = installed.run('mim', 'run', 'rmpe_plugin', 'check_env')
+    assert 'everything works' in output
+    assert 'editable install' not in output
+
+
+def test_mim_trains_and_runs_the_demo(installed, checkpoint, config, synthetic):
+    out = installed.folder / 'demo'
+    output = installed.run(
+        *('mim', 'run', 'rmpe_plugin', 'demo', config, checkpoint),
+        *(synthetic / 'val', '--whole-image', '--out', out),
+    )
+    assert '4 people' in output
+    assert len(list(out.glob('*.jpg'))) == 4
+
+
+def test_mmposes_own_train_and_ours(installed, config):
+    import mmpose
+
+    mmposes = Path(mmpose.__file__).parent / '.mim' / 'tools' / 'train.py'
+    for name, script in (
+        ('mmpose', mmposes),
+        ('ours', installed.mim / 'tools/train.py'),
+    ):
+        work = installed.folder / name
+        installed.run('python', script, config, '--work-dir', work)
+        assert (work / 'epoch_1.pth').is_file()
+        shutil.rmtree(work)
+
+
+def test_mim_finds_our_models(installed):
+    assert 'rmpe-stage2' in installed.run('mim', 'search', 'rmpe_plugin')
