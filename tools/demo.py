@@ -66,7 +66,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--no-pictures', action='store_true', help='write JSON alone')
     parser.add_argument('--show', action='store_true', help='in a window; q ends it')
     parser.add_argument(
-        '--box-thr', type=float, default=0.1, help="of the detector's (default: 0.1)"
+        '--box-thr', type=float, default=0.3, help="of the detector's (default: 0.3)"
     )
     parser.add_argument(
         '--pose-nms', default='rmpe-paper', metavar='PRESET|FILE|none',

@@ -47,7 +47,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', type=Path, required=True, help='picture to write')
     parser.add_argument('--num', type=int, default=3, help='people (default: 3)')
     parser.add_argument(
-        '--box-thr', type=float, default=0.1, help="of the detector's (default: 0.1)"
+        '--box-thr', type=float, default=0.3, help="of the detector's (default: 0.3)"
     )
     parser.add_argument('--kpt-thr', type=float, default=0.65, help='default: 0.65')
     parser.add_argument(

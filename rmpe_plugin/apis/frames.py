@@ -222,37 +222,40 @@ class _Video(_Source):
 
     @property
     def number(self) -> int | None:
-        if isinstance(self.source, int):
-            return None
+        """How many frames its header says there are; a camera and a stream say none."""
         capture = cv2.VideoCapture(self.source)
-        # 1 for a file that is no video: one failure
-        return max(1, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-
-    def _frame(self, index: int, **kwargs) -> Frame:
-        image_id = f'{Path(self.name).stem}/{index}' if self.among_others else index
-        return Frame(image_id, f'{self.name} frame {index}', video=self.name, **kwargs)
+        if not capture.isOpened():
+            return 1
+        promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        return promised if promised > 0 else None
 
     def frames(self) -> Iterator[Frame]:
-        capture = cv2.VideoCapture(self.source)
+        capture, number = cv2.VideoCapture(self.source), self.number
         if not capture.isOpened():
             yield self._frame(0, error='neither a picture nor a video that can be read')
             return
         fps = capture.get(cv2.CAP_PROP_FPS)
         unread = []
-        for index in count() if self.number is None else range(self.number):
+        for index in count() if number is None else range(number):
             good, image = capture.read()
-            if not good:
+            if good:
+                yield from self._report(unread)
+                unread = []
+                yield self._frame(index, image=image, fps=fps)
+            elif number is None:
+                break
+            else:
                 unread.append(index)
-                if self.number is None:
-                    break
-                continue
+        # Headers are often wrong by one.
+        if len(unread) > 1:
             yield from self._report(unread)
-            unread = []
-            yield self._frame(index, image=image, fps=fps)
-        yield from self._report(unread)
 
     def _report(self, unread: list[int]) -> Iterator[Frame]:
         """One failure for frames in a row that could not be read."""
         if unread:
             error = f'no image; {len(unread)} frames in a row could not be read'
             yield self._frame(unread[0], error=error)
+
+    def _frame(self, index: int, **kwargs) -> Frame:
+        image_id = f'{Path(self.name).stem}/{index}' if self.among_others else index
+        return Frame(image_id, f'{self.name} frame {index}', video=self.name, **kwargs)

@@ -66,14 +66,15 @@ def alphapose_records(frame: Frame, poses: PoseDataSample) -> list[dict]:
     Returns:
         list[dict]: ``image_id``, which is a file name (of a video, the frame's number
         and ``.jpg``), ``category_id`` 1, ``keypoints`` (x, y, score a keypoint),
-        ``score``, AlphaPose's formula, and ``box`` xywh. From ``write_json`` in
+        ``score``, AlphaPose's formula, ``box`` xywh, and ``idx``, nobody's. From ``write_json`` in
         alphapose/utils/pPose_nms.py of github.com/MVIG-SJTU/AlphaPose.
     """
     people = poses.pred_instances
     name = f'{frame.image_id}.jpg' if frame.video else Path(frame.name).name
     records = poses_to_records(name, people)
     for record, score in zip(records, person_scores(people, 'alphapose'), strict=True):
-        record.update(score=float(score), box=record.pop('bbox'))
+        # Without tracking AlphaPose calls everybody so.
+        record.update(score=float(score), box=record.pop('bbox'), idx=[0.0])
     return records
 
 

@@ -196,6 +196,28 @@ def test_camera_until_it_is_gone(monkeypatch):
     assert frames.number is None
     read = list(frames)
     assert set(opened) == {1}
-    assert [bool(f.error) for f in read] == [False, False, False, True]
-    assert [f.image_id for f in read] == [0, 1, 2, 3]
+    assert [bool(f.error) for f in read] == [False, False, False]
+    assert [f.image_id for f in read] == [0, 1, 2]
     Frames('webcam')
+
+
+@pytest.mark.parametrize(('missing', 'failures'), [(1, 0), (2, 1)])
+def test_a_header_may_be_wrong_by_one(video, monkeypatch, missing, failures):
+    class Longer:
+        """Promises more frames than there are."""
+
+        def __init__(self, source):
+            self.inner = Capture(source)
+
+        def __getattr__(self, name):
+            return getattr(self.inner, name)
+
+        def get(self, what):
+            more = missing if what == cv2.CAP_PROP_FRAME_COUNT else 0
+            return self.inner.get(what) + more
+
+    Capture = cv2.VideoCapture
+    monkeypatch.setattr(cv2, 'VideoCapture', Longer)
+    frames = list(Frames(video))
+    assert len(frames) == 10 + failures
+    assert sum(bool(f.error) for f in frames) == failures

@@ -62,7 +62,7 @@ def test_alphaposes_form():
     sample = poses(2)
     records = alphapose_records(Frame(785, 'a/b/785.jpg', IMAGE), sample)
     assert [set(r) for r in records] == [
-        {'image_id', 'category_id', 'keypoints', 'score', 'box'}
+        {'image_id', 'category_id', 'keypoints', 'score', 'box', 'idx'}
     ] * 2
     assert records[0]['image_id'] == '785.jpg'
     assert records[0]['box'] == [4.0, 5.0, 46.0, 30.0]
