@@ -107,7 +107,7 @@ class Frames:
 
     Raises:
         FileNotFoundError: If a path does not exist, or a folder or glob has nothing.
-        ValueError: If two pictures would have the same id in results.
+        ValueError: If two pictures or videos would have the same id in results.
     """
 
     def __init__(self, inputs: Inputs) -> None:
@@ -124,7 +124,8 @@ class Frames:
         if len(self.sources) > 1:
             for source in self.sources:
                 source.among_others = True
-        times = Counter(self.ids)
+        videos = [Path(s.name).stem for s in self.sources if isinstance(s, _Video)]
+        times = Counter([*self.ids, *videos])
         repeated = [str(i) for i, number in times.items() if number > 1]
         if repeated:
             raise ValueError(

@@ -66,8 +66,9 @@ def alphapose_records(frame: Frame, poses: PoseDataSample) -> list[dict]:
     Returns:
         list[dict]: ``image_id``, which is a file name (of a video, the frame's number
         and ``.jpg``), ``category_id`` 1, ``keypoints`` (x, y, score a keypoint),
-        ``score``, AlphaPose's formula, ``box`` xywh, and ``idx``, nobody's. From ``write_json`` in
-        alphapose/utils/pPose_nms.py of github.com/MVIG-SJTU/AlphaPose.
+        ``score``, AlphaPose's formula, ``box`` xywh, and ``idx``, nobody's. From
+        ``write_json`` in alphapose/utils/pPose_nms.py of
+        github.com/MVIG-SJTU/AlphaPose.
     """
     people = poses.pred_instances
     name = f'{frame.image_id}.jpg' if frame.video else Path(frame.name).name

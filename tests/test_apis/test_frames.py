@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -136,6 +138,9 @@ def test_frames_of_a_video_among_others_have_its_name(video, tmp_path):
     picture = save(tmp_path / '5.png', COLOUR)
     frames = list(Frames([video, picture]))
     assert [f.image_id for f in frames] == [*(f'walk/{i}' for i in range(10)), 5]
+    shutil.copy(video, tmp_path)
+    with pytest.raises(ValueError, match='the same image id in results: walk'):
+        Frames([video, tmp_path])
 
 
 def test_a_video_that_breaks_off_is_read_as_far_as_it_goes(
