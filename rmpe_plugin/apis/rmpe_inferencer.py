@@ -108,8 +108,8 @@ class RMPEInferencer:
         if pose_nms is not None:
             self.pose_nms = PoseNMSParams.from_config(pose_nms)
 
-        if not isinstance(config, Config):
-            config = Config.fromfile(config)
+        given = isinstance(config, Config)
+        config = config.copy() if given else Config.fromfile(config)
         config.merge_from_dict(cfg_options or {})
         if config.get('data_mode', 'topdown') != 'topdown':
             raise ValueError(

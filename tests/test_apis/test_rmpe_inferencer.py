@@ -3,6 +3,8 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from mmengine.config import Config
 from mmpose.apis import inference_topdown
 
 from rmpe_plugin.apis import Frames, PersonDetector, RMPEInferencer
@@ -156,6 +158,24 @@ def test_boxes_from_a_file_by_the_names_of_pictures(plain, synthetic, tmp_path):
     for posed in plain(synthetic / 'val', found):
         image_id = posed.frame.image_id
         assert len(posed.poses.pred_instances) == number.get(image_id, 0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='there is no CUDA device')
+def test_cuda_finds_what_the_cpu_finds(cpn, plain, images):
+    on_cuda = RMPEInferencer(*cpn, device='cuda', pose_nms=None)
+    for a, b in zip(plain(images, BOXES), on_cuda(images, BOXES), strict=True):
+        a, b = a.poses.pred_instances, b.poses.pred_instances
+        np.testing.assert_allclose(a.scores, b.scores, atol=1e-3)
+
+
+def test_a_config_that_is_given_is_not_changed(cpn):
+    config, checkpoint = cpn
+    config = Config.fromfile(config)
+    before = config.to_dict()
+    options = {'model.test_cfg.flip_test': False}
+    inferencer = RMPEInferencer(config, checkpoint, device='cpu', cfg_options=options)
+    assert inferencer.model.test_cfg.flip_test is False
+    assert config.to_dict() == before
 
 
 def test_says_what_is_wrong(cpn, plain, images):

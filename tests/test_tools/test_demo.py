@@ -3,12 +3,13 @@
 
 import json
 import shutil
+import sys
 
 import cv2
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT, run_tool
+from tests.conftest import ROOT, load_module, run_tool
 from tests.test_apis.conftest import cpn, detector_files  # noqa: F401
 
 
@@ -59,6 +60,22 @@ def test_finishes_what_can_be_read_and_says_what_cannot(
     drawn = cv2.imread(str(tmp_path / '000001.jpg'))
     assert (drawn != cv2.imread(str(pictures / '000001.jpg'))).any()
     assert cv2.VideoCapture(str(tmp_path / 'walk.mp4')).get(cv2.CAP_PROP_FPS) == 10
+
+
+def test_a_window_until_q_is_pressed(cpn, pictures, tmp_path, monkeypatch):  # noqa: F811
+    shown = []
+    monkeypatch.setattr(cv2, 'imshow', lambda title, picture: shown.append(picture))
+    monkeypatch.setattr(
+        cv2, 'waitKey', lambda wait: ord('q') if len(shown) == 2 else -1
+    )
+    arguments = (*cpn, pictures / 'walk.mp4', '--whole-image', '--out', tmp_path)
+    arguments += ('--show', '--no-pictures', '--device', 'cpu')
+    monkeypatch.setattr(sys, 'argv', ['demo.py', *map(str, arguments)])
+    assert load_module(ROOT / 'tools' / 'demo.py').main() == 0
+    assert [picture.shape for picture in shown] == [(240, 320, 3)] * 2
+    poses = json.loads((tmp_path / 'results.json').read_text())
+    assert {p['image_id'] for p in poses} == {0, 1}
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.slow
