@@ -180,14 +180,11 @@ class RMPEInferencer:
             list[InstanceData]: Of each picture ``bboxes`` (N, 4), xyxy, and
             ``bbox_scores`` (N,).
         """
-        if boxes is None and self.detector != WHOLE_IMAGE:
-            boxes = self.detector.find(frames)
+        if boxes is None:
+            whole = self.detector == WHOLE_IMAGE
+            boxes = _whole_images(frames) if whole else self.detector.find(frames)
         return [
-            nobody()
-            if frame.image is None
-            else _whole(frame.image)
-            if boxes is None
-            else boxes.get(frame.image_id, nobody())
+            nobody() if frame.image is None else boxes.get(frame.image_id, nobody())
             for frame in frames
         ]
 
@@ -201,17 +198,16 @@ class RMPEInferencer:
         Yields:
             dict: What the model takes for one person.
         """
-        with DefaultScope.overwrite_default_scope('mmpose'):
-            for frame, found in zip(frames, people, strict=True):
-                for box, score in zip(found.bboxes, found.bbox_scores, strict=True):
-                    yield self.pipeline(
-                        dict(
-                            self.dataset_meta,
-                            img=frame.image,
-                            bbox=box[None].astype(np.float32),
-                            bbox_score=score[None].astype(np.float32),
-                        )
+        for frame, found in zip(frames, people, strict=True):
+            for box, score in zip(found.bboxes, found.bbox_scores, strict=True):
+                yield self.pipeline(
+                    dict(
+                        self.dataset_meta,
+                        img=frame.image,
+                        bbox=box[None].astype(np.float32),
+                        bbox_score=score[None].astype(np.float32),
                     )
+                )
 
     @torch.no_grad()
     def estimate(
@@ -264,9 +260,13 @@ class RMPEInferencer:
         return suppress_poses(sample, self.pose_nms, sample.pred_instances.scores)
 
 
-def _whole(image: np.ndarray) -> InstanceData:
-    height, width = image.shape[:2]
-    return InstanceData(
-        bboxes=np.array([[0, 0, width, height]], np.float32),
-        bbox_scores=np.ones(1, np.float32),
-    )
+def _whole_images(frames: list[Frame]) -> dict[int | str, InstanceData]:
+    """For each image id one person as large as the image."""
+    readable = [frame for frame in frames if frame.image is not None]
+    return {
+        frame.image_id: InstanceData(
+            bboxes=np.array([[0, 0, *frame.image.shape[1::-1]]], np.float32),
+            bbox_scores=np.ones(1, np.float32),
+        )
+        for frame in readable
+    }
