@@ -18,6 +18,8 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from io import StringIO
@@ -82,19 +84,21 @@ def list_images(ann: Path | None, folder: Path | None) -> list[Image]:
 
 
 class Worker:
-    """A process's detector."""
+    """A process's detector, loaded for its first batch."""
 
-    detector: PersonDetector
+    build: Callable[[], PersonDetector]
+    detector: PersonDetector | None = None
 
     @classmethod
     def start(cls, build: Callable[..., PersonDetector], devices, threads: int) -> None:
-        """Load the detector."""
+        """Say how to load the detector; here an error would be nobody's."""
         torch.set_num_threads(threads)
-        cls.detector = build(device=devices.get())
+        cls.build = partial(build, device=devices.get())
 
     @classmethod
     def detect(cls, images: list[Image]) -> list[dict]:
         """Find people in a batch; for each image its boxes or an error."""
+        cls.detector = cls.detector or cls.build()
         frames = [read_picture(path, image_id) for image_id, path in images]
         found = cls.detector.find(frames)
         return [
@@ -128,8 +132,9 @@ def workers(args: argparse.Namespace) -> Iterator[Callable]:
         Worker.start(build, devices, threads)
         yield partial(map, Worker.detect)
         return
-    with context.Pool(args.processes, Worker.start, (build, devices, threads)) as pool:
-        yield partial(pool.imap_unordered, Worker.detect)
+    start = (args.processes, context, Worker.start, (build, devices, threads))
+    with ProcessPoolExecutor(*start) as pool:
+        yield partial(pool.map, Worker.detect)
 
 
 class Notes:
@@ -138,25 +143,30 @@ class Notes:
     def __init__(self, path: Path, settings: dict) -> None:
         self.path = path
         self.done: dict[int | str, list[dict]] = {}
-        lines = path.read_text().splitlines() if path.exists() else []
-        # A line that was being written when it was interrupted is no JSON.
-        read = [json.loads(line) for line in lines if line.endswith('}')]
-        if read and read[0] != settings:
+        text = path.read_bytes() if path.exists() else b''
+        # What comes after the last end of a line was being written when it stopped.
+        whole = text[: text.rfind(b'\n') + 1]
+        header, *done = [json.loads(line) for line in whole.splitlines()] or [settings]
+        if done and header != settings:
             raise ValueError(
-                f'{path} was begun with other settings, {read[0]}: give these again, '
+                f'{path} was begun with other settings, {header}: give these again, '
                 'or delete it'
             )
-        for line in read[1:]:
+        for line in done:
             self.done[line['image_id']] = line['boxes']
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open('w')
-        for line in read or [settings]:
-            self._file.write(json.dumps(line) + '\n')
+        self._file = path.open('a')
+        self._file.truncate(len(whole) if done else 0)
+        if not done:
+            self._write(settings)
 
     def add(self, result: dict) -> None:
         """Note one image."""
         self.done[result['image_id']] = result['boxes']
-        self._file.write(json.dumps(result) + '\n')
+        self._write(result)
+
+    def _write(self, line: dict) -> None:
+        self._file.write(json.dumps(line) + '\n')
         self._file.flush()
 
     def finish(self) -> None:
@@ -202,11 +212,14 @@ def main() -> int:
     if len(left) < len(images):
         print(f'{len(images) - len(left)} of {len(images)} images were done before')
     failed = []
-    if batches:
+    try:
         with workers(args) as detect:
             for results in track(detect(batches), 'detecting', total=len(batches)):
                 for result in results:
                     failed.append(result) if 'error' in result else notes.add(result)
+    except (OSError, ValueError, BrokenProcessPool) as error:
+        print(f'detect_people.py: error: {error}', file=sys.stderr)
+        return 2
     with JsonList(args.out) as boxes:
         for image_id, _ in images:
             boxes.extend(notes.done.get(image_id, []))

@@ -7,7 +7,7 @@ pictures show the predictions before and after pose NMS instead.
 Example:
     python tools/draw_poses.py --ann data/synthetic_people/annotations/person_keypoints_val.json \
         --images data/synthetic_people/val \
-        --pred work_dirs/quickstart/val.keypoints.json --out work_dirs/quickstart/pictures
+        --pred work_dirs/quickstart/detections.keypoints.json --out work_dirs/drawn
 """  # noqa: E501
 
 import argparse

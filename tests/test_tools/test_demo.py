@@ -116,7 +116,8 @@ def test_boxes_that_were_detected_before(
         assert one['image_id'] == other['image_id']
         np.testing.assert_allclose(one['bbox'], other['bbox'], atol=0.05)
 
-    notes.write_text(json.dumps(dict(settings, top_k='7')) + '\n')
+    lines = (dict(settings, top_k='7'), done)
+    notes.write_text(''.join(json.dumps(line) + '\n' for line in lines))
     result = run_tool(
         'detect_people.py', *arguments, '--out', again, '--top-k', 3, check=False
     )
@@ -190,6 +191,11 @@ def test_says_what_is_wrong(cpn, pictures, tmp_path):  # noqa: F811
         'demo.py', config, checkpoint, pictures, *whole, '--pose-nms', 'coco'
     )
     assert "pose_nms must be 'rmpe-paper'" in preset
+    for processes in (1, 2):
+        arguments = ('no.py', checkpoint, '--images', pictures, '--out', tmp_path / 'x')
+        error = fails('detect_people.py', *arguments, '--processes', processes)
+        assert 'no.py' in error
+        assert 'Traceback' not in error
     assert '--ann or --images must be given' in fails(
         'detect_people.py', config, checkpoint, '--out', 'x'
     )
