@@ -4,6 +4,7 @@
 import json
 import re
 
+import cv2
 import pytest
 
 from tests.conftest import ROOT, run_tool
@@ -66,9 +67,16 @@ def test_train_writes_checkpoints_and_ap(trained):
 @pytest.mark.slow
 def test_tests_and_draws(trained, synthetic, tmp_path):
     checkpoint = trained / 'epoch_3.pth'
-    arguments = options(synthetic) + [f'test_evaluator.outfile_prefix={tmp_path}/val']
+    arguments = options(synthetic) + [
+        f'test_evaluator.outfile_prefix={tmp_path}/val',
+        'custom_hooks.0.type=StageVisualizationHook',
+        'custom_hooks.0.num=2',
+    ]
     result = run_tool('test.py', CONFIG, checkpoint, '--work-dir', tmp_path, *arguments)
     assert 'coco/AP' in result.stdout + result.stderr
+    (sheet,) = tmp_path.glob('*/vis_data/vis_image/stages_test_0_*.png')
+    # three pictures each of two crops of 96x128, twice as large, in their frames
+    assert cv2.imread(str(sheet)).shape == (24 + 2 * 320, 3 * 240, 3)
     poses = json.loads((tmp_path / 'val.keypoints.json').read_text())
     truths = synthetic / 'annotations' / 'person_keypoints_val.json'
     assert len(poses) == len(json.loads(truths.read_text())['annotations'])

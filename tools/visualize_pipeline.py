@@ -21,16 +21,16 @@ import cv2
 import numpy as np
 from mmengine.config import DictAction
 from mmengine.dataset import pseudo_collate
-from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 
 from rmpe_plugin.apis import (
     Artist,
+    Frame,
     PersonDetector,
     RMPEInferencer,
     read_picture,
 )
-from rmpe_plugin.visualization import put_title, stage_pictures, stage_sheet
+from rmpe_plugin.visualization import stage_pictures, stage_sheet
 
 
 def parse_args() -> argparse.Namespace:
@@ -67,34 +67,25 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def overview(
-    artist: Artist, image: np.ndarray, stages: dict[str, PoseDataSample], width: int
-) -> np.ndarray:
-    """The whole picture beside itself, under titles, with what each stage gives."""
-    side = width // len(stages)
-    titles = np.full((24, width, 3), 255, dtype=np.uint8)
-    pictures = []
-    for i, (title, sample) in enumerate(stages.items()):
-        drawn = artist.draw(image, sample)
-        height = max(1, round(image.shape[0] * side / image.shape[1]))
-        pictures.append(cv2.resize(drawn, (side, height), interpolation=cv2.INTER_AREA))
-        put_title(titles, f'{title}: {len(sample.pred_instances)}', i * side)
-    row = np.hstack(pictures)
-    return np.vstack((titles[:, : row.shape[1]], row))
+def load(args: argparse.Namespace) -> RMPEInferencer:
+    """The models."""
+    detector = 'whole_image'
+    if args.det:
+        detector = PersonDetector(*args.det, device=args.device, score_thr=args.box_thr)
+    return RMPEInferencer(
+        args.config,
+        args.checkpoint,
+        detector,
+        device=args.device,
+        pose_nms=args.pose_nms,
+        cfg_options=args.cfg_options,
+    )
 
 
-def sample_of(instances: InstanceData) -> PoseDataSample:
-    """What the artist draws."""
-    sample = PoseDataSample()
-    sample.pred_instances = instances
-    return sample
-
-
-def boxes_alone(poses: InstanceData) -> InstanceData:
-    """Poses of which no keypoint is confident enough to be drawn."""
-    boxes = InstanceData(**dict(poses.items()))
-    boxes.keypoints_visible = np.zeros_like(poses.keypoint_scores)
-    return boxes
+def resize(picture: np.ndarray, width: int) -> np.ndarray:
+    """A picture as wide as that."""
+    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def pad_to(picture: np.ndarray, width: int) -> np.ndarray:
@@ -105,43 +96,42 @@ def pad_to(picture: np.ndarray, width: int) -> np.ndarray:
     )  # fmt: skip
 
 
-def main() -> None:
-    args = parse_args()
-    detector = 'whole_image'
-    if args.det:
-        detector = PersonDetector(*args.det, device=args.device, score_thr=args.box_thr)
-    inferencer = RMPEInferencer(
-        args.config,
-        args.checkpoint,
-        detector,
-        device=args.device,
-        pose_nms=args.pose_nms,
-        cfg_options=args.cfg_options,
-    )
-    frame = read_picture(args.picture, image_id=0)
+def draw(
+    inferencer: RMPEInferencer, frame: Frame, num: int, kpt_thr: float
+) -> np.ndarray:
+    """The sheet of one picture."""
     (people,) = inferencer.find([frame])
-    if frame.error:
-        raise SystemExit(f'{frame.name}: {frame.error}')
-    if not len(people):
-        raise SystemExit(f'nobody was found in {frame.name}')
+    if frame.error or not len(people):
+        raise ValueError(f'{frame.name}: {frame.error or "nobody was found"}')
     (poses,) = inferencer.estimate([frame], [people])
     poses = poses[np.argsort(-poses.scores)]
-
-    crops = list(inferencer.crops([frame], [poses[: args.num]]))
+    crops = list(inferencer.crops([frame], [poses[:num]]))
     batch = inferencer.model.data_preprocessor(pseudo_collate(crops))
-    rows = stage_sheet(stage_pictures(inferencer.model, batch['inputs']))
-    above = overview(
-        Artist(inferencer.dataset_meta, args.kpt_thr),
-        frame.image,
-        {
-            'boxes': sample_of(boxes_alone(poses)),
-            'poses before pose NMS': sample_of(poses),
-            'after': inferencer.suppress(frame, poses),
-        },
-        max(rows.shape[1], 960),
-    )
-    width = max(above.shape[1], rows.shape[1])
-    sheet = np.vstack([pad_to(part, width) for part in (above, rows)])
+    below = stage_sheet(stage_pictures(inferencer.model, batch['inputs']))
+
+    before = PoseDataSample()
+    before.pred_instances = poses
+    after = inferencer.suppress(frame, poses)
+    with_poses = Artist(inferencer.dataset_meta, kpt_thr)
+    boxes_alone = Artist(inferencer.dataset_meta, kpt_thr=np.inf)
+    pictures = {
+        f'boxes: {len(poses)}': boxes_alone.draw(frame.image, before),
+        f'poses before pose NMS: {len(poses)}': with_poses.draw(frame.image, before),
+        f'after: {len(after.pred_instances)}': with_poses.draw(frame.image, after),
+    }
+    side = max(below.shape[1], 960) // len(pictures)
+    above = stage_sheet([{k: resize(v, side) for k, v in pictures.items()}])
+    width = max(above.shape[1], below.shape[1])
+    return np.vstack([pad_to(part, width) for part in (above, below)])
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        frame = read_picture(args.picture, image_id=0)
+        sheet = draw(load(args), frame, args.num, args.kpt_thr)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f'visualize_pipeline.py: error: {error}') from error
     args.out.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(args.out), sheet):
         raise SystemExit(f'could not write {args.out}')

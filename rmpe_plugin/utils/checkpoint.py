@@ -9,13 +9,14 @@ and numpy arrays. Here exactly those classes are allowed, for the time of one lo
 import pickle
 from collections.abc import Callable
 from functools import partial, wraps
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.dist import barrier, is_main_process
 from mmengine.logging import HistoryBuffer
-from mmengine.runner.checkpoint import CheckpointLoader, load_from_local
+from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.utils import digit_version
 
 _STATISTICS = ('min', 'max', 'current', 'mean')
@@ -67,6 +68,28 @@ def _safely(loader: Callable) -> Callable:
             ) from error
 
     return load
+
+
+def load_from_local(filename: str, map_location: Any = None) -> Any:
+    """Read a checkpoint weights-only.
+
+    MMEngine's own loader of this name leaves it to torch's default, and that of the
+    fork onedl-mmengine unpickles anything once the weights-only unpickler refuses.
+
+    Args:
+        filename (str): Path.
+        map_location (Any, optional): As ``torch.load``'s.
+
+    Returns:
+        dict: The checkpoint.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    path = Path(filename).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f'checkpoint {filename} does not exist')
+    return torch.load(path, map_location=map_location, weights_only=True)
 
 
 def load_from_http(filename: str, map_location: Any = None, **kwargs) -> Any:

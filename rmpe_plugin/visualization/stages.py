@@ -79,20 +79,9 @@ def stage_sheet(rows: Sequence[dict[str, np.ndarray]]) -> np.ndarray:
     width = next(iter(rows[0].values())).shape[1]
     titles = np.full((24, width * len(rows[0]), 3), 255, dtype=np.uint8)
     for i, title in enumerate(rows[0]):
-        put_title(titles, title, i * width)
+        place, font = (i * width + 4, 17), cv2.FONT_HERSHEY_SIMPLEX
+        cv2.putText(titles, title, place, font, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
     return np.vstack((titles, *(np.hstack(list(row.values())) for row in rows)))
-
-
-def put_title(canvas: np.ndarray, title: str, x: int) -> None:
-    """Write a title into a strip of 24 pixels, in place.
-
-    Args:
-        canvas (np.ndarray): (24, W, 3).
-        title (str): What to write.
-        x (int): Where it begins.
-    """
-    font = cv2.FONT_HERSHEY_SIMPLEX
-    cv2.putText(canvas, title, (x + 4, 17), font, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
 
 
 def with_margin(canvas: np.ndarray) -> np.ndarray:
