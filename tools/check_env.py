@@ -54,6 +54,8 @@ REMEDIES = {
     '--no-build-isolation mmcv==2.1.0',
     'operator torchvision::nms does not exist': 'pip install --force-reinstall '
     'torch torchvision, both from the same index',
+    'implementation for device cuda': 'FORCE_CUDA=1 pip install --force-reinstall '
+    '--no-deps --no-build-isolation --no-binary mmcv mmcv==2.1.0',
     'MMCV==': "pip install --no-build-isolation 'mmcv>=2.0.0,<2.2.0'",
     'MMEngine==': "pip install 'mmengine>=0.10.0,<1.0.0'",
     'rmpe_plugin wants': 'bash tools/setup_env.sh, or pip install -c '
