@@ -26,7 +26,7 @@ WHOLE_IMAGE = 'whole_image'
 class Posed(NamedTuple):
     """A picture and the people in it.
 
-    Args:
+    Attributes:
         frame (Frame): The picture; its ``error`` says why, if it could not be done.
         poses (PoseDataSample): ``pred_instances`` has ``keypoints`` (N, K, 2) in
             pixels of the picture, ``keypoint_scores`` (N, K), ``bboxes`` (N, 4), xyxy,

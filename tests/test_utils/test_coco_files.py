@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from rmpe_plugin.utils.coco_files import read_coco
+from rmpe_plugin.utils.coco_files import read_coco, read_results
 
 TRUTH = dict(images=[], annotations=[])
 RESULTS = [dict(image_id=1, score=0.5), dict(image_id=1)]
@@ -40,3 +40,12 @@ def test_says_which_result_lacks_what(tmp_path):
     with pytest.raises(ValueError, match=r'det\.json: result 1 has no bbox, score'):
         wanted = {'image_id', 'score', 'bbox'}
         read(tmp_path, TRUTH, [dict(RESULTS[0], bbox=[]), RESULTS[1]], wanted)
+
+
+def test_no_results_are_results(tmp_path):
+    path = tmp_path / 'det.json'
+    path.write_text('[]')
+    assert read_results(path, {'bbox'}) == []
+    path.write_text('{}')
+    with pytest.raises(ValueError, match=r'det\.json must be a list of COCO results'):
+        read_results(path, {'bbox'})
