@@ -27,7 +27,7 @@ def test_reads_both(tmp_path):
         (TRUTH, '', r'det\.json is not JSON'),
         ([], RESULTS, r'ann\.json must hold COCO annotations'),
         (dict(images=[]), RESULTS, r'ann\.json must hold COCO annotations'),
-        (TRUTH, {}, r'det\.json must be a list of COCO results and not empty'),
+        (TRUTH, {}, r'det\.json must be a list of COCO results'),
         (TRUTH, [], r'det\.json must be a list of COCO results and not empty'),
     ],
 )
