@@ -129,7 +129,7 @@ def test_tests_on_detections_and_draws(trained, synthetic, stage1, tmp_path):
     sheet = tmp_path / 'new' / 'sheet.png'
     arguments = (STAGE2, checkpoint, '--out', sheet, '--num', 3, '--scale', 1)
     run_tool('draw_sstn.py', *arguments, *changes)
-    assert cv2.imread(str(sheet)).shape == (24 + 3 * 160, 4 * 120, 3)
+    assert cv2.imread(str(sheet)).shape == (24 + 3 * 160, 5 * 120, 3)
 
 
 @pytest.mark.slow
