@@ -98,6 +98,8 @@ def parse_args() -> argparse.Namespace:
         args.frames = Frames(args.inputs)
     except (OSError, ValueError) as error:
         parser.error(str(error))
+    if args.out.resolve() in {path.resolve().parent for path in args.frames.paths}:
+        parser.error(f'--out {args.out}: what is read from there would be overwritten')
     return args
 
 

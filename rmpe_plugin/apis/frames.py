@@ -143,6 +143,11 @@ class Frames:
         return [(s.image_id, s.path) for s in self.sources if isinstance(s, _Picture)]
 
     @property
+    def paths(self) -> list[Path]:
+        """The files that are read, pictures and videos."""
+        return [source.path for source in self.sources if source.path is not None]
+
+    @property
     def number(self) -> int | None:
         """How many pictures there are; ``None`` with a camera."""
         numbers = [source.number for source in self.sources]
@@ -190,6 +195,7 @@ class _Source:
     """Where frames come from."""
 
     number: int | None = 1
+    path: Path | None = None
     # Ids of a video's frames tell the video too where it is not alone.
     among_others = False
 
@@ -220,10 +226,13 @@ class _Picture(_Source):
 class _Video(_Source):
     def __init__(self, source: str | int, name: str) -> None:
         self.source, self.name = source, name
+        self.path = Path(source) if isinstance(source, str) else None
 
     @property
     def number(self) -> int | None:
         """How many frames its header says there are; a camera and a stream say none."""
+        if self.path is None:
+            return None
         capture = cv2.VideoCapture(self.source)
         if not capture.isOpened():
             return 1

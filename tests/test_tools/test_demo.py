@@ -186,6 +186,8 @@ def test_says_what_is_wrong(cpn, pictures, tmp_path):  # noqa: F811
     assert 'no.jpg does not exist' in fails(
         'demo.py', config, checkpoint, missing, *whole
     )
+    arguments = ('demo.py', config, checkpoint, pictures, '--whole-image')
+    assert 'would be overwritten' in fails(*arguments, '--out', pictures)
     assert 'required' in fails('demo.py', config, checkpoint, pictures, '--out', 'x')
     preset = fails(
         'demo.py', config, checkpoint, pictures, *whole, '--pose-nms', 'coco'
