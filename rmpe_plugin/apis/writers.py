@@ -111,7 +111,7 @@ class Artist:
         # a line as thick, and a dot as large, on a large picture as on a small one
         width = max(1, round(max(image.shape[:2]) / 400))
         self.visualizer.line_width, self.visualizer.radius = width, width + 1
-        self.visualizer.add_datasample(
+        drawn = self.visualizer.add_datasample(
             'poses',
             np.ascontiguousarray(image[..., ::-1]),
             shown,
@@ -119,7 +119,7 @@ class Artist:
             draw_bbox=True,
             kpt_thr=self.kpt_thr,
         )
-        return np.ascontiguousarray(self.visualizer.get_image()[..., ::-1])
+        return np.ascontiguousarray(drawn[..., ::-1])
 
 
 class PictureWriter:
@@ -145,10 +145,10 @@ class PictureWriter:
         Raises:
             OSError: If it could not be written.
         """
-        name = Path(frame.name).name
         if frame.video:
             self._video_of(frame, picture.shape[1::-1]).write(picture)
             return
+        name = Path(frame.name).name
         path = self.folder / (name if cv2.haveImageWriter(name) else f'{name}.jpg')
         if not cv2.imwrite(str(path), picture):
             raise OSError(f'could not write {path}')
