@@ -13,12 +13,12 @@ INPUT = dict(
 )
 
 
-def person(rng, image, index, noise=3.0):
+def person(rng, image, index, noise=3.0, number=17):
     """A sample as the model gives it out."""
-    joints = rng.uniform((20, 20), (180, 260), (17, 2))
-    visibility = rng.integers(0, 3, 17)
-    refine = joints + rng.normal(0, noise, (17, 2))
-    in_image = joints + rng.normal(0, 2 * noise, (17, 2))
+    joints = rng.uniform((20, 20), (180, 260), (number, 2))
+    visibility = rng.integers(0, 3, number)
+    refine = joints + rng.normal(0, noise, (number, 2))
+    in_image = joints + rng.normal(0, 2 * noise, (number, 2))
     in_input = (in_image - (4, 12)) / 2
     corner = rng.uniform(0, 60, 2)
     return dict(
@@ -134,3 +134,33 @@ def test_says_what_is_missing(samples):
     del sample['pred_instances']['global_keypoints']
     with pytest.raises(ValueError, match='model.test_cfg.output_global=True'):
         build().process([], [sample])
+
+
+def test_crowdpose_has_other_joints_and_no_areas():
+    metric = build()
+    metric.dataset_meta = parse_pose_metainfo(
+        dict(from_file='configs/_base_/datasets/crowdpose.py')
+    )
+    rng = np.random.default_rng(2)
+    samples = [person(rng, image=i, index=i, number=14) for i in range(5)]
+    with_area = [dict(s, raw_ann_info=dict(s['raw_ann_info'])) for s in samples]
+    for sample in with_area:
+        sample['raw_ann_info']['area'] = 0.53 * 100.0 * 160.0
+    for sample in samples:
+        del sample['raw_ann_info']['area']
+    metric.process([], samples)
+    found = metric.evaluate(size=5)
+    assert 'hard/gain_top_head' in found
+    metric.process([], with_area)
+    assert metric.evaluate(size=5) == found
+
+
+def test_nobody_to_measure():
+    sample = person(np.random.default_rng(3), image=0, index=0)
+    joints = np.reshape(sample['raw_ann_info']['keypoints'], (17, 3))
+    joints[:, 2] = 0
+    sample['raw_ann_info']['keypoints'] = joints.ravel().tolist()
+    metric = build()
+    metric.process([], [sample])
+    with pytest.raises(ValueError, match='nobody has labelled keypoints'):
+        metric.evaluate(size=1)

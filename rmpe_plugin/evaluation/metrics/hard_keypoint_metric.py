@@ -68,14 +68,17 @@ class HardKeypointMetric(BaseMetric):
                     'test_dataloader.dataset.bbox_file=None'
                 )
             joints = np.reshape(truth['keypoints'], (-1, 3)).astype(float)
+            box = np.array(truth['bbox'], float)
             self.results.append(
                 dict(
                     id=truth['id'],
                     image=truth['image_id'],
                     true=joints[:, :2],
                     visibility=joints[:, 2],
-                    area=truth['area'],
-                    box=np.array(truth['bbox'], float),
+                    # Without an area people are measured by their boxes, as
+                    # CrowdPose's are.
+                    area=truth.get('area', 0.53 * box[2] * box[3]),
+                    box=box,
                     refine=np.asarray(found['keypoints'])[0],
                     # The estimator brings ``keypoints`` into the image, no others.
                     **{'global': _to_image(found['global_keypoints'][0], sample)},
@@ -90,7 +93,12 @@ class HardKeypointMetric(BaseMetric):
 
         Returns:
             dict[str, float]: Accuracies and gains.
+
+        Raises:
+            ValueError: If there are no labelled keypoints.
         """
+        if not any((r['visibility'] > 0).any() for r in results):
+            raise ValueError('HardKeypointMetric: nobody has labelled keypoints')
         # A distributed sampler fills up with people it had before.
         results = list({r['id']: r for r in results}.values())
         data = {key: np.array([r[key] for r in results]) for key in results[0]}
