@@ -171,33 +171,53 @@ def test_draws_the_whole_way(detector_files, pictures, tmp_path):  # noqa: F811
     assert sheet.shape[0] == 24 + 300 + 24 + 2 * 320
 
 
-@pytest.mark.slow
-def test_says_what_is_wrong(cpn, pictures, tmp_path):  # noqa: F811
+@pytest.fixture
+def fails(monkeypatch, capsys):
+    """Run a tool that must exit with 2, and give what it says."""
+
+    def run(name, *arguments):
+        monkeypatch.setattr(sys, 'argv', [name, *map(str, arguments)])
+        try:
+            code = load_module(ROOT / 'tools' / name).main()
+        except SystemExit as error:
+            code = error.code
+        assert code == 2
+        return capsys.readouterr().err
+
+    return run
+
+
+def test_demo_says_what_is_wrong(cpn, pictures, tmp_path, fails):  # noqa: F811
     config, checkpoint = cpn
     whole = ('--whole-image', '--out', tmp_path)
-
-    def fails(name, *arguments):
-        result = run_tool(name, *arguments, check=False)
-        assert result.returncode == 2
-        return result.stderr
-
     assert 'no.py does not exist' in fails('demo.py', 'no.py', 'x', 'y', *whole)
     missing = tmp_path / 'no.jpg'
     assert 'no.jpg does not exist' in fails(
         'demo.py', config, checkpoint, missing, *whole
     )
-    arguments = ('demo.py', config, checkpoint, pictures, '--whole-image')
-    assert 'would be overwritten' in fails(*arguments, '--out', pictures)
-    assert 'required' in fails('demo.py', config, checkpoint, pictures, '--out', 'x')
-    preset = fails(
-        'demo.py', config, checkpoint, pictures, *whole, '--pose-nms', 'coco'
-    )
+    arguments = ('demo.py', config, checkpoint, pictures)
+    overwritten = fails(*arguments, '--whole-image', '--out', pictures)
+    assert 'would be overwritten' in overwritten
+    assert 'required' in fails(*arguments, '--out', 'x')
+    preset = fails(*arguments, *whole, '--pose-nms', 'coco')
     assert "pose_nms must be 'rmpe-paper'" in preset
-    for processes in (1, 2):
-        arguments = ('no.py', checkpoint, '--images', pictures, '--out', tmp_path / 'x')
-        error = fails('detect_people.py', *arguments, '--processes', processes)
-        assert 'no.py' in error
-        assert 'Traceback' not in error
+
+
+def test_detect_people_says_what_is_wrong(pictures, tmp_path, fails):
+    out = ('--out', tmp_path / 'x.json')
     assert '--ann or --images must be given' in fails(
-        'detect_people.py', config, checkpoint, '--out', 'x'
+        'detect_people.py', 'a', 'b', *out
     )
+    images = ('--images', pictures)
+    top_k = fails('detect_people.py', 'a', 'b', *images, *out, '--top-k', 0)
+    assert '--top-k must be at least 1' in top_k
+    assert 'no.py' in fails('detect_people.py', 'no.py', 'b', *images, *out)
+
+
+@pytest.mark.slow
+def test_an_error_in_a_process_ends_all(pictures, tmp_path):
+    arguments = ('no.py', 'b', '--images', pictures, '--out', tmp_path / 'x.json')
+    result = run_tool('detect_people.py', *arguments, '--processes', 2, check=False)
+    assert result.returncode == 2
+    assert 'no.py' in result.stderr
+    assert 'Traceback' not in result.stderr
