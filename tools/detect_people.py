@@ -33,7 +33,7 @@ from rich.progress import track
 
 from rmpe_plugin.apis import Frames, JsonList, PersonDetector, read_picture
 from rmpe_plugin.structures import boxes_to_records
-from rmpe_plugin.utils.coco_files import read_annotations
+from rmpe_plugin.utils.coco_files import read_annotations, require_keys
 
 Image = tuple[int | str, Path]
 
@@ -80,6 +80,7 @@ def list_images(ann: Path | None, folder: Path | None) -> list[Image]:
         return Frames(folder).files
     folder = folder or ann.parent
     images = read_annotations(ann)['images']
+    require_keys(ann, 'image', images, {'id', 'file_name'})
     return [(image['id'], folder / image['file_name']) for image in images]
 
 
@@ -177,16 +178,17 @@ class Notes:
 
 def print_ap(ann: Path, boxes: Path) -> None:
     """COCO's box AP of people."""
+    truths = [t for t in read_annotations(ann)['annotations'] if t['category_id'] == 1]
+    try:
+        require_keys(ann, 'annotation', truths, {'bbox', 'area', 'iscrowd'})
+    except ValueError as error:
+        print(f'no AP: {error}')
+        return
+    if not truths or not json.loads(boxes.read_text()):
+        print('no AP: nobody is there, or nobody was found')
+        return
     with redirect_stdout(StringIO()):
         truth = COCO(ann)
-    people = truth.getAnnIds(catIds=[1])
-    if not people:
-        print(f'{ann} has no boxes of people: no AP')
-        return
-    if not json.loads(boxes.read_text()):
-        print('person box AP: 0, nobody was found')
-        return
-    with redirect_stdout(StringIO()):
         evaluation = COCOeval(truth, truth.loadRes(str(boxes)), 'bbox')
         evaluation.params.catIds = [1]
         evaluation.evaluate()

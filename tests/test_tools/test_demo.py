@@ -135,6 +135,26 @@ def test_boxes_that_were_detected_before(
     assert len(list((tmp_path / 'demo').iterdir())) == 2
 
 
+@pytest.mark.parametrize(
+    ('truths', 'found', 'message'),
+    [
+        ([dict(category_id=1, bbox=[0, 0, 2, 2])], [], 'annotation 0 has no area, isc'),
+        ([], [dict()], 'nobody is there'),
+        ([dict(category_id=1, bbox=[0, 0, 2, 2], area=4, iscrowd=0)], [], 'was found'),
+    ],
+)
+def test_says_why_there_is_no_ap(truths, found, message, tmp_path, capsys):
+    tool = load_module(ROOT / 'tools' / 'detect_people.py')
+    paths = tmp_path / 'ann.json', tmp_path / 'boxes.json'
+    contents = dict(images=[], annotations=truths), found
+    for path, content in zip(paths, contents, strict=True):
+        path.write_text(json.dumps(content))
+    tool.print_ap(*paths)
+    printed = capsys.readouterr().out
+    assert 'no AP: ' in printed
+    assert message in printed
+
+
 @pytest.mark.slow
 def test_detects_what_can_be_read(detector_files, pictures, tmp_path):  # noqa: F811
     out = tmp_path / 'boxes.json'
