@@ -184,8 +184,11 @@ def print_ap(ann: Path, boxes: Path) -> None:
     except ValueError as error:
         print(f'no AP: {error}')
         return
-    if not truths or not json.loads(boxes.read_text()):
-        print('no AP: nobody is there, or nobody was found')
+    if not truths:
+        print(f'no AP: {ann} has no people')
+        return
+    if not json.loads(boxes.read_text()):
+        print('person box AP: 0.000, nobody was found')
         return
     with redirect_stdout(StringIO()):
         truth = COCO(ann)

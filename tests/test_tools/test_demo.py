@@ -2,6 +2,7 @@
 """The tools that work on pictures, as a user runs them."""
 
 import json
+import re
 import shutil
 import sys
 
@@ -138,9 +139,17 @@ def test_boxes_that_were_detected_before(
 @pytest.mark.parametrize(
     ('truths', 'found', 'message'),
     [
-        ([dict(category_id=1, bbox=[0, 0, 2, 2])], [], 'annotation 0 has no area, isc'),
-        ([], [dict()], 'nobody is there'),
-        ([dict(category_id=1, bbox=[0, 0, 2, 2], area=4, iscrowd=0)], [], 'was found'),
+        (
+            [dict(category_id=1, bbox=[0, 0, 2, 2])],
+            [],
+            'no AP: .* annotation 0 has no area, isc',
+        ),
+        ([], [dict()], 'no AP: .*ann.json has no people'),
+        (
+            [dict(category_id=1, bbox=[0, 0, 2, 2], area=4, iscrowd=0)],
+            [],
+            'AP: 0.000, nobody',
+        ),
     ],
 )
 def test_says_why_there_is_no_ap(truths, found, message, tmp_path, capsys):
@@ -150,9 +159,7 @@ def test_says_why_there_is_no_ap(truths, found, message, tmp_path, capsys):
     for path, content in zip(paths, contents, strict=True):
         path.write_text(json.dumps(content))
     tool.print_ap(*paths)
-    printed = capsys.readouterr().out
-    assert 'no AP: ' in printed
-    assert message in printed
+    assert re.search(message, capsys.readouterr().out)
 
 
 @pytest.mark.slow
