@@ -201,7 +201,11 @@ class CPNHead(BaseHead):
         heatmaps = self._test_heatmaps(feats, stage, test_cfg, flip_indices)
         poses = self.decode(heatmaps)
         if test_cfg.get('output_global', False):
-            self._test_stage({'stage': 'global'})
+            if self.global_loss is None:
+                raise ValueError(
+                    'test_cfg.output_global needs a GlobalNet that predicts, but '
+                    'head.global_loss is None'
+                )
             before = self._test_heatmaps(feats, 'global', test_cfg, flip_indices)
             for pose, other in zip(poses, self.decode(before), strict=True):
                 pose.global_keypoints = other.keypoints
