@@ -2,6 +2,7 @@
 """Pictures to look for people in: files, folders, globs, videos, cameras and arrays."""
 
 import mimetypes
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -191,7 +192,7 @@ def _open(path: Path) -> '_Source':
     return _Video(str(path), str(path))
 
 
-class _Source:
+class _Source(ABC):
     """Where frames come from."""
 
     number: int | None = 1
@@ -199,8 +200,9 @@ class _Source:
     # Ids of a video's frames tell the video too where it is not alone.
     among_others = False
 
+    @abstractmethod
     def frames(self) -> Iterator[Frame]:
-        raise NotImplementedError
+        """Read them."""
 
 
 class _Array(_Source):
