@@ -187,12 +187,13 @@ def print_ap(ann: Path, boxes: Path) -> None:
     if not truths:
         print(f'no AP: {ann} has no people')
         return
-    if not json.loads(boxes.read_text()):
+    found = json.loads(boxes.read_text())
+    if not found:
         print('person box AP: 0.000, nobody was found')
         return
     with redirect_stdout(StringIO()):
         truth = COCO(ann)
-        evaluation = COCOeval(truth, truth.loadRes(str(boxes)), 'bbox')
+        evaluation = COCOeval(truth, truth.loadRes(found), 'bbox')
         evaluation.params.catIds = [1]
         evaluation.evaluate()
         evaluation.accumulate()

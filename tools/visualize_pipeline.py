@@ -18,6 +18,7 @@ import argparse
 from pathlib import Path
 
 import cv2
+import mmcv
 import numpy as np
 from mmengine.config import DictAction
 from mmengine.dataset import pseudo_collate
@@ -88,14 +89,6 @@ def resize(picture: np.ndarray, width: int) -> np.ndarray:
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def pad_to(picture: np.ndarray, width: int) -> np.ndarray:
-    """White on the right of a picture."""
-    return cv2.copyMakeBorder(
-        picture, 0, 0, 0, width - picture.shape[1], cv2.BORDER_CONSTANT,
-        value=(255, 255, 255),
-    )  # fmt: skip
-
-
 def draw(
     inferencer: RMPEInferencer, frame: Frame, num: int, kpt_thr: float
 ) -> np.ndarray:
@@ -122,7 +115,11 @@ def draw(
     side = max(below.shape[1], 960) // len(pictures)
     above = stage_sheet([{k: resize(v, side) for k, v in pictures.items()}])
     width = max(above.shape[1], below.shape[1])
-    return np.vstack([pad_to(part, width) for part in (above, below)])
+    parts = [
+        mmcv.impad(part, shape=(part.shape[0], width), pad_val=255)
+        for part in (above, below)
+    ]
+    return np.vstack(parts)
 
 
 def main() -> None:

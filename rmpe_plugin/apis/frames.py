@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from glob import glob, has_magic
 from itertools import count
 from pathlib import Path
@@ -230,7 +231,7 @@ class _Video(_Source):
         self.source, self.name = source, name
         self.path = Path(source) if isinstance(source, str) else None
 
-    @property
+    @cached_property
     def number(self) -> int | None:
         """How many frames its header says there are; a camera and a stream say none."""
         if self.path is None:

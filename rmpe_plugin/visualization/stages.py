@@ -10,6 +10,7 @@ from mmpose.models import TopdownPoseEstimator
 from torch import Tensor
 
 from rmpe_plugin.models.heads import CPNHead
+from rmpe_plugin.models.heads.sdtn import dewarp_heatmaps
 from rmpe_plugin.models.pose_estimators import SSTNPoseEstimator
 from rmpe_plugin.ops import window_corners
 
@@ -40,12 +41,14 @@ def stage_pictures(
         ``'heatmaps'`` of another head; and ``'after SDTN'``, the last ones in the crop.
     """
     sstn = isinstance(model, SSTNPoseEstimator)
-    images, thetas = model.transform(inputs) if sstn else (inputs, [None] * len(inputs))
-    feats = (
-        model.warped_features(images, thetas) if sstn else model.extract_feat(inputs)
-    )
-    heatmaps = _heatmaps(model.head, feats.feats if sstn else feats)
-    back = _last(model.head.forward(feats)) if sstn else None
+    if sstn:
+        images, thetas = model.transform(inputs)
+        feats, gamma = model.warped_features(images, thetas)
+    else:
+        images, thetas = inputs, [None] * len(inputs)
+        feats = model.extract_feat(inputs)
+    heatmaps = _heatmaps(model.head, feats)
+    back = dewarp_heatmaps([*heatmaps.values()][-1], gamma) if sstn else None
 
     norm = model.data_preprocessor
     crops, seen = (_picture(x * norm.std + norm.mean, scale) for x in (inputs, images))
@@ -138,18 +141,14 @@ def _heatmaps(head: torch.nn.Module, feats: Sequence[Tensor]) -> dict[str, Tenso
     """A head's heatmaps (B, K, H, W) by title."""
     maps = head.forward(feats)
     if not isinstance(head, CPNHead):
-        return {'heatmaps': _last(maps)}
+        # Stages and levels end with the maps that are decoded.
+        return {'heatmaps': maps if isinstance(maps, Tensor) else maps[-1]}
     titled = {}
     if head.global_loss is not None:
         titled['GlobalNet'] = maps[0]
     if head.refine_net is not None:
         titled['RefineNet'] = maps[-1]
     return titled
-
-
-def _last(maps: Tensor | Sequence[Tensor]) -> Tensor:
-    """The heatmaps that are decoded: stages and levels end with them."""
-    return maps if isinstance(maps, Tensor) else maps[-1]
 
 
 def _picture(images: Tensor, scale: int) -> list[np.ndarray]:

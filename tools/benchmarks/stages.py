@@ -74,14 +74,18 @@ def stages(
     batch = pseudo_collate(list(inferencer.crops(frames, people)))
     inputs = model.data_preprocessor(batch)['inputs']
     images, theta = model.transform(inputs)
-    features = model.warped_features(images, theta).feats
-    (maps,) = model.head.forward(features, 'refine')
-    back = warp(maps, invert_affine(theta), maps.shape[-2:])
-    poses = inferencer.estimate(frames, people)
 
     def sppe():
         features = model.warped_features(images, theta).feats
         return model.head.forward(features, 'refine')
+
+    (maps,) = sppe()
+
+    def sdtn():
+        return warp(maps, invert_affine(theta), maps.shape[-2:])
+
+    back = sdtn()
+    poses = inferencer.estimate(frames, people)
 
     return {
         'detector: image to network': lambda: [
@@ -92,7 +96,7 @@ def stages(
         'to the device, normalise': lambda: model.data_preprocessor(batch),
         'STN': lambda: model.transform(inputs),
         'SPPE: CPN': sppe,
-        'SDTN': lambda: warp(maps, invert_affine(theta), maps.shape[-2:]),
+        'SDTN': sdtn,
         'decode': lambda: model.head.decode(back),
         'pose NMS': lambda: [
             inferencer.suppress(frame, found)
