@@ -71,6 +71,17 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+def perturb(pipeline: list[dict], model: str | None, jitter: dict) -> list[dict]:
+    """A training pipeline on boxes that a model proposes, or RandomBBoxTransform."""
+    load, *steps = [
+        dict(step, **jitter) if step['type'] == 'RandomBBoxTransform' else step
+        for step in pipeline
+        if step['type'] != 'PoseGuidedProposal'
+    ]
+    propose = dict(type='PoseGuidedProposal', model=model)
+    return [load, *steps] if model is None else [load, propose, *steps]
+
+
 def build_config(args: argparse.Namespace, way: str, seed: int) -> Config:
     """The config, changed as the way wants; validation is on true boxes."""
     config = Config.fromfile(CONFIG)
@@ -85,18 +96,11 @@ def build_config(args: argparse.Namespace, way: str, seed: int) -> Config:
     config.val_evaluator.ann_file = config.test_evaluator.ann_file = truths
 
     model, jitter = WAYS[way]
-    pipeline = []
-    for step in config.train_pipeline:
-        if step.type == 'RandomBBoxTransform':
-            step = dict(step, **jitter)
-        if step['type'] == 'PoseGuidedProposal':
-            if model is None:
-                continue
-            if model != 'alphapose':
-                model = str(args.work_dir / model)
-            step = dict(step, model=model)
-        pipeline.append(step)
-    config.train_dataloader.dataset.pipeline = pipeline
+    if model not in (None, 'alphapose'):
+        model = str(args.work_dir / model)
+    config.train_dataloader.dataset.pipeline = perturb(
+        config.train_pipeline, model, jitter
+    )
 
     config.randomness.seed = seed
     config.train_cfg.val_interval = config.train_cfg.max_epochs
@@ -117,17 +121,14 @@ def learn(config: Config) -> dict[str, float]:
     }
 
 
-def remember(args: argparse.Namespace) -> None:
+def remember(work_dir: Path, about: dict) -> None:
     """Write down what the results are about, and refuse to add others to them."""
-    model = json.loads(args.model.read_text())
-    about = json.dumps(
-        dict(data=str(args.data), model=model, cfg_options=args.cfg_options)
-    )
-    path = args.work_dir / 'about.json'
+    work_dir.mkdir(parents=True, exist_ok=True)
+    path, about = work_dir / 'about.json', json.dumps(about, default=str)
     if path.exists() and path.read_text() != about:
         raise SystemExit(
-            f'{args.work_dir} holds results with another --data, --model or '
-            '--cfg-options; give another --work-dir or remove it'
+            f'{work_dir} holds results of other arguments ({path.name}); give another '
+            '--work-dir or remove it'
         )
     path.write_text(about)
 
@@ -149,8 +150,9 @@ def draw(results: dict[str, dict[str, dict]], path: Path) -> None:
 
 def main() -> None:
     args = parse_args()
-    args.work_dir.mkdir(parents=True, exist_ok=True)
-    remember(args)
+    record = json.loads(args.model.read_text())
+    about = dict(data=args.data, model=record, cfg_options=args.cfg_options)
+    remember(args.work_dir, about)
     model = ProposalModel.from_json(args.model)
     model.to_json(args.work_dir / 'model.json')
     ProposalModel(model.overall).to_json(args.work_dir / 'without_pose.json')

@@ -51,6 +51,23 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+def change_sstn(config: Config, changes: dict | None) -> None:
+    """Change the model of stage 2, or with ``None`` leave the SSTN out; in place."""
+    if changes is None:
+        config.model.type = 'TopdownPoseEstimator'
+        for key in ('stn', 'parallel'):
+            config.model.pop(key)
+        config.val_evaluator = [
+            metric for metric in config.val_evaluator if metric.type == 'CocoMetric'
+        ]
+    else:
+        config.model.update(changes)
+    if config.model.get('parallel') is None:
+        config.custom_hooks = [
+            hook for hook in config.custom_hooks if hook.type != 'ParallelSPPEHook'
+        ]
+
+
 def build_config(args: argparse.Namespace, way: str) -> Config:
     """The config of stage 2, changed as the way wants."""
     config = Config.fromfile(CONFIG)
@@ -59,19 +76,7 @@ def build_config(args: argparse.Namespace, way: str) -> Config:
     config.merge_from_dict(args.cfg_options)
     config.work_dir = str(args.work_dir / way.replace(', ', '-').replace(' ', '-'))
     config.experiment_name = way
-    if WAYS[way] is None:
-        config.model.type = 'TopdownPoseEstimator'
-        for key in ('stn', 'parallel'):
-            config.model.pop(key)
-        config.val_evaluator = [
-            metric for metric in config.val_evaluator if metric.type == 'CocoMetric'
-        ]
-    else:
-        config.model.update(WAYS[way])
-    if config.model.get('parallel') is None:
-        config.custom_hooks = [
-            hook for hook in config.custom_hooks if hook.type != 'ParallelSPPEHook'
-        ]
+    change_sstn(config, WAYS[way])
     return config
 
 

@@ -1,5 +1,5 @@
 # CPN with ResNet-50 on COCO at 256x192; entry configs say what differs.
-_base_ = 'mmpose::_base_/default_runtime.py'
+_base_ = ['mmpose::_base_/default_runtime.py', './safe.py']
 
 custom_imports = dict(imports=['rmpe_plugin'], allow_failed_imports=False)
 
@@ -25,7 +25,10 @@ param_scheduler = [
 auto_scale_lr = dict(base_batch_size=256)
 
 # hooks
-default_hooks = dict(checkpoint=dict(save_best='coco/AP', rule='greater'))
+default_hooks = dict(
+    _base_.safe_hooks,
+    checkpoint=dict(_base_.safe_hooks.checkpoint, save_best='coco/AP', rule='greater'),
+)
 
 # visualizer: MMPose 1.3's own fails with numpy >= 2.4
 visualizer = dict(type='NumpySafePoseVisualizer')
@@ -78,13 +81,13 @@ model = dict(
 )
 
 # base dataset settings
-dataset_type = 'CocoDataset'
+dataset_type = _base_.checked_dataset.type
 data_mode = 'topdown'
 data_root = 'data/coco/'
 
 # pipelines
 train_pipeline = [
-    dict(type='LoadImage'),
+    _base_.load_image,
     dict(type='RawVisibility'),
     dict(type='CPNBBoxCenterScale'),
     dict(type='RandomFlip', direction='horizontal'),
@@ -100,7 +103,7 @@ train_pipeline = [
     dict(type='PackPoseInputs'),
 ]
 val_pipeline = [
-    dict(type='LoadImage'),
+    _base_.load_image,
     dict(type='CPNBBoxCenterScale'),
     dict(type='TopdownAffine', input_size=codec[0]['input_size']),
     dict(type='PackPoseInputs'),
@@ -109,8 +112,8 @@ val_pipeline = [
 # data loaders
 train_dataloader = dict(
     batch_size=32,
+    **_base_.train_workers,
     num_workers=4,
-    persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,

@@ -20,7 +20,7 @@ custom_hooks = _base_.sstn_hooks
 
 # pipelines: validation on perturbed boxes, to see the windows; test on detections
 crop = [
-    dict(type='LoadImage'),
+    _base_.load_image,
     dict(type='CPNBBoxCenterScale'),
 ]
 perturb = [

@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-from . import transforms
+from . import datasets, transforms
 
-__all__ = ['transforms']
+__all__ = ['datasets', 'transforms']

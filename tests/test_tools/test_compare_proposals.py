@@ -59,13 +59,11 @@ def test_the_test_is_on_detections_and_validation_on_true_boxes(synthetic, model
     assert config.train_cfg.val_interval == config.train_cfg.max_epochs
 
 
-def test_results_of_something_else_are_not_added_to(synthetic, model):
-    args = Namespace(data=synthetic, model=model, work_dir=model.parent, cfg_options={})
-    tool.remember(args)
-    tool.remember(args)
-    other = Namespace(**{**vars(args), 'cfg_options': {'train_cfg.max_epochs': 3}})
-    with pytest.raises(SystemExit, match='holds results with another'):
-        tool.remember(other)
+def test_results_of_something_else_are_not_added_to(tmp_path):
+    tool.remember(tmp_path / 'new', dict(data=tmp_path, epochs=2))
+    tool.remember(tmp_path / 'new', dict(data=tmp_path, epochs=2))
+    with pytest.raises(SystemExit, match='holds results of other arguments'):
+        tool.remember(tmp_path / 'new', dict(data=tmp_path, epochs=3))
 
 
 @pytest.mark.slow

@@ -4,15 +4,32 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmpose.registry import HOOKS
 
+from rmpe_plugin.models.pose_estimators import SSTNPoseEstimator
+
+KEY = 'parallel_sppe'
+
 
 @HOOKS.register_module()
 class ParallelSPPEHook(Hook):
-    """Fill the parallel SPPE of an :class:`SSTNPoseEstimator` when training starts.
+    """Fills the parallel SPPE of an :class:`SSTNPoseEstimator` when training starts.
 
-    That is after ``load_from`` or a resumed checkpoint has been loaded. So a resumed
-    run freezes the weights it resumes with; ``model.parallel.checkpoint`` names weights
-    that stay the same.
+    That is after ``load_from`` has been loaded. Its weights go into the checkpoints,
+    beside the model's, so that a resumed run has the same ones again.
     """
+
+    def __init__(self) -> None:
+        self._resumed: dict | None = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Take the weights out of a checkpoint that is resumed.
+
+        Args:
+            runner (Runner): The runner.
+            checkpoint (dict): The checkpoint. One that ``load_from`` names starts a new
+                training, and its parallel SPPE is of no use there.
+        """
+        if runner._resume:
+            self._resumed = checkpoint.get(KEY)
 
     def before_train(self, runner: Runner) -> None:
         """Fill it.
@@ -21,11 +38,32 @@ class ParallelSPPEHook(Hook):
             runner (Runner): The runner, with its weights loaded.
 
         Raises:
-            ValueError: If the model has no parallel SPPE.
+            ValueError: If the model has no parallel SPPE, or if training was to be
+                resumed and no checkpoint with its weights was.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = _model(runner)
         if getattr(model, 'parallel', None) is None:
             raise ValueError(
                 'ParallelSPPEHook is in custom_hooks, but model.parallel is not set'
             )
-        model.fill_parallel()
+        if runner._resume and self._resumed is None:
+            raise ValueError(
+                'resume is set, but no checkpoint with a parallel SPPE was resumed: '
+                'start without it, from load_from'
+            )
+        model.fill_parallel(self._resumed)
+        self._resumed = None
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add the weights to a checkpoint.
+
+        Args:
+            runner (Runner): The runner.
+            checkpoint (dict): What will be saved.
+        """
+        checkpoint[KEY] = _model(runner).parallel_state()
+
+
+def _model(runner: Runner) -> SSTNPoseEstimator:
+    """The model without what wraps it."""
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -61,8 +61,8 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
         parallel (dict, optional): The parallel SPPE: ``loss_weight`` (default 1.0) and
             ``checkpoint``, a top-down checkpoint to fill it from (default ``None``:
             this model's own weights when training starts). It exists in training only
-            and is part of no checkpoint. Needs :class:`ParallelSPPEHook` and, in the
-            pipeline, :class:`GenerateCentredTarget`. Defaults to ``None``.
+            and is no part of the state dict. Needs :class:`ParallelSPPEHook` and, in
+            the pipeline, :class:`GenerateCentredTarget`. Defaults to ``None``.
         window_loss (dict, optional): Config of :class:`WindowCornerLoss`. Needs
             :class:`TrueWindow` in the pipeline. Defaults to ``None``.
         kwargs: As ``TopdownPoseEstimator``'s. ``test_cfg.sdtn`` is ``'heatmaps'``
@@ -112,10 +112,25 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
     def _sdtn_mode(self) -> str:
         return self.test_cfg.get('sdtn', 'heatmaps')
 
-    def fill_parallel(self) -> None:
-        """Make the frozen parallel SPPE; to be called once the weights are loaded."""
-        checkpoint = self.parallel.get('checkpoint')
-        self._parallel_sppe = [ParallelSPPE(self, checkpoint)]
+    def fill_parallel(self, state: dict[str, Tensor] | None = None) -> None:
+        """Make the frozen parallel SPPE; to be called once the weights are loaded.
+
+        Args:
+            state (dict[str, Tensor], optional): What :meth:`parallel_state` gave.
+                Defaults to ``None``: ``parallel.checkpoint``, or this model's weights.
+        """
+        sppe = ParallelSPPE(self, self.parallel.get('checkpoint'))
+        if state is not None:
+            sppe.load_state_dict(state)
+        self._parallel_sppe = [sppe]
+
+    def parallel_state(self) -> dict[str, Tensor]:
+        """The weights of the parallel SPPE.
+
+        Returns:
+            dict[str, Tensor]: Its state dict.
+        """
+        return self._parallel_sppe[0].state_dict()
 
     def transform(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Let the STN choose a window and cut it out, black outside the crop.
