@@ -8,6 +8,7 @@ and numpy arrays. Here exactly those classes are allowed, for the time of one lo
 
 import pickle
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any
@@ -53,15 +54,23 @@ def _allowed_globals() -> list:
     ]
 
 
+def _allowing() -> AbstractContextManager:
+    """Allow the globals above; torch below 2.6 cannot, and reads weights alone."""
+    if digit_version(torch.__version__) < digit_version('2.6.0'):
+        return nullcontext()
+    return torch.serialization.safe_globals(_allowed_globals())
+
+
 def _safely(loader: Callable) -> Callable:
     """Wrap a loader: the globals above are allowed while it runs, and no others."""
 
     @wraps(loader)
     def load(filename: str, map_location: Any = None, **kwargs) -> Any:
         try:
-            with torch.serialization.safe_globals(_allowed_globals()):
+            with _allowing():
                 return loader(filename, map_location, **kwargs)
-        except pickle.UnpicklingError as error:
+        # what torch raises for a file that is cut off depends on where it is
+        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
             raise pickle.UnpicklingError(
                 f'{filename} was not loaded: beside weights it holds objects that '
                 f'MMEngine does not write, or it is damaged. {error}'
@@ -122,12 +131,10 @@ def load_from_http(filename: str, map_location: Any = None, **kwargs) -> Any:
 def register_safe_loaders() -> None:
     """Make MMEngine's ``CheckpointLoader`` read its own checkpoints weights-only.
 
-    Local files and http(s) addresses are covered. Older torch than 2.6 has no
-    weights-only loading that could be told of more classes; MMEngine's loaders are
-    left as they are there.
+    Local files and http(s) addresses are covered. Torch below 2.6 cannot be told of
+    more classes: there checkpoints that hold weights alone are read, and those that
+    MMEngine writes are refused.
     """
-    if digit_version(torch.__version__) < digit_version('2.6.0'):
-        return
     for prefixes, loader in (
         ('', load_from_local),
         (('http://', 'https://'), load_from_http),

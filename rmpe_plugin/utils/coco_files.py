@@ -44,8 +44,9 @@ IMAGE: dict[str, Rule] = dict(
     width=_POSITIVE,
     height=_POSITIVE,
 )
-# Results of pictures that no data set numbers have names for ids.
 RESULT: dict[str, Rule] = dict(
+    # pictures that no data set numbers have names for ids
+    image_id=(lambda x: type(x) is str or _is_id(x), 'an integer of 64 bits or a name'),
     category_id=_ID,
     bbox=(lambda x: _are_numbers(x) and len(x) >= 4, 'four finite numbers below 1e9'),
     keypoints=(
@@ -57,8 +58,8 @@ RESULT: dict[str, Rule] = dict(
 )
 ANNOTATION: dict[str, Rule] = dict(
     RESULT,
-    id=_ID,
     image_id=_ID,
+    id=_ID,
     num_keypoints=(lambda x: _is_id(x) and x >= 0, 'a number of keypoints'),
     iscrowd=(lambda x: x in (0, 1), '0 or 1'),
 )
