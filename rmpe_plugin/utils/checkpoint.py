@@ -94,11 +94,16 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
 
     Raises:
         FileNotFoundError: If there is no such file.
+        EOFError: If it is cut off.
     """
     path = Path(filename).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f'checkpoint {filename} does not exist')
-    return torch.load(path, map_location=map_location, weights_only=True)
+    try:
+        return torch.load(path, map_location=map_location, weights_only=True)
+    except OSError as error:
+        # where the file is cut off, torch seeks beyond its ends
+        raise EOFError(str(error)) from error
 
 
 def load_from_http(filename: str, map_location: Any = None, **kwargs) -> Any:

@@ -126,7 +126,7 @@ def check(load, path, records, caplog_text):
         said = re.search(
             r'(image|annotation|category|result) -?\d+|two \w+ records have the id'
             r'|must hold COCO annotations|must be a list|has no categories'
-            r'|0 of \d+ people are used: there is nobody to train on',
+            r'|0 of \d+ people are used: there is nobody to (train|test) on',
             message,
         )
         assert said, message
@@ -311,11 +311,12 @@ def test_an_epoch_with_nobody_is_refused(tmp_path):
     content = truth()
     for person in content['annotations']:
         person['iscrowd'] = 1
-    message = '0 of 3 people are used: there is nobody to train on'
-    with pytest.raises(ValueError, match=message):
-        load(tmp_path, content)
-    assert len(load(tmp_path, content, test_mode=True)) == 0
-    assert len(load(tmp_path, truth(), [])) == 0
+    for changes, purpose in ((dict(), 'train'), (dict(test_mode=True), 'test')):
+        message = rf'ann\.json: 0 of 3 people are used: there is nobody to {purpose} on'
+        with pytest.raises(ValueError, match=message):
+            load(tmp_path, content, **changes)
+    with pytest.raises(ValueError, match=r'det\.json: 0 of 0 people are used'):
+        load(tmp_path, truth(), [])
 
 
 @pytest.mark.parametrize('share', [0.0, 0.3, 0.99])
@@ -327,9 +328,18 @@ def test_annotations_that_are_cut_off(share, tmp_path):
         load(tmp_path, truth(), '[{')
     with pytest.raises(ValueError, match=r'ann\.json is not JSON'):
         load(tmp_path, '[' * 100_000)
-    with pytest.raises(FileNotFoundError, match=r'dataset\.bbox_file .*no\.json'):
-        DATASETS.build(dict(CONFIG.val_dataloader.dataset, ann_file=str(
-            tmp_path / 'ann.json'), bbox_file='no.json'))  # fmt: skip
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    load(tmp_path, truth())
+    settings = dict(data_root='', data_prefix=dict(img=''), pipeline=[])
+    settings = dict(CONFIG.val_dataloader.dataset, **settings)
+    for ann, boxes, key in (
+        ('no.json', None, 'ann_file'),
+        (str(tmp_path / 'ann.json'), 'no.json', 'bbox_file'),
+    ):
+        with pytest.raises(FileNotFoundError, match=rf'dataset\.{key} no\.json does'):
+            DATASETS.build(dict(settings, ann_file=ann, bbox_file=boxes))
 
 
 @pytest.mark.parametrize('share', [0.0, 0.4, 0.98])

@@ -39,7 +39,7 @@ def test_says_which_file_is_wrong(tmp_path, truth, results, message):
 def test_says_which_result_lacks_what(tmp_path):
     with pytest.raises(ValueError, match=r'det\.json: result 1 has no bbox, score'):
         wanted = {'image_id', 'score', 'bbox'}
-        read(tmp_path, TRUTH, [dict(RESULTS[0], bbox=[]), RESULTS[1]], wanted)
+        read(tmp_path, TRUTH, [dict(RESULTS[0], bbox=[0, 0, 1, 1]), RESULTS[1]], wanted)
 
 
 def test_no_results_are_results(tmp_path):

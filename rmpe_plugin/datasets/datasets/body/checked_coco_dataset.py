@@ -31,7 +31,7 @@ class CheckedCocoDataset(CocoDataset):
     Raises:
         FileNotFoundError: If a file does not exist.
         ValueError: If a record is no annotation or detection of COCO, with its file and
-            id; or if there is nobody to train on.
+            id; or if nobody is left.
     """
 
     def load_data_list(self) -> list[dict]:
@@ -46,8 +46,9 @@ class CheckedCocoDataset(CocoDataset):
             # MMPose asks this of true boxes only.
             people = [person for person in people if _has_area(person['bbox'][0])]
         used = f'{path}: {len(people)} of {len(records)} people are used'
-        if not people and not self.test_mode:
-            raise ValueError(f'{used}: there is nobody to train on')
+        if not people:
+            purpose = 'test' if self.test_mode else 'train'
+            raise ValueError(f'{used}: there is nobody to {purpose} on')
         if len(people) < len(records):
             print_log(
                 f'{used}; left out are crowds, those whose box has no area in the '
