@@ -6,6 +6,7 @@ Example:
 """
 
 import argparse
+from collections.abc import Callable
 
 import torch
 from mmpose.models.losses import KeypointOHKMMSELoss
@@ -29,16 +30,17 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
+def loss_steps(
+    shape: tuple[int, int, int, int], topk: int, device: str
+) -> dict[str, Callable[[], object]]:
+    """Forward and backward of MMPose's loss and of ours, on the same maps."""
     torch.manual_seed(0)
-    shape = (args.batch, args.keypoints, *args.size)
-    pred = torch.randn(shape, device=args.device, requires_grad=True)
-    target = torch.randn(shape, device=args.device)
-    weights = (torch.rand(shape[:2], device=args.device) > 0.3).float()
+    pred = torch.randn(shape, device=device, requires_grad=True)
+    target = torch.randn(shape, device=device)
+    weights = (torch.rand(shape[:2], device=device) > 0.3).float()
 
     def step(cls):
-        loss = cls(use_target_weight=True, topk=args.topk)
+        loss = cls(use_target_weight=True, topk=topk)
 
         def run():
             pred.grad = None
@@ -50,6 +52,13 @@ def main() -> None:
 
     functions = {cls.__name__: step(cls) for cls in (KeypointOHKMMSELoss, OHKMMSELoss)}
     torch.testing.assert_close(*(run() for run in functions.values()))
+    return functions
+
+
+def main() -> None:
+    args = parse_args()
+    shape = (args.batch, args.keypoints, *args.size)
+    functions = loss_steps(shape, args.topk, args.device)
     title = f'OHKM forward and backward, {shape}, {device_name(args.device)}'
     compare(title, functions, args.rounds)
 

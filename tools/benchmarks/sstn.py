@@ -53,13 +53,15 @@ def target(device: str) -> PoseDataSample:
     return PoseDataSample(gt_fields=fields, gt_instance_labels=labels)
 
 
-def forward(model: nn.Module, images: torch.Tensor) -> Callable[[], object]:
-    """The heatmaps that are decoded at test."""
+def forward(
+    model: nn.Module, images: torch.Tensor, *stage: str
+) -> Callable[[], object]:
+    """The heatmaps that are decoded at test; of a CPN those of a stage."""
     model.eval()
 
     @torch.inference_mode()
     def run():
-        return model.head.forward(model.extract_feat(images), 'refine')
+        return model.head.forward(model.extract_feat(images), *stage)
 
     return run
 
@@ -92,7 +94,9 @@ def main() -> None:
         'with SSTN': build(STAGE2, args.device, parallel=None),
         "with SSTN, the authors' ResNet-18": build(AUTHORS, args.device, parallel=None),
     }
-    functions = {name: forward(model, images) for name, model in models.items()}
+    functions = {
+        name: forward(model, images, 'refine') for name, model in models.items()
+    }
     compare(f'forward, {title}', functions, args.rounds)
 
     del models["with SSTN, the authors' ResNet-18"]
