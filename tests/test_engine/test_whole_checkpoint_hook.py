@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is written and removed when; tests/faults has the trainings that are killed."""
+
+import errno
+
+import pytest
+import torch
+from mmengine.evaluator import Evaluator
+from mmengine.runner import Runner
+from mmpose.registry import HOOKS
+from torch.utils.data import DataLoader
+
+from rmpe_plugin.engine.hooks import WholeFileBackend, whole_checkpoint_hook
+
+
+def test_a_file_is_whole_or_as_it_was(tmp_path, monkeypatch):
+    path, backend = tmp_path / 'new' / 'a.pth', WholeFileBackend()
+    backend.put(b'first', path)
+    assert path.read_bytes() == b'first'
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(whole_checkpoint_hook.os, 'fsync', full)
+    with pytest.raises(OSError, match=r'No space left on device, 6 bytes.*a\.pth') as e:
+        backend.put(b'second', path)
+    assert e.value.errno == errno.ENOSPC
+    assert path.read_bytes() == b'first'
+    assert [p.name for p in path.parent.iterdir()] == ['a.pth']
+
+
+def test_what_is_removed_is_noted(tmp_path):
+    path, backend = tmp_path / 'a.pth', WholeFileBackend()
+    backend.put(b'first', path)
+    backend.remove(path)
+    assert path.exists()
+    assert backend.outdated == {str(path)}
+
+
+@pytest.mark.parametrize('name', ['backend_args', 'file_client_args'])
+def test_other_backends_are_refused(name):
+    with pytest.raises(ValueError, match=f'default_hooks.checkpoint.{name} is for'):
+        HOOKS.build(dict(type='WholeCheckpointHook', **{name: dict(backend='petrel')}))
+
+
+class Net(torch.nn.Module):
+    """As little as a runner takes."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+
+    def train_step(self, data, optim_wrapper):
+        loss = self.layer(torch.ones(1, 1)).sum()
+        optim_wrapper.update_params(loss)
+        return dict(loss=loss.detach())
+
+    def val_step(self, data):
+        return [None]
+
+
+class Scores(Evaluator):
+    """Validation that gives these scores, one after another."""
+
+    def __init__(self, *scores):
+        super().__init__([])
+        self.scores = list(scores)
+
+    def process(self, data_samples, data_batch=None):
+        pass
+
+    def evaluate(self, size):
+        return {'coco/AP': self.scores.pop(0)}
+
+
+@pytest.mark.parametrize('hook', ['CheckpointHook', 'WholeCheckpointHook'])
+def test_leaves_what_mmengine_would_leave(hook, tmp_path):
+    """Of five epochs the last two, and the best by the score."""
+    loader = DataLoader([0], batch_size=1)
+    runner = Runner(
+        Net(),
+        work_dir=str(tmp_path),
+        train_dataloader=loader,
+        val_dataloader=loader,
+        val_evaluator=Scores(0.2, 0.5, 0.3, 0.6, 0.1),
+        train_cfg=dict(by_epoch=True, max_epochs=5, val_interval=1),
+        val_cfg=dict(),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+        default_hooks=dict(
+            checkpoint=dict(
+                type=hook, interval=1, max_keep_ckpts=2, save_best='coco/AP',
+                rule='greater',
+            )
+        ),
+        default_scope='mmpose',
+        experiment_name=hook,
+    )  # fmt: skip
+    runner.train()
+    names = {path.name for path in tmp_path.glob('*.p*')}
+    assert names == {'epoch_4.pth', 'epoch_5.pth', 'best_coco_AP_epoch_4.pth'}
+    last = (tmp_path / 'last_checkpoint').read_text()
+    assert last == str(tmp_path / 'epoch_5.pth')
