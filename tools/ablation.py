@@ -219,8 +219,12 @@ class Benchmark:
     def run(self, log: Path, tool: str, *arguments: object) -> None:
         """Run one of the tools, what it prints in a log."""
         threads = max(1, os.cpu_count() // self.jobs)
-        env = dict(os.environ, OMP_NUM_THREADS=str(threads))
-        env['PYTHONPATH'] = os.pathsep.join(map(str, (TOOLS.parent, *sys.path)))
+        paths = filter(None, (str(TOOLS.parent), os.environ.get('PYTHONPATH')))
+        env = dict(
+            os.environ,
+            OMP_NUM_THREADS=str(threads),
+            PYTHONPATH=os.pathsep.join(paths),
+        )
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, str(TOOLS / tool), *map(str, arguments)]
         with log.open('w') as file:

@@ -11,7 +11,6 @@ Example:
 """  # noqa: E501
 
 import argparse
-import json
 from pathlib import Path
 
 import mmcv
@@ -22,7 +21,10 @@ from rich.progress import track
 
 from rmpe_plugin.ops import PoseNMSParams
 from rmpe_plugin.structures import by_image, poses_from_records, suppress_poses
+from rmpe_plugin.utils.coco_files import read_coco, require_keypoints
 from rmpe_plugin.visualization import NumpySafePoseVisualizer
+
+RESULT_KEYS = {'image_id', 'keypoints', 'bbox', 'score'}
 
 
 def parse_args() -> argparse.Namespace:
@@ -88,9 +90,15 @@ def main() -> None:
     visualizer = NumpySafePoseVisualizer(radius=3, line_width=2)
     visualizer.set_dataset_meta(meta)
 
-    truth = json.loads(args.ann.read_text())
+    try:
+        truth, results = read_coco(args.ann, args.pred, RESULT_KEYS)
+        require_keypoints(args.pred, 'result', results, meta['num_keypoints'])
+        require_keypoints(
+            args.ann, 'annotation', truth['annotations'], meta['num_keypoints']
+        )
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
     true_people = by_image([a for a in truth['annotations'] if 'keypoints' in a])
-    results = json.loads(args.pred.read_text())
     people = by_image([r for r in results if r['score'] >= args.score_thr])
     args.out.mkdir(parents=True, exist_ok=True)
     written = []

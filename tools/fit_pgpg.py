@@ -36,7 +36,7 @@ from rich.table import Table
 from scipy.spatial.distance import cdist
 
 from rmpe_plugin.ops import GaussianMixture, ProposalModel, box_offsets
-from rmpe_plugin.utils.coco_files import read_coco, require_keys
+from rmpe_plugin.utils.coco_files import read_coco, require_keypoints, require_keys
 
 EDGES = ('left', 'top', 'right', 'bottom')
 # More people than this do not change what an energy distance says.
@@ -159,21 +159,15 @@ def read(ann: Path, det: Path, num_keypoints: int) -> tuple[dict, list[dict]]:
             ann, det, {'image_id', 'category_id', 'bbox', 'score'}
         )
         for what, keys in (
-            ('image', {'id', 'file_name', 'width', 'height'}),
-            ('annotation', {'id', 'image_id', 'bbox'}),
+            ('image', {'file_name', 'width', 'height'}),
+            ('annotation', {'bbox'}),
         ):
             require_keys(ann, what, truth[f'{what}s'], keys)
+        require_keypoints(ann, 'annotation', truth['annotations'], num_keypoints)
     except ValueError as error:
         raise SystemExit(str(error)) from error
     if not any(map(has_keypoints, truth['annotations'])):
         raise SystemExit(f'{ann}: nobody has keypoints')
-    for person in truth['annotations']:
-        number = len(person.get('keypoints', ()))
-        if number not in (0, 3 * num_keypoints):
-            raise SystemExit(
-                f'{ann}: annotation {person["id"]} has {number} keypoint numbers, '
-                f'--metainfo wants 3 x {num_keypoints}'
-            )
     known, found = ({r[key] for r in records} for records, key in (
         (truth['images'], 'id'), (detections, 'image_id')))  # fmt: skip
     if not known & found:

@@ -43,7 +43,7 @@ from rmpe_plugin.ops import (
     parametric_pose_nms_batch,
 )
 from rmpe_plugin.structures import by_image, poses_from_records
-from rmpe_plugin.utils.coco_files import read_coco
+from rmpe_plugin.utils.coco_files import read_coco, require_images, require_keypoints
 
 LEARNT = ('sigma1', 'sigma2', 'lambda_', 'eta')
 PRESETS = ('rmpe-paper', 'rmpe-mpii', 'alphapose-coco')
@@ -171,20 +171,13 @@ def mmpose_nms(part: Part, nms: Callable, threshold: float) -> list[dict]:
 
 def read(pred: Path, ann: Path, metainfo: str) -> tuple[dict, list[dict], np.ndarray]:
     """Read truth, predictions and the data set's sigmas, and refuse what is broken."""
+    meta = parse_pose_metainfo(dict(from_file=metainfo))
     try:
         truth, people = read_coco(ann, pred, {'image_id', 'keypoints', 'bbox', 'score'})
+        require_images(pred, 'result', people, truth)
+        require_keypoints(pred, 'result', people, meta['num_keypoints'])
     except ValueError as error:
         raise SystemExit(str(error)) from error
-    meta = parse_pose_metainfo(dict(from_file=metainfo))
-    images = {image['id'] for image in truth['images']}
-    for i, person in enumerate(people):
-        if person['image_id'] not in images:
-            raise SystemExit(f'{pred}: image {person["image_id"]} is not in {ann}')
-        if len(person['keypoints']) != 3 * meta['num_keypoints']:
-            raise SystemExit(
-                f'{pred}: result {i} has {len(person["keypoints"])} keypoint numbers, '
-                f'{metainfo} wants 3 x {meta["num_keypoints"]}'
-            )
     return truth, people, meta['sigmas']
 
 

@@ -42,6 +42,10 @@ def make_config(synthetic, folder, processes):
     config.work_dir = str(folder)
     if processes > 1:
         config.launcher = 'pytorch'
+        # MMEngine by itself puts each process on a CUDA device
+        config.model_wrapper_cfg = dict(
+            type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False
+        )
     config.env_cfg.dist_cfg = dict(backend='gloo')
     truths = str(synthetic / 'annotations' / 'person_keypoints_val.json')
     for name in ('train', 'val', 'test'):
@@ -59,7 +63,7 @@ def make_config(synthetic, folder, processes):
     config.val_dataloader.batch_size = 2
     config.train_cfg.update(max_epochs=EPOCHS, val_interval=EPOCHS)
     config.val_evaluator.update(ann_file=truths, outfile_prefix=f'{folder}/poses')
-    config.optim_wrapper.optimizer = dict(type='SGD', lr=1e-6)
+    config.optim_wrapper.optimizer = dict(type='SGD', lr=1e-4)
     config.optim_wrapper.paramwise_cfg = None
     return config
 
@@ -120,7 +124,9 @@ def test_the_same_losses_and_everybody_is_counted_once(
     expected, expected_ap, expected_poses = alone
     assert len(losses) == EPOCHS * PEOPLE // BATCH
     assert losses == pytest.approx(expected, rel=1e-4)
-    assert losses[-1] < losses[0]
+    # every epoch has the same people: they are learnt
+    steps = PEOPLE // BATCH
+    assert sum(losses[-steps:]) < 0.99 * sum(losses[:steps])
     assert ap == pytest.approx(expected_ap, abs=1e-6)
     assert len(poses) == len(expected_poses) == 7
     for pose, other in zip(poses, expected_poses, strict=True):

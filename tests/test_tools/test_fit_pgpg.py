@@ -208,11 +208,11 @@ def test_what_becomes_of_each_is_counted():
         (lambda truth, found: (truth, [dict(image_id=1)]), 'result 0 has no bbox'),
         (
             lambda truth, found: (dict(truth, annotations=[dict(id=1)]), found),
-            'annotation 0 has no bbox, image_id',
+            r'annotation 0 \(id 1\) has no image_id',
         ),
         (
             lambda truth, found: (dict(truth, images=[dict(id=1)]), found),
-            'image 0 has no file_name, height, width',
+            r'image 0 \(id 1\) has no file_name, height, width',
         ),
         (
             lambda truth, found: (truth, [dict(d, image_id='a') for d in found]),
@@ -230,7 +230,7 @@ def test_what_becomes_of_each_is_counted():
                 dict(truth, annotations=[dict(person(), keypoints=[1, 2, 2])]),
                 found,
             ),
-            'annotation 1 has 3 keypoint numbers, --metainfo wants 3 x 17',
+            'has 3 keypoint numbers, the data set wants 3 x 17',
         ),
     ],
 )

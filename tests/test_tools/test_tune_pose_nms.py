@@ -145,7 +145,10 @@ def test_goes_on_where_it_was_interrupted(learnt, crowd, tmp_path):
     [
         (lambda people: [], 'must be a list of COCO results and not empty'),
         (lambda people: dict(a=1), 'must be a list of COCO results'),
-        (lambda people: [dict(people[0], image_id=99)], 'image 99 is not in'),
+        (
+            lambda people: [dict(people[0], image_id=99)],
+            'of image 99, which is not among',
+        ),
         (
             lambda people: [{k: v for k, v in people[0].items() if k != 'bbox'}],
             'result 0 has no bbox',
