@@ -437,7 +437,7 @@ def tabulate(results: dict) -> Iterable[tuple[str, list[tuple[str, ...]]]]:
         lines = []
         for name, row in rows.items():
             aps = np.array(results[title][name])
-            cells = [name, f'{aps.mean():.3f}', ', '.join(f'{ap:.3f}' for ap in aps)]
+            cells = [name, f'{aps.mean():.4f}', ', '.join(f'{ap:.4f}' for ap in aps)]
             if name == first:
                 lines.append((*cells, '', '', ''))
                 continue
@@ -445,7 +445,7 @@ def tabulate(results: dict) -> Iterable[tuple[str, list[tuple[str, ...]]]]:
             paper = None if row.paper is None else row.paper - paper_base
             lines.append((
                 *cells,
-                f'{change.mean():+.3f}',
+                f'{change.mean():+.4f}',
                 '' if paper is None else f'{paper:+.1f}',
                 verdict(change, paper),
             ))  # fmt: skip

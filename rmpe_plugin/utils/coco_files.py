@@ -48,7 +48,7 @@ RESULT: dict[str, Rule] = dict(
     # pictures that no data set numbers have names for ids
     image_id=(lambda x: type(x) is str or _is_id(x), 'an integer of 64 bits or a name'),
     category_id=_ID,
-    bbox=(lambda x: _are_numbers(x) and len(x) >= 4, 'four finite numbers below 1e9'),
+    bbox=(lambda x: _are_numbers(x) and len(x) == 4, 'four finite numbers below 1e9'),
     keypoints=(
         lambda x: _are_numbers(x) and len(x) % 3 == 0,
         'a list of three finite numbers below 1e9 a keypoint',

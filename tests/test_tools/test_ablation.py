@@ -122,7 +122,7 @@ def test_tables_and_picture(tmp_path):
     title = next(iter(results))
     results[title].update({'full RMPE': [0.2, 0.3], 'without PGPG': [0.1, 0.25]})
     text = tool.to_markdown(results)
-    wanted = '| without PGPG | 0.175 | 0.100, 0.250 | -0.075 | -7.8 | yes |'
+    wanted = '| without PGPG | 0.1750 | 0.1000, 0.2500 | -0.0750 | -7.8 | yes |'
     assert wanted in text.splitlines()
     tool.draw(results, tmp_path / 'ablation.png')
     assert (tmp_path / 'ablation.png').stat().st_size > 10_000
