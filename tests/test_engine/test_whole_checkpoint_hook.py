@@ -96,7 +96,7 @@ def test_leaves_what_mmengine_would_leave(hook, tmp_path):
         experiment_name=hook,
     )  # fmt: skip
     runner.train()
-    names = {path.name for path in tmp_path.glob('*.p*')}
+    names = {path.name for path in tmp_path.glob('*.pth*')}
     assert names == {'epoch_4.pth', 'epoch_5.pth', 'best_coco_AP_epoch_4.pth'}
     last = (tmp_path / 'last_checkpoint').read_text()
     assert last == str(tmp_path / 'epoch_5.pth')
