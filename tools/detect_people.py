@@ -178,13 +178,15 @@ class Notes:
 
 def print_ap(ann: Path, boxes: Path) -> None:
     """COCO's box AP of people."""
-    truths = [t for t in read_annotations(ann)['annotations'] if t['category_id'] == 1]
+    truths = read_annotations(ann)['annotations']
     try:
-        require_keys(ann, 'annotation', truths, {'bbox', 'area', 'iscrowd'})
+        require_keys(
+            ann, 'annotation', truths, {'category_id', 'bbox', 'area', 'iscrowd'}
+        )
     except ValueError as error:
         print(f'no AP: {error}')
         return
-    if not truths:
+    if all(truth['category_id'] != 1 for truth in truths):
         print(f'no AP: {ann} has no people')
         return
     found = json.loads(boxes.read_text())

@@ -192,11 +192,10 @@ def require_keypoints(
         ValueError: If a record has another number of keypoints.
     """
     for i, record in enumerate(records):
-        number = len(record.get('keypoints', ()))
-        if number not in (0, 3 * num_keypoints):
+        if 'keypoints' in record and len(record['keypoints']) != 3 * num_keypoints:
             raise ValueError(
-                f'{path}: {_name(what, i, record)} has {number} keypoint numbers, '
-                f'the data set wants 3 x {num_keypoints}'
+                f'{path}: {_name(what, i, record)} has {len(record["keypoints"])} '
+                f'keypoint numbers, the data set wants 3 x {num_keypoints}'
             )
 
 

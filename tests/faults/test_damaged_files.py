@@ -241,6 +241,7 @@ PERSON = ('annotations', 1)
             [1, 2, 2],
             'has 3 keypoint numbers, the data set wants',
         ),
+        ((*PERSON, 'keypoints'), [], 'has 0 keypoint numbers, the data set wants'),
         ((*PERSON, 'keypoints', 4), '7', '(id 11): keypoints must be a list of three'),
         (('annotations',), {}, 'the annotation records must be a list'),
         ((*PERSON,), None, 'annotation 1 must be an object of JSON'),

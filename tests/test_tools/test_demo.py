@@ -136,17 +136,21 @@ def test_boxes_that_were_detected_before(
     assert len(list((tmp_path / 'demo').iterdir())) == 2
 
 
+HAND = dict(id=7, image_id=1, bbox=[0, 0, 2, 2], area=4, iscrowd=0)
+
+
 @pytest.mark.parametrize(
     ('truths', 'found', 'message'),
     [
         (
-            [dict(category_id=1, bbox=[0, 0, 2, 2])],
+            [dict(id=7, image_id=1, bbox=[0, 0, 2, 2])],
             [],
-            'no AP: .* annotation 0 has no area, isc',
+            r'no AP: .* annotation 0 \(id 7\) has no area, category_id, isc',
         ),
         ([], [dict()], 'no AP: .*ann.json has no people'),
+        ([dict(HAND, category_id=2)], [dict()], 'no AP: .*ann.json has no people'),
         (
-            [dict(category_id=1, bbox=[0, 0, 2, 2], area=4, iscrowd=0)],
+            [dict(HAND, category_id=1)],
             [],
             'AP: 0.000, nobody',
         ),
