@@ -303,14 +303,13 @@ class Benchmark:
 
     def training(self, name: str, seed: int) -> Job:
         """What trains, and predicts on the detections of the validation images."""
-        folder, config = self.work_dir(name, seed), self.config(name, seed)
-        return self.job(config, folder, 'val', 'train.py', [])
+        done = self.predictions(name, seed)
+        return self.job(self.config(name, seed), done, 'train.py')
 
     def test(self, name: str, seed: int, boxes: str) -> Job:
         """What predicts on other boxes: a split's detections, or the true ones."""
-        folder = self.work_dir(name, seed)
         split = 'val' if boxes == 'true' else boxes
-        config = Config.fromfile(folder / 'val.py')
+        config = Config.fromfile(self.predictions(name, seed).with_suffix('.py'))
         dataset = config.test_dataloader.dataset
         dataset.bbox_file = str(self.file('detections', split))
         if boxes == 'true':
@@ -318,23 +317,21 @@ class Benchmark:
         truth = str(self.file('keypoints', split))
         dataset.update(ann_file=truth, data_prefix=dict(img=f'{split}/'))
         config.test_evaluator.ann_file = truth
-        checkpoint = self.checkpoint(name, seed)
-        return self.job(config, folder, boxes, 'test.py', [checkpoint])
+        done = self.predictions(name, seed, boxes)
+        return self.job(config, done, 'test.py', self.checkpoint(name, seed))
 
-    def job(
-        self, config: Config, folder: Path, boxes: str, tool: str, arguments: list
-    ) -> Job:
-        """Write a config that predicts on some boxes beside what it will predict."""
-        unfinished = folder / f'{boxes}-unfinished'
+    def job(self, config: Config, done: Path, tool: str, *arguments: Path) -> Job:
+        """Write the config of a tool's run beside what it will predict."""
+        unfinished = done.with_name(f'{done.stem}-unfinished')
         for evaluator in (config.val_evaluator, config.test_evaluator):
             evaluator.outfile_prefix = str(unfinished)
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f'{boxes}.py'
+        path = done.with_suffix('.py')
+        path.parent.mkdir(parents=True, exist_ok=True)
         config.dump(path)
         return Job(
-            done=path.with_suffix('.json'),
+            done=done,
             unfinished=Path(f'{unfinished}.keypoints.json'),
-            command=(tool, path, *arguments, '--work-dir', folder),
+            command=(tool, path, *arguments, '--work-dir', path.parent),
         )
 
     def finish(self, job: Job) -> None:

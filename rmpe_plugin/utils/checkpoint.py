@@ -7,6 +7,7 @@ and numpy arrays. Here exactly those classes are allowed, for the time of one lo
 """
 
 import pickle
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial, wraps
@@ -21,6 +22,9 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.utils import digit_version
 
 _STATISTICS = ('min', 'max', 'current', 'mean')
+
+# What torch's RuntimeErrors say of a file that is cut off, by where it is.
+_CUT_OFF = re.compile('PytorchStreamReader|unexpected EOF|corrupted')
 
 
 def _history_method(obj: Any, name: str) -> Callable:
@@ -69,8 +73,9 @@ def _safely(loader: Callable) -> Callable:
         try:
             with _allowing():
                 return loader(filename, map_location, **kwargs)
-        # what torch raises for a file that is cut off depends on where it is
         except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+            if isinstance(error, RuntimeError) and not _CUT_OFF.search(str(error)):
+                raise
             raise pickle.UnpicklingError(
                 f'{filename} was not loaded: beside weights it holds objects that '
                 f'MMEngine does not write, or it is damaged. {error}'

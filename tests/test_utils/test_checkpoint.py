@@ -106,3 +106,11 @@ def test_downloads_are_read_weights_only(saved, tmp_path, monkeypatch):
     with pytest.raises(pickle.UnpicklingError, match='evil.pth was not loaded'):
         load('https://localhost/evil.pth', 'cpu')
     assert not marker.exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a CUDA device')
+def test_a_device_that_is_not_there_is_no_damage(tmp_path):
+    path = tmp_path / 'weights.pth'
+    torch.save(dict(weight=torch.zeros(1)), path)
+    with pytest.raises(RuntimeError, match='CUDA'):
+        CheckpointLoader.load_checkpoint(str(path), map_location='cuda')

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmpose.registry import HOOKS
 
-from rmpe_plugin.models.pose_estimators import SSTNPoseEstimator
+from rmpe_plugin.utils.model import unwrapped
 
 KEY = 'parallel_sppe'
 
@@ -41,7 +40,7 @@ class ParallelSPPEHook(Hook):
             ValueError: If the model has no parallel SPPE, or if training was to be
                 resumed and no checkpoint with its weights was.
         """
-        model = _model(runner)
+        model = unwrapped(runner.model)
         if getattr(model, 'parallel', None) is None:
             raise ValueError(
                 'ParallelSPPEHook is in custom_hooks, but model.parallel is not set'
@@ -61,9 +60,4 @@ class ParallelSPPEHook(Hook):
             runner (Runner): The runner.
             checkpoint (dict): What will be saved.
         """
-        checkpoint[KEY] = _model(runner).parallel_state()
-
-
-def _model(runner: Runner) -> SSTNPoseEstimator:
-    """The model without what wraps it."""
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+        checkpoint[KEY] = unwrapped(runner.model).parallel_state()

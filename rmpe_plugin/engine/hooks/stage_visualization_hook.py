@@ -2,10 +2,10 @@
 from collections.abc import Sequence
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmpose.registry import HOOKS
 
+from rmpe_plugin.utils.model import unwrapped
 from rmpe_plugin.visualization import stage_pictures, stage_sheet
 
 
@@ -45,7 +45,7 @@ class StageVisualizationHook(Hook):
         """Draw a batch of validation or test; not of training, where it would cost."""
         if mode == 'train' or batch_idx % self.interval:
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         batch = {key: values[: self.num] for key, values in data_batch.items()}
         batch = model.data_preprocessor(batch)
         windows = [sample.get('true_window') for sample in batch['data_samples']]
