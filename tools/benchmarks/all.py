@@ -3,8 +3,8 @@
 
 CPN-ResNet-50 beside MMPose's ResNet-50 SimpleBaseline and HRNet-W32 at 256x192, in
 float32 and in the ways that make networks faster; the data pipeline with PGPG beside
-MMPose's; OHKM; pose NMS; evaluation. Each part is timed in turns with its reference, so
-that ratios hold on a machine that is not quiet.
+MMPose's; annotations read and checked; OHKM; pose NMS; evaluation. Each part is timed
+in turns with its reference, so that ratios hold on a machine that is not quiet.
 
 The networks differ in size, so the table has GMACs a second too: a network that is put
 together well does as many as others do.
@@ -157,6 +157,25 @@ def pipeline(args: argparse.Namespace) -> Iterator[Part]:
         yield 'data pipeline, 16 people of 640x480', functions, {}
 
 
+def annotations(args: argparse.Namespace) -> Iterator[Part]:
+    """What a training reads first."""
+    images = 5_000
+    truth = draw_part(np.random.default_rng(0), images, poses=0, people=2).truth
+    for image in truth['images']:
+        image['file_name'] = f'{image["id"]}.jpg'
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / 'truth.json'
+        path.write_text(json.dumps(truth))
+        functions = {
+            name: silent(partial(DATASETS.build, dict(type=kind, ann_file=str(path))))
+            for name, kind in (
+                ("MMPose's CocoDataset", 'CocoDataset'),
+                ('CheckedCocoDataset', 'CheckedCocoDataset'),
+            )
+        }
+        yield f'reading annotations, {2 * images} people', functions, {}
+
+
 def ohkm(args: argparse.Namespace) -> Iterator[Part]:
     """The loss, forward and backward."""
     functions = loss_steps((64, 17, 64, 48), 8, args.device)
@@ -260,7 +279,12 @@ def main() -> None:
 
 
 PARTS = dict(
-    networks=networks, pipeline=pipeline, ohkm=ohkm, nms=nms, evaluation=evaluation
+    networks=networks,
+    pipeline=pipeline,
+    annotations=annotations,
+    ohkm=ohkm,
+    nms=nms,
+    evaluation=evaluation,
 )
 
 if __name__ == '__main__':
