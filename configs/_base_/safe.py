@@ -9,5 +9,5 @@ train_workers = dict(persistent_workers=False)
 
 # damaged annotations and detections are refused with their ids
 checked_dataset = dict(type='CheckedCocoDataset')
-# Pillow refuses a truncated image, OpenCV fills it with grey
-load_image = dict(type='LoadImage', imdecode_backend='pillow')
+# OpenCV by itself fills a truncated image with grey
+load_image = dict(type='LoadWholeImage')

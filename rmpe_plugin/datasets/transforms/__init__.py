@@ -4,11 +4,13 @@ from .cpn_crop import CPNBBoxCenterScale
 from .pose_guided_proposal import PoseGuidedProposal
 from .true_window import KeepTrueBox, TrueWindow
 from .visibility import RawVisibility
+from .whole_image import LoadWholeImage
 
 __all__ = [
     'CPNBBoxCenterScale',
     'GenerateCentredTarget',
     'KeepTrueBox',
+    'LoadWholeImage',
     'PackSSTNInputs',
     'PoseGuidedProposal',
     'RawVisibility',
