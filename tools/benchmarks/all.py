@@ -161,8 +161,6 @@ def annotations(args: argparse.Namespace) -> Iterator[Part]:
     """What a training reads first."""
     images = 5_000
     truth = draw_part(np.random.default_rng(0), images, poses=0, people=2).truth
-    for image in truth['images']:
-        image['file_name'] = f'{image["id"]}.jpg'
     with TemporaryDirectory() as folder:
         path = Path(folder) / 'truth.json'
         path.write_text(json.dumps(truth))

@@ -35,7 +35,9 @@ def draw_part(rng: np.random.Generator, images: int, poses: int, people: int) ->
     truth = dict(images=[], annotations=[], categories=[dict(id=1, name='person')])
     found = []
     for image in range(images):
-        truth['images'].append(dict(id=image, width=640, height=480))
+        truth['images'].append(
+            dict(id=image, file_name=f'{image}.jpg', width=640, height=480)
+        )
         bodies = rng.uniform(50, 400, (people, 1, 2)) + rng.normal(
             0, 30, (people, 17, 2)
         )
