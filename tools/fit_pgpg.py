@@ -334,6 +334,21 @@ def compare(
     return rows
 
 
+def tabulate(rows: dict[str, list[float]], people: int) -> Table:
+    """What :func:`compare` found on so many people, as a table."""
+    table = Table(
+        '',
+        'log-likelihood',
+        'energy distance',
+        'within atomic poses',
+        title=f'on people held out, at most {MOST_COMPARED} of {people}',
+    )
+    for name, values in rows.items():
+        cells = (f'{value:.5f}' if np.isfinite(value) else '' for value in values)
+        table.add_row(name, *cells)
+    return table
+
+
 def draw_atoms(model: ProposalModel, links: list[tuple[int, int]], path: Path) -> None:
     """Draw the atomic poses as skeletons."""
     columns = min(len(model.atoms), 8)
@@ -469,18 +484,8 @@ def main() -> None:
         f'fitted to {len(fitted)} people: {len(model.people)} atomic poses, '
         f'{sum(gaussians)} Gaussians, and {len(model.overall.weights)} for everybody'
     )
-    table = Table(
-        '',
-        'log-likelihood',
-        'energy distance',
-        'within atomic poses',
-        title=f'on people held out, at most {MOST_COMPARED} of {len(unseen)}',
-    )
     rows = compare(model, fitted, unseen, args.iou_thr, args.seed)
-    for name, values in rows.items():
-        cells = (f'{value:.5f}' if np.isfinite(value) else '' for value in values)
-        table.add_row(name, *cells)
-    console.print(table)
+    console.print(tabulate(rows, len(unseen)))
 
     written = [args.out]
     if model.atoms is not None:
