@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures that several tests share."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -11,8 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.golden_weights import fill, image
+
 ROOT = Path(__file__).resolve().parents[1]
-SHARED = ROOT.parent / 'shared'
+DATA = ROOT / 'tests' / 'data'
 
 torch.set_num_threads(2)
 
@@ -30,47 +31,32 @@ def mmpose_scope():
 @pytest.fixture(scope='session')
 def golden():
     """The folder of numbers from the reference implementations."""
-    folder = SHARED / 'golden'
-    if not folder.is_dir():
-        pytest.skip(f'the reference numbers are not at {folder}')
-    return folder
+    return DATA / 'golden'
 
 
 @pytest.fixture(scope='session')
 def golden_weights(golden):
-    """The reference's state dict of CPN50, and the function that draws its input."""
-    weights = load_module(golden / 'weights.py')
+    """The reference's state dict of CPN50, and the function that makes its input."""
     shapes = json.loads((golden / 'cpn_r50_state_shapes.json').read_text())
-    filled = weights.fill(shapes, seed=7)
-    return {k: torch.from_numpy(v) for k, v in filled.items()}, weights.image
+    filled = fill(shapes, seed=7)
+    return {k: torch.from_numpy(v) for k, v in filled.items()}, image
 
 
 @pytest.fixture(scope='session')
-def coco_mini():
-    """The folder of four COCO photographs with annotations and detections."""
-    folder = SHARED / 'data' / 'coco_mini'
-    if not folder.is_dir():
-        pytest.skip(f'the COCO photographs are not at {folder}')
-    return folder
+def coco_cc():
+    """The folder of 16 freely licensed COCO photographs with their annotations."""
+    return DATA / 'coco_cc'
 
 
 @pytest.fixture(scope='session')
 def synthetic(tmp_path_factory):
     """A small synthetic data set on disk."""
-    from rmpe_plugin.datasets.synthetic_people import write_split
+    from rmpe_plugin.datasets.synthetic import write_split
 
     root = tmp_path_factory.mktemp('synthetic_people')
     for split, number in (('train', 8), ('val', 4)):
         write_split(root, split, number, (320, 240), 'easy', seed=0)
     return root
-
-
-def load_module(path: Path):
-    """Import a file that is in no package."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def run_tool(name: str, *args, check: bool = True):

@@ -48,7 +48,7 @@ class Step(torch.nn.Module):
         batch = samples(BATCH)
         for sample, centred in zip(batch, samples(BATCH)[::-1], strict=True):
             sample.centred = centred
-            sample.true_window = 0.9 * torch.eye(2, 3)
+            sample.theta_gt = 0.9 * torch.eye(2, 3)
         losses = self.net(images[start:stop], batch[start:stop], mode='loss')
         return sum(loss for name, loss in losses.items() if 'loss' in name)
 

@@ -42,9 +42,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 from rich.table import Table
 from tune_pose_nms import OKS_THRESHOLDS, Part, mmpose_nms, no_nms, pose_nms, read
 
-from rmpe_plugin.datasets.synthetic_people import write_split
+from rmpe_plugin.datasets.synthetic import write_split
 from rmpe_plugin.ops import PoseNMSParams
-from rmpe_plugin.structures import by_image
+from rmpe_plugin.structures import group_by_image
 
 TOOLS = Path(__file__).parent
 METAINFO = 'configs/_base_/datasets/coco.py'
@@ -414,7 +414,7 @@ class Benchmark:
 def read_part(pred: Path, ann: Path) -> Part:
     """Predictions beside their truth."""
     truth, people, sigmas = read(pred, ann, METAINFO)
-    return Part(truth, sigmas, list(by_image(people).values()))
+    return Part(truth, sigmas, list(group_by_image(people).values()))
 
 
 def verdict(change: np.ndarray, paper: float | None) -> str:

@@ -20,7 +20,7 @@ from mmpose.structures import PoseDataSample
 from rich.progress import track
 
 from rmpe_plugin.ops import PoseNMSParams
-from rmpe_plugin.structures import by_image, poses_from_records, suppress_poses
+from rmpe_plugin.structures import group_by_image, poses_from_records, suppress_poses
 from rmpe_plugin.utils.coco_files import read_coco, require_keypoints
 from rmpe_plugin.visualization import NumpySafePoseVisualizer
 
@@ -98,8 +98,8 @@ def main() -> None:
         )
     except ValueError as error:
         raise SystemExit(str(error)) from error
-    true_people = by_image([a for a in truth['annotations'] if 'keypoints' in a])
-    people = by_image([r for r in results if r['score'] >= args.score_thr])
+    true_people = group_by_image([a for a in truth['annotations'] if 'keypoints' in a])
+    people = group_by_image([r for r in results if r['score'] >= args.score_thr])
     args.out.mkdir(parents=True, exist_ok=True)
     written = []
     for image in track(truth['images'][: args.num], 'drawing'):

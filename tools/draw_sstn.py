@@ -61,7 +61,7 @@ def main() -> None:
     batch = pseudo_collate([dataset[i] for i in chosen])
     batch = model.data_preprocessor(batch)
 
-    windows = [sample.get('true_window') for sample in batch['data_samples']]
+    windows = [sample.get('theta_gt') for sample in batch['data_samples']]
     rows = stage_pictures(model, batch['inputs'], args.scale, windows)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(args.out), stage_sheet(rows)):

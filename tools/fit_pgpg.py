@@ -208,7 +208,7 @@ def has_keypoints(person: dict) -> bool:
     return any(person.get('keypoints', ())[2::3])
 
 
-def by_image(
+def keep_by_image(
     records: list[dict], reasons: dict[str, Callable[[dict], bool]], fate: Counter
 ) -> dict[int, list[dict]]:
     """Group records by image, and count those that are left out by the reason."""
@@ -228,7 +228,7 @@ def match(
     """Give each person a detection; and a table of what became of all."""
     images = {image['id']: image for image in truth['images']}
     fate = {'people': Counter(), 'detections': Counter()}
-    people = by_image(
+    people = keep_by_image(
         truth['annotations'],
         {
             'crowd regions': lambda person: person.get('iscrowd'),
@@ -237,7 +237,7 @@ def match(
         },
         fate['people'],
     )
-    boxes = by_image(
+    boxes = keep_by_image(
         detections,
         {
             'not of category 1, person': lambda box: box['category_id'] != 1,

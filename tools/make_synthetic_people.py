@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from rmpe_plugin.datasets.synthetic_people import DIFFICULTIES, NOTICE, write_split
+from rmpe_plugin.datasets.synthetic import DIFFICULTIES, NOTICE, write_split
 
 
 def parse_args() -> argparse.Namespace:

@@ -42,7 +42,7 @@ from rmpe_plugin.ops import (
     alternating_search,
     parametric_pose_nms_batch,
 )
-from rmpe_plugin.structures import by_image, poses_from_records
+from rmpe_plugin.structures import group_by_image, poses_from_records
 from rmpe_plugin.utils.coco_files import read_coco, require_images, require_keypoints
 
 LEARNT = ('sigma1', 'sigma2', 'lambda_', 'eta')
@@ -191,7 +191,7 @@ def split(
     chosen = set(ids[: round(share * len(ids))].tolist())
     parts = []
     for images in (chosen, set(ids.tolist()) - chosen):
-        grouped = by_image(p for p in people if p['image_id'] in images)
+        grouped = group_by_image(p for p in people if p['image_id'] in images)
         part = dict(
             truth,
             images=[i for i in truth['images'] if i['id'] in images],

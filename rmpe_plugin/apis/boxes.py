@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from mmengine.structures import InstanceData
 
-from rmpe_plugin.structures import boxes_from_records, by_image
+from rmpe_plugin.structures import boxes_from_records, group_by_image
 from rmpe_plugin.utils.coco_files import read_results
 
 from .frames import Frames
@@ -34,7 +34,7 @@ def boxes_by_image(boxes: Boxes, frames: Frames) -> dict[int | str, InstanceData
     """
     if isinstance(boxes, (str, Path)):
         records = read_results(Path(boxes), {'image_id', 'bbox', 'score'})
-        found = {i: boxes_from_records(r) for i, r in by_image(records).items()}
+        found = {i: boxes_from_records(r) for i, r in group_by_image(records).items()}
     else:
         if not isinstance(boxes, Mapping):
             boxes = _in_order(boxes, frames)

@@ -13,6 +13,7 @@ from .affine import (
 )
 from .alternating_search import alternating_search
 from .atomic_poses import align_poses, find_atoms, nearest_atom
+from .boxes import valid_boxes
 from .gaussian_mixture import GaussianMixture
 from .heatmap import decode_heatmaps, heatmap_peaks
 from .keypoint_similarity import crowd_index, keypoint_accuracy, keypoint_similarity
@@ -54,6 +55,7 @@ __all__ = [
     'resize_heatmap',
     'theta_from_pixels',
     'transform_points',
+    'valid_boxes',
     'warp',
     'window_corners',
 ]

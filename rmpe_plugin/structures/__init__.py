@@ -2,7 +2,7 @@
 from .coco_records import (
     boxes_from_records,
     boxes_to_records,
-    by_image,
+    group_by_image,
     poses_from_records,
     poses_to_records,
 )
@@ -13,7 +13,7 @@ __all__ = [
     'SCORE_MODES',
     'boxes_from_records',
     'boxes_to_records',
-    'by_image',
+    'group_by_image',
     'person_scores',
     'poses_from_records',
     'poses_to_records',

@@ -9,7 +9,7 @@ from mmengine.structures import InstanceData
 from mmpose.structures.bbox import bbox_xywh2xyxy, bbox_xyxy2xywh
 
 
-def by_image(records: Iterable[dict]) -> dict[int | str, list[dict]]:
+def group_by_image(records: Iterable[dict]) -> dict[int | str, list[dict]]:
     """Group COCO records by image.
 
     Args:

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
-from rmpe_plugin.datasets.synthetic_people import DIFFICULTIES, render_scene
+from rmpe_plugin.datasets.synthetic import DIFFICULTIES, render_scene
 from rmpe_plugin.ops import PoseNMSParams, parametric_pose_nms
 from tests.conftest import ROOT
 from tests.test_models.test_cpn_head import samples

@@ -43,7 +43,7 @@ def run(*pipeline, seed=3, **changes):
 def test_the_box_is_replaced_and_the_true_one_kept():
     results = run(PROPOSAL)
     true = sample()['bbox']
-    np.testing.assert_array_equal(results['true_bbox'], true)
+    np.testing.assert_array_equal(results['gt_bbox'], true)
     assert results['bbox'].shape == (1, 4)
     assert results['bbox'].dtype == np.float32
     assert (results['bbox'] != true).all()
@@ -93,8 +93,8 @@ def test_the_true_crop_is_that_without_a_proposal(order, crop):
     order = [dict(step, type=crop) if step is CROP else step for step in order]
     found = run(*order, KEEP)
     plain = run(*(step for step in order if step is not PROPOSAL))
-    np.testing.assert_allclose(found['true_center'], plain['bbox_center'], rtol=1e-5)
-    np.testing.assert_allclose(found['true_scale'], plain['bbox_scale'], rtol=1e-5)
+    np.testing.assert_allclose(found['gt_center'], plain['bbox_center'], rtol=1e-5)
+    np.testing.assert_allclose(found['gt_scale'], plain['bbox_scale'], rtol=1e-5)
     assert not np.allclose(found['bbox_center'], plain['bbox_center'], atol=0.1)
 
 
@@ -106,7 +106,7 @@ def test_the_centred_target_is_that_of_the_true_box(order):
         found.centred.gt_fields.heatmaps, plain.gt_fields.heatmaps, atol=1e-4, rtol=0
     )
     assert not torch.equal(found.gt_fields.heatmaps, plain.gt_fields.heatmaps)
-    assert (found.true_window - torch.eye(2, 3)).abs().max() > 0.02
+    assert (found.theta_gt - torch.eye(2, 3)).abs().max() > 0.02
 
 
 def test_flipping_before_is_flipping_after():

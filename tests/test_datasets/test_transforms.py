@@ -173,7 +173,7 @@ def test_true_window_undoes_the_error_of_the_box(rotate, udp):
     # A rotation of nearly nothing draws from the generator as a real one does.
     found = perturbed(rotate=rotate, udp=udp)
     expected = perturbed(rotate=0.0, udp=udp, jitter=False)
-    theta = found['data_samples'].true_window
+    theta = found['data_samples'].theta_gt
     assert theta.dtype == torch.float32
     assert (theta - torch.eye(2, 3)).abs().max() > 0.05
     seen = warp(found['inputs'][None].float(), theta[None], (64, 48))[0]
@@ -195,12 +195,12 @@ def test_centred_targets_are_those_of_the_true_box():
         for name, value in expected.get(key).items():
             torch.testing.assert_close(found.centred.get(key).get(name), value)
     assert not torch.equal(found.gt_fields.heatmaps, found.centred.gt_fields.heatmaps)
-    torch.testing.assert_close(expected.true_window, torch.eye(2, 3))
+    torch.testing.assert_close(expected.theta_gt, torch.eye(2, 3))
 
 
 def test_a_turned_crop_has_a_turned_true_window():
     """Rotation is an augmentation: the true window differs by shift and scale only."""
-    theta = perturbed(rotate=80.0)['data_samples'].true_window
+    theta = perturbed(rotate=80.0)['data_samples'].theta_gt
     assert theta[0, 1].abs() < 1e-5
     assert theta[1, 0].abs() < 1e-5
     torch.testing.assert_close(theta[0, 0], theta[1, 1])
@@ -208,10 +208,10 @@ def test_a_turned_crop_has_a_turned_true_window():
 
 def test_pack_without_targets_for_a_test_pipeline():
     results = dict(
-        sample(), input_size=(48, 64), true_window=np.eye(2, 3, dtype=np.float32)
+        sample(), input_size=(48, 64), theta_gt=np.eye(2, 3, dtype=np.float32)
     )
     packed = TRANSFORMS.build(dict(type='PackSSTNInputs')).transform(results)
-    assert 'true_window' in packed['data_samples']
+    assert 'theta_gt' in packed['data_samples']
     assert 'centred' not in packed['data_samples']
 
 

@@ -44,7 +44,7 @@ def test_iou_of_boxes():
 def sample(theta, true):
     return dict(
         pred_instances=dict(theta=torch.tensor([theta]).numpy()),
-        true_window=torch.tensor(true),
+        theta_gt=torch.tensor(true),
     )
 
 
@@ -59,7 +59,7 @@ def test_metric_averages():
     assert found['window/gain'] == pytest.approx(0.0, abs=1e-5)
 
 
-@pytest.mark.parametrize('missing', ['theta', 'true_window'])
+@pytest.mark.parametrize('missing', ['theta', 'theta_gt'])
 def test_what_is_missing_is_named(missing):
     found = sample(IDENTITY, IDENTITY)
     found.pop(missing, None)

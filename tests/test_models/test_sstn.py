@@ -146,7 +146,7 @@ def samples(sppe, batch=2):
     for i in range(batch):
         sample = target(LEVELS.get(sppe), seed=i)
         sample.centred = target(LEVELS.get(sppe), seed=10 + i)
-        sample.true_window = torch.eye(2, 3) * 0.9
+        sample.theta_gt = torch.eye(2, 3) * 0.9
         sample.gt_instances = InstanceData(
             bboxes=np.array([[10.0, 10, 50, 80]]), bbox_scores=np.ones(1)
         )
@@ -475,7 +475,7 @@ def test_window_loss_is_the_corners_distance():
     total = 0.0
     for t, sample in zip(theta, batch, strict=True):
         for corner in corners:
-            here, there = (m[:, :2] @ corner + m[:, 2] for m in (t, sample.true_window))
+            here, there = (m[:, :2] @ corner + m[:, 2] for m in (t, sample.theta_gt))
             total += float(((here - there) ** 2).sum() ** 0.5)
     assert loss.item() == pytest.approx(2 * total / 8, rel=1e-5)
     loss.backward()
@@ -489,7 +489,7 @@ def test_window_loss_at_its_minimum_has_a_finite_gradient():
     assert theta.grad.isfinite().all()
 
 
-@pytest.mark.parametrize('missing', ['parallel', 'centred', 'true_window'])
+@pytest.mark.parametrize('missing', ['parallel', 'centred', 'theta_gt'])
 def test_what_a_loss_needs_is_named(missing):
     window_loss = dict(type='WindowCornerLoss')
     sstn, _ = build('heatmap', parallel=dict(), window_loss=window_loss)
@@ -501,7 +501,7 @@ def test_what_a_loss_needs_is_named(missing):
     wanted = dict(
         parallel='ParallelSPPEHook',
         centred='GenerateCentredTarget',
-        true_window='TrueWindow',
+        theta_gt='TrueWindow',
     )
     with pytest.raises(ValueError, match=wanted[missing]):
         sstn.train()(images(), batch, mode='loss')

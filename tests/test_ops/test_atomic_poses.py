@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rmpe_plugin.datasets.synthetic_body import sample_body
+from rmpe_plugin.datasets.synthetic.body import sample_body
 from rmpe_plugin.ops import align_poses, find_atoms, nearest_atom
 
 SHOULDERS, HIPS = [5, 6], [11, 12]

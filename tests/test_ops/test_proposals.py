@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rmpe_plugin.datasets.synthetic_body import sample_body
+from rmpe_plugin.datasets.synthetic.body import sample_body
 from rmpe_plugin.ops import GaussianMixture, ProposalModel, align_poses, box_offsets
 
 

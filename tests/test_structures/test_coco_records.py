@@ -7,7 +7,7 @@ from mmengine.structures import InstanceData
 from rmpe_plugin.structures import (
     boxes_from_records,
     boxes_to_records,
-    by_image,
+    group_by_image,
     poses_from_records,
     poses_to_records,
 )
@@ -77,6 +77,6 @@ def test_boxes_come_back_to_a_hundredth():
 
 def test_groups_keep_their_order():
     records = [dict(image_id=i % 2, number=i) for i in range(5)]
-    grouped = by_image(records)
+    grouped = group_by_image(records)
     assert [r['number'] for r in grouped[0]] == [0, 2, 4]
     assert grouped['none'] == []

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rmpe_plugin.datasets.synthetic_people import write_split
+from rmpe_plugin.datasets.synthetic import write_split
 from rmpe_plugin.ops import ProposalModel
 from tests.conftest import ROOT, load_module, run_tool
 

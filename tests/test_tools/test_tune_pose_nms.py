@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from rmpe_plugin.datasets.synthetic_people import write_split
+from rmpe_plugin.datasets.synthetic import write_split
 from rmpe_plugin.ops import PoseNMSParams
 from tests.conftest import ROOT, load_module, run_tool
 from tests.test_evaluation.test_pose_nms_coco_metric import (

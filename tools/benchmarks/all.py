@@ -44,7 +44,7 @@ from sstn import build, forward, step, target
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from rmpe_plugin.datasets.synthetic_people import write_split
+from rmpe_plugin.datasets.synthetic import write_split
 from rmpe_plugin.ops import PoseNMSParams, parametric_pose_nms
 from rmpe_plugin.structures import poses_from_records
 from rmpe_plugin.utils.mmpose_tools import find_mmpose_tool

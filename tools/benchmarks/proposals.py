@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import track
 from side_by_side import compare
 
-from rmpe_plugin.datasets.synthetic_body import sample_body
+from rmpe_plugin.datasets.synthetic.body import sample_body
 from rmpe_plugin.datasets.transforms import PoseGuidedProposal
 from rmpe_plugin.ops import GaussianMixture, ProposalModel
 

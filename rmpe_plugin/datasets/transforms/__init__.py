@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from .centred_target import GenerateCentredTarget, PackSSTNInputs
 from .cpn_crop import CPNBBoxCenterScale
+from .ground_truth_window import KeepTrueBox, TrueWindow
 from .pose_guided_proposal import PoseGuidedProposal
-from .true_window import KeepTrueBox, TrueWindow
 from .visibility import RawVisibility
 from .whole_image import LoadWholeImage
 

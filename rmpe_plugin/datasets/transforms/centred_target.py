@@ -15,7 +15,7 @@ class GenerateCentredTarget(GenerateTarget):
     section 3.1.
 
     Required Keys:
-        - true_window (2, 3), from :class:`TrueWindow`
+        - theta_gt (2, 3), from :class:`TrueWindow`
         - input_size (w, h), pixels
         - and those of ``GenerateTarget``
 
@@ -29,7 +29,7 @@ class GenerateCentredTarget(GenerateTarget):
     def transform(self, results: dict) -> dict:
         """Add ``centred``; see the class."""
         width, height = results['input_size']
-        gamma = invert_affine(torch.from_numpy(results['true_window']).double())
+        gamma = invert_affine(torch.from_numpy(results['theta_gt']).double())
         points = torch.from_numpy(results['transformed_keypoints'])
         size = (height, width)
         centred = transform_points(points.double(), gamma, size, size).to(points)
@@ -43,7 +43,7 @@ class GenerateCentredTarget(GenerateTarget):
 class PackSSTNInputs(PackPoseInputs):
     """``PackPoseInputs`` and what trains the STN.
 
-    The data sample gets ``true_window`` (2, 3), a tensor, if :class:`TrueWindow` made
+    The data sample gets ``theta_gt`` (2, 3), a tensor, if :class:`TrueWindow` made
     one, and ``centred``, a data sample that holds the centre-located targets, if
     :class:`GenerateCentredTarget` made them.
 
@@ -55,8 +55,8 @@ class PackSSTNInputs(PackPoseInputs):
         """Pack; see the class."""
         packed = super().transform(results)
         sample = packed['data_samples']
-        if 'true_window' in results:
-            sample.true_window = torch.from_numpy(results['true_window'])
+        if 'theta_gt' in results:
+            sample.theta_gt = torch.from_numpy(results['theta_gt'])
         if 'centred' in results:
             centred = super().transform(results['centred'])['data_samples']
             sample.centred = PoseDataSample(

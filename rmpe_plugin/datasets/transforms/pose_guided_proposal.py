@@ -28,8 +28,8 @@ class PoseGuidedProposal(BaseTransform):
         - bbox (N, 4)
 
     Added Keys:
-        - true_bbox (N, 4): what ``bbox`` was, for ``KeepTrueBox``
-        - true_flip (bool): whether the image was flipped by then
+        - gt_bbox (N, 4): what ``bbox`` was, for ``KeepTrueBox``
+        - gt_flip (bool): whether the image was flipped by then
 
     Args:
         model (str): A file that ``tools/fit_pgpg.py`` wrote, or ``'alphapose'`` for
@@ -82,8 +82,8 @@ class PoseGuidedProposal(BaseTransform):
         if visible.ndim == 3:
             visible = visible[..., 0]
         size = results['img_shape'][1::-1] if self.clip else None
-        results['true_bbox'] = results['bbox']
-        results['true_flip'] = results.get('flip', False)
+        results['gt_bbox'] = results['bbox']
+        results['gt_flip'] = results.get('flip', False)
         try:
             results['bbox'] = self._propose(
                 results['keypoints'], visible, results['bbox'], size

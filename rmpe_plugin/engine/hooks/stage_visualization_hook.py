@@ -48,7 +48,7 @@ class StageVisualizationHook(Hook):
         model = unwrapped(runner.model)
         batch = {key: values[: self.num] for key, values in data_batch.items()}
         batch = model.data_preprocessor(batch)
-        windows = [sample.get('true_window') for sample in batch['data_samples']]
+        windows = [sample.get('theta_gt') for sample in batch['data_samples']]
         sheet = stage_sheet(
             stage_pictures(model, batch['inputs'], true_windows=windows)
         )

@@ -53,20 +53,20 @@ class WindowIoUMetric(BaseMetric):
 
         Args:
             data_batch (Sequence[dict]): Not used.
-            data_samples (Sequence[dict]): Samples with ``true_window`` and
+            data_samples (Sequence[dict]): Samples with ``theta_gt`` and
                 ``pred_instances.theta``.
 
         Raises:
             ValueError: If a sample lacks one of them.
         """
         for sample in data_samples:
-            if 'true_window' not in sample or 'theta' not in sample['pred_instances']:
+            if 'theta_gt' not in sample or 'theta' not in sample['pred_instances']:
                 raise ValueError(
                     'WindowIoUMetric needs an SSTNPoseEstimator, and KeepTrueBox, '
                     'TrueWindow and PackSSTNInputs in the pipeline'
                 )
             theta = torch.as_tensor(sample['pred_instances']['theta'][0])
-            self.results.append((theta, sample['true_window'].cpu()))
+            self.results.append((theta, sample['theta_gt'].cpu()))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Average over all samples.

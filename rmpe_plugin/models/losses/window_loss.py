@@ -22,15 +22,15 @@ class WindowCornerLoss(nn.Module):
         super().__init__()
         self.loss_weight = loss_weight
 
-    def forward(self, theta: Tensor, true_theta: Tensor) -> Tensor:
+    def forward(self, theta: Tensor, theta_gt: Tensor) -> Tensor:
         """Compute the loss.
 
         Args:
             theta (Tensor): Chosen windows (B, 2, 3).
-            true_theta (Tensor): True windows (B, 2, 3).
+            theta_gt (Tensor): True windows (B, 2, 3).
 
         Returns:
             Tensor: A number.
         """
-        gap = window_corners(theta) - window_corners(true_theta)
+        gap = window_corners(theta) - window_corners(theta_gt)
         return self.loss_weight * torch.linalg.vector_norm(gap, dim=-1).mean()

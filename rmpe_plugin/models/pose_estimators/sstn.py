@@ -177,7 +177,7 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
         Args:
             inputs (Tensor): Crops (B, 3, h, w).
             data_samples (list[PoseDataSample]): Samples with targets in the frame of
-                the crop; ``centred`` for the parallel SPPE and ``true_window`` for the
+                the crop; ``centred`` for the parallel SPPE and ``theta_gt`` for the
                 window loss.
 
         Returns:
@@ -192,12 +192,12 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
         if self.parallel is not None:
             losses.update(self._parallel_loss(images, data_samples))
         if self.window_loss is not None:
-            if 'true_window' not in data_samples[0]:
+            if 'theta_gt' not in data_samples[0]:
                 raise ValueError(
                     'model.window_loss needs the true window: put KeepTrueBox, '
                     'TrueWindow and PackSSTNInputs in the pipeline'
                 )
-            true = torch.stack([d.true_window for d in data_samples])
+            true = torch.stack([d.theta_gt for d in data_samples])
             losses['loss_window'] = self.window_loss(theta, true)
         return losses
 

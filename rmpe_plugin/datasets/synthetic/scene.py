@@ -6,28 +6,13 @@ known for every pixel: v = 2 is seen, v = 1 hidden by oneself, by another or by 
 object, v = 0 outside the image.
 """
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
-from rich.progress import track
 
-from .synthetic_body import HEAD_RADIUS, INDEX, KEYPOINTS, SHOULDER, Body, sample_body
-from .synthetic_detector import detect_people
-
-NOTICE = (
-    'Synthetic people. The images are drawn and the person detections are simulated: '
-    'no detector was run.'
-)
-
-SKELETON = [
-    [16, 14], [14, 12], [17, 15], [15, 13], [12, 13], [6, 12], [7, 13], [6, 7],
-    [6, 8], [7, 9], [8, 10], [9, 11], [2, 3], [1, 2], [1, 3], [2, 4], [3, 5],
-    [4, 6], [5, 7],
-]  # fmt: skip
+from .body import HEAD_RADIUS, INDEX, KEYPOINTS, SHOULDER, Body, sample_body
+from .person import Person
 
 # Parts of a body; a pixel's label is person * len(PARTS) + part + 1, 0 where nobody is.
 PARTS = ('torso', 'head', *(f'{side}_{limb}' for side in ('left', 'right')
@@ -80,26 +65,6 @@ DIFFICULTIES = {
     'easy': Difficulty((1, 3), (0.55, 0.95), 0.7, 0.32, 0.05),
     'crowd': Difficulty((4, 9), (0.4, 0.9), 1.0, 0.22, 0.25),
 }
-
-
-@dataclass(frozen=True)
-class Person:
-    """One drawn person.
-
-    Attributes:
-        keypoints (np.ndarray): (17, 3), x, y in pixels and v; zeros where v = 0.
-        bbox (np.ndarray): Box of the visible pixels, xyxy, pixels.
-        full_bbox (np.ndarray): Box of the whole body, hidden parts and parts outside
-            the image included, xyxy, pixels.
-        area (int): Number of visible pixels.
-        visible (float): Visible share of the body inside the image, 0 to 1.
-    """
-
-    keypoints: np.ndarray
-    bbox: np.ndarray
-    full_bbox: np.ndarray
-    area: int
-    visible: float
 
 
 class _Canvas:
@@ -395,109 +360,3 @@ def _finish(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
         image = cv2.GaussianBlur(image, (3, 3), rng.uniform(0.3, 1.0))
     grain = rng.standard_normal(image.shape, dtype=np.float32) * rng.uniform(1, 7)
     return np.clip(image + grain, 0, 255).astype(np.uint8)
-
-
-def _annotation(person: Person, image_id: int, ann_id: int) -> dict:
-    """COCO's record of one person."""
-    x1, y1, x2, y2 = person.bbox.tolist()
-    keypoints = np.round(person.keypoints, 2)
-    return dict(
-        id=ann_id,
-        image_id=image_id,
-        category_id=1,
-        iscrowd=0,
-        bbox=[x1, y1, x2 - x1, y2 - y1],
-        area=person.area,
-        num_keypoints=int((keypoints[:, 2] > 0).sum()),
-        keypoints=[
-            int(value) if i % 3 == 2 else value
-            for i, value in enumerate(keypoints.ravel().tolist())
-        ],
-    )
-
-
-def render_split(
-    split: str, number: int, size: tuple[int, int], difficulty: str, seed: int
-) -> Iterator[tuple[np.ndarray, list[Person], list[dict]]]:
-    """Draw the images of a split one by one.
-
-    Every image has its own generator, made of seed, split and number, so that image i
-    is the same however many there are.
-
-    Args:
-        split (str): Name of the split, part of the seed.
-        number (int): How many images.
-        size (tuple[int, int]): Width and height, pixels.
-        difficulty (str): A key of :data:`DIFFICULTIES`.
-        seed (int): Seed, not negative.
-
-    Yields:
-        tuple[np.ndarray, list[Person], list[dict]]: Image, people and simulated
-        detections (COCO results without ``image_id``).
-    """
-    if difficulty not in DIFFICULTIES:
-        raise ValueError(
-            f'difficulty must be one of {tuple(DIFFICULTIES)}, got {difficulty!r}'
-        )
-    for i in range(number):
-        rng = np.random.default_rng([seed, *split.encode(), i])
-        image, people = render_scene(rng, size, DIFFICULTIES[difficulty])
-        yield image, people, detect_people(rng, people, size)
-
-
-def write_split(
-    root: Path,
-    split: str,
-    number: int,
-    size: tuple[int, int],
-    difficulty: str,
-    seed: int,
-) -> tuple[int, int]:
-    """Write one split as a COCO data set.
-
-    Writes ``{split}/*.jpg``, ``annotations/person_keypoints_{split}.json`` and
-    ``annotations/person_detections_{split}.json`` (COCO result format, simulated).
-
-    Args:
-        root (Path): Folder of the data set.
-        split (str): Name of the split.
-        number (int): How many images.
-        size (tuple[int, int]): Width and height, pixels.
-        difficulty (str): A key of :data:`DIFFICULTIES`.
-        seed (int): Seed, not negative.
-
-    Returns:
-        tuple[int, int]: How many people and how many detections were written.
-    """
-    (root / split).mkdir(parents=True, exist_ok=True)
-    (root / 'annotations').mkdir(exist_ok=True)
-    images, annotations, detections = [], [], []
-    scenes = render_split(split, number, size, difficulty, seed)
-    for image_id, (image, people, boxes) in enumerate(
-        track(scenes, f'drawing {split}', total=number), start=1
-    ):
-        name = f'{image_id:06d}.jpg'
-        if not cv2.imwrite(str(root / split / name), image):
-            raise OSError(f'could not write {root / split / name}')
-        images.append(dict(id=image_id, file_name=name, width=size[0], height=size[1]))
-        for person in people:
-            annotations.append(_annotation(person, image_id, len(annotations) + 1))
-        detections += [dict(image_id=image_id, **box) for box in boxes]
-
-    category = dict(
-        id=1,
-        name='person',
-        supercategory='person',
-        keypoints=list(KEYPOINTS),
-        skeleton=SKELETON,
-    )
-    dataset = dict(
-        info=dict(description=NOTICE, difficulty=difficulty, seed=seed),
-        images=images,
-        annotations=annotations,
-        categories=[category],
-    )
-    folder = root / 'annotations'
-    (folder / f'person_keypoints_{split}.json').write_text(json.dumps(dataset))
-    (folder / f'person_detections_{split}.json').write_text(json.dumps(detections))
-    return len(annotations), len(detections)

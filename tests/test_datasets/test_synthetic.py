@@ -7,15 +7,15 @@ import pytest
 from mmpose.datasets import CocoDataset
 from xtcocotools.coco import COCO
 
-from rmpe_plugin.datasets.synthetic_body import sample_body
-from rmpe_plugin.datasets.synthetic_detector import _iou, _propose
-from rmpe_plugin.datasets.synthetic_people import (
+from rmpe_plugin.datasets.synthetic import (
     DIFFICULTIES,
     KEYPOINTS,
     Person,
     render_split,
     write_split,
 )
+from rmpe_plugin.datasets.synthetic.body import sample_body
+from rmpe_plugin.datasets.synthetic.detector import _iou, _propose
 
 
 @pytest.fixture(scope='module')

@@ -25,30 +25,30 @@ class KeepTrueBox(BaseTransform):
     Required Keys:
         - bbox_center (1, 2), pixels
         - bbox_scale (1, 2), pixels
-        - bbox and true_bbox (1, 4), xyxy, pixels, and true_flip, from
+        - bbox and gt_bbox (1, 4), xyxy, pixels, and gt_flip, from
           ``PoseGuidedProposal`` if there is one
 
     Added Keys:
-        - true_center (1, 2), pixels
-        - true_scale (1, 2), pixels
-        - true_flip (bool): whether the image was flipped by then
+        - gt_center (1, 2), pixels
+        - gt_scale (1, 2), pixels
+        - gt_flip (bool): whether the image was flipped by then
     """
 
     def transform(self, results: dict) -> dict:
         """Copy centre and scale; see the class."""
         center, scale = results['bbox_center'].copy(), results['bbox_scale'].copy()
         flip = results.get('flip', False)
-        if 'true_bbox' in results:
-            center, true_size = bbox_xyxy2cs(results['true_bbox'])
+        if 'gt_bbox' in results:
+            center, true_size = bbox_xyxy2cs(results['gt_bbox'])
             scale *= true_size / bbox_xyxy2cs(results['bbox'])[1]
-            if flip != results['true_flip']:
+            if flip != results['gt_flip']:
                 center = flip_bbox(
                     center,
                     image_size=results['img_shape'][1::-1],
                     bbox_format='center',
                     direction=results['flip_direction'],
                 )
-        results.update(true_center=center, true_scale=scale, true_flip=flip)
+        results.update(gt_center=center, gt_scale=scale, gt_flip=flip)
         return results
 
     def __repr__(self) -> str:
@@ -65,13 +65,13 @@ class TrueWindow(BaseTransform):
     ``TopdownAffine``.
 
     Required Keys:
-        - true_center, true_scale and true_flip, from :class:`KeepTrueBox`
+        - gt_center, gt_scale and gt_flip, from :class:`KeepTrueBox`
         - bbox_center (1, 2), bbox_scale (1, 2), pixels
         - bbox_rotation (1,), degrees, optional
         - input_size (w, h), pixels
 
     Added Keys:
-        - true_window (2, 3): theta, float32, see :mod:`rmpe_plugin.ops.affine`
+        - theta_gt (2, 3): theta, float32, see :mod:`rmpe_plugin.ops.affine`
 
     Args:
         use_udp (bool): As ``TopdownAffine``'s. Defaults to ``False``.
@@ -84,17 +84,17 @@ class TrueWindow(BaseTransform):
         self.use_udp = use_udp
 
     def transform(self, results: dict) -> dict:
-        """Add ``true_window``; see the class."""
-        if 'true_center' not in results:
+        """Add ``theta_gt``; see the class."""
+        if 'gt_center' not in results:
             raise ValueError(
                 'TrueWindow needs the true box: put KeepTrueBox before '
                 'RandomBBoxTransform in the pipeline'
             )
-        if results['true_flip'] != results.get('flip', False):
+        if results['gt_flip'] != results.get('flip', False):
             raise ValueError('KeepTrueBox must stand after RandomFlip in the pipeline')
         width, height = results['input_size']
-        true_scale = TopdownAffine._fix_aspect_ratio(
-            results['true_scale'], aspect_ratio=width / height
+        gt_scale = TopdownAffine._fix_aspect_ratio(
+            results['gt_scale'], aspect_ratio=width / height
         )
         warp_matrix = get_udp_warp_matrix if self.use_udp else get_warp_matrix
         rotation = results.get('bbox_rotation', [0.0])[0]
@@ -107,13 +107,13 @@ class TrueWindow(BaseTransform):
             )
             for center, scale in (
                 (results['bbox_center'], results['bbox_scale']),
-                (results['true_center'], true_scale),
+                (results['gt_center'], gt_scale),
             )
         )
         pixels = (crop @ np.linalg.inv(true))[:2]
         size = (height, width)
         theta = theta_from_pixels(torch.from_numpy(pixels), size, size)
-        results['true_window'] = theta.numpy().astype(np.float32)
+        results['theta_gt'] = theta.numpy().astype(np.float32)
         return results
 
     def __repr__(self) -> str:

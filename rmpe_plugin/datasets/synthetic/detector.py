@@ -7,16 +7,10 @@ missed more often, some people are boxed twice or together, and the score follow
 overlap with the truth.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from .synthetic_body import INDEX
-
-if TYPE_CHECKING:
-    from .synthetic_people import Person
+from .body import INDEX
+from .person import Person
 
 # Joints whose limb is thin enough for a detector to cut it off.
 _THIN = [INDEX[f'{side}_{j}'] for j in ('elbow', 'wrist', 'ankle')

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write rendered scenes as a COCO keypoint data set with simulated detections."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rich.progress import track
+
+from .body import KEYPOINTS
+from .detector import detect_people
+from .person import Person
+from .scene import DIFFICULTIES, render_scene
+
+NOTICE = (
+    'Synthetic people. The images are drawn and the person detections are simulated: '
+    'no detector was run.'
+)
+
+SKELETON = [
+    [16, 14], [14, 12], [17, 15], [15, 13], [12, 13], [6, 12], [7, 13], [6, 7],
+    [6, 8], [7, 9], [8, 10], [9, 11], [2, 3], [1, 2], [1, 3], [2, 4], [3, 5],
+    [4, 6], [5, 7],
+]  # fmt: skip
+
+
+def _annotation(person: Person, image_id: int, ann_id: int) -> dict:
+    """COCO's record of one person."""
+    x1, y1, x2, y2 = person.bbox.tolist()
+    keypoints = np.round(person.keypoints, 2)
+    return dict(
+        id=ann_id,
+        image_id=image_id,
+        category_id=1,
+        iscrowd=0,
+        bbox=[x1, y1, x2 - x1, y2 - y1],
+        area=person.area,
+        num_keypoints=int((keypoints[:, 2] > 0).sum()),
+        keypoints=[
+            int(value) if i % 3 == 2 else value
+            for i, value in enumerate(keypoints.ravel().tolist())
+        ],
+    )
+
+
+def render_split(
+    split: str, number: int, size: tuple[int, int], difficulty: str, seed: int
+) -> Iterator[tuple[np.ndarray, list[Person], list[dict]]]:
+    """Draw the images of a split one by one.
+
+    Every image has its own generator, made of seed, split and number, so that image i
+    is the same however many there are.
+
+    Args:
+        split (str): Name of the split, part of the seed.
+        number (int): How many images.
+        size (tuple[int, int]): Width and height, pixels.
+        difficulty (str): A key of :data:`DIFFICULTIES`.
+        seed (int): Seed, not negative.
+
+    Yields:
+        tuple[np.ndarray, list[Person], list[dict]]: Image, people and simulated
+        detections (COCO results without ``image_id``).
+    """
+    if difficulty not in DIFFICULTIES:
+        raise ValueError(
+            f'difficulty must be one of {tuple(DIFFICULTIES)}, got {difficulty!r}'
+        )
+    for i in range(number):
+        rng = np.random.default_rng([seed, *split.encode(), i])
+        image, people = render_scene(rng, size, DIFFICULTIES[difficulty])
+        yield image, people, detect_people(rng, people, size)
+
+
+def write_split(
+    root: Path,
+    split: str,
+    number: int,
+    size: tuple[int, int],
+    difficulty: str,
+    seed: int,
+) -> tuple[int, int]:
+    """Write one split as a COCO data set.
+
+    Writes ``{split}/*.jpg``, ``annotations/person_keypoints_{split}.json`` and
+    ``annotations/person_detections_{split}.json`` (COCO result format, simulated).
+
+    Args:
+        root (Path): Folder of the data set.
+        split (str): Name of the split.
+        number (int): How many images.
+        size (tuple[int, int]): Width and height, pixels.
+        difficulty (str): A key of :data:`DIFFICULTIES`.
+        seed (int): Seed, not negative.
+
+    Returns:
+        tuple[int, int]: How many people and how many detections were written.
+    """
+    (root / split).mkdir(parents=True, exist_ok=True)
+    (root / 'annotations').mkdir(exist_ok=True)
+    images, annotations, detections = [], [], []
+    scenes = render_split(split, number, size, difficulty, seed)
+    for image_id, (image, people, boxes) in enumerate(
+        track(scenes, f'drawing {split}', total=number), start=1
+    ):
+        name = f'{image_id:06d}.jpg'
+        if not cv2.imwrite(str(root / split / name), image):
+            raise OSError(f'could not write {root / split / name}')
+        images.append(dict(id=image_id, file_name=name, width=size[0], height=size[1]))
+        for person in people:
+            annotations.append(_annotation(person, image_id, len(annotations) + 1))
+        detections += [dict(image_id=image_id, **box) for box in boxes]
+
+    category = dict(
+        id=1,
+        name='person',
+        supercategory='person',
+        keypoints=list(KEYPOINTS),
+        skeleton=SKELETON,
+    )
+    dataset = dict(
+        info=dict(description=NOTICE, difficulty=difficulty, seed=seed),
+        images=images,
+        annotations=annotations,
+        categories=[category],
+    )
+    folder = root / 'annotations'
+    (folder / f'person_keypoints_{split}.json').write_text(json.dumps(dataset))
+    (folder / f'person_detections_{split}.json').write_text(json.dumps(detections))
+    return len(annotations), len(detections)
