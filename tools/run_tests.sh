@@ -1,20 +1,40 @@
 #!/usr/bin/env bash
-# Run the linter and every test; arguments go to pytest.
+# Run the linter and the tests. Other arguments go to pytest.
 #
-#   bash tools/run_tests.sh
-#   bash tools/run_tests.sh -m 'not slow'
+#   bash tools/run_tests.sh                         # without the slow tests
+#   bash tools/run_tests.sh --all                   # types, documentation, slow tests too
+#   bash tools/run_tests.sh tests/test_ops -k nms   # some tests
 #
-# Sets up what it needs by tools/setup_env.sh.
+# The environment is set up by tools/setup_env.sh.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+all=false
+if [ "${1:-}" = --all ]; then
+    all=true
+    shift
+fi
 
 python=$(bash tools/setup_env.sh)
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
 
-if ! "$python" -c 'import hypothesis, pytest, ruff' 2>/dev/null; then
-    echo "[tests] installing hypothesis, pytest and ruff into $python"
-    "$python" -m pip install -c constraints.txt hypothesis pytest ruff
+extras=tests
+modules='hypothesis, pytest, ruff, xdist'
+if $all; then
+    extras=tests,docs
+    modules="$modules, mypy, sphinx"
 fi
+if ! "$python" -c "import $modules" 2>/dev/null; then
+    echo "[tests] installing the extras $extras into $python"
+    "$python" -m pip install -q --no-build-isolation -c constraints.txt -e ".[$extras]"
+fi
+
 "$python" -m ruff check .
 "$python" -m ruff format --check .
-"$python" -m pytest "$@"
+if $all; then
+    "$python" -m mypy
+    "$python" -m sphinx -W --keep-going -q -b html docs docs/_build/html
+    set -- -m 'slow or not slow' "$@"
+fi
+# One process per core, each with one thread.
+OMP_NUM_THREADS=1 "$python" -m pytest -n auto --dist loadfile "$@"
