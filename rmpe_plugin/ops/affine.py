@@ -68,14 +68,14 @@ def compose_affine(outer: Tensor, inner: Tensor) -> Tensor:
 
 
 def invert_affine(theta: Tensor) -> Tensor:
-    """Invert theta in closed form, which gives gamma of the SDTN.
+    """Invert theta in closed form.
 
-    [gamma1 gamma2] = [theta1 theta2]^-1, gamma3 = -[gamma1 gamma2] theta3. RMPE,
-    section 3.1.
+    The inverse of the STN's theta is the SDTN's gamma (RMPE, section 3.1):
+    [gamma1 gamma2] = [theta1 theta2]^-1, gamma3 = -[gamma1 gamma2] theta3.
 
-    A determinant with a magnitude below ``MIN_DETERMINANT`` (1e-6) is replaced by
-    +-1e-6 of the same sign (+ for zero), without a gradient. The result and the
-    gradient then stay finite, but the result is not an inverse.
+    A determinant with a magnitude below ``MIN_DETERMINANT`` (1e-6) is replaced by 1e-6
+    with the same sign (positive for zero) and zero gradient. The result and its
+    gradient are then finite, but the result is not the inverse.
 
     Args:
         theta (Tensor): theta (..., 2, 3).

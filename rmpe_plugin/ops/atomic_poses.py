@@ -11,9 +11,10 @@ import numpy as np
 # Indices of the shoulders and of the hips among COCO's 17 keypoints.
 COCO_TORSO = ((5, 6), (11, 12))
 
-# Smallest share of labelled keypoints, and smallest ratio of the torso's length to the
-# longer side of the pose. A shorter torso is foreshortened and gives no scale.
+# Smallest share of labelled keypoints.
 _MIN_LABELLED = 0.5
+# Smallest ratio of the torso's length to the longer side of the pose's bounding box. A
+# shorter torso points towards the camera, so its length is not a measure of scale.
 _MIN_TORSO = 0.1
 
 
@@ -34,8 +35,9 @@ def align_poses(
 
     Returns:
         np.ndarray: Aligned poses (..., K, 2), in torso lengths. A pose is all NaN if
-        it has no labelled shoulder or hip, if less than half of its keypoints are
-        labelled, or if its torso is shorter than a tenth of its longer side.
+        it has no labelled shoulder or no labelled hip, if less than half of its
+        keypoints are labelled, or if its torso is shorter than a tenth of the longer
+        side of its bounding box.
 
     Raises:
         ValueError: If a labelled keypoint is not finite.
@@ -66,11 +68,10 @@ def align_poses(
 
 def _check_finite(points: np.ndarray) -> None:
     """Raise if one of the labelled points (N, 2) is not finite."""
-    finite = np.isfinite(points).all(axis=-1)
+    finite = np.isfinite(points)
     if not finite.all():
-        raise ValueError(
-            f'labelled keypoints must be finite, got {points[~finite].tolist()}'
-        )
+        invalid = points[~finite.all(axis=-1)]
+        raise ValueError(f'labelled keypoints must be finite, got {invalid.tolist()}')
 
 
 def _mean_labelled(points: np.ndarray, labelled: np.ndarray) -> np.ndarray:
@@ -124,8 +125,8 @@ def find_atoms(
             to 100.
 
     Returns:
-        np.ndarray: Atomic poses (num_atoms, K, 2). Each keypoint is the mean over the
-        poses of the cluster in which it is labelled.
+        np.ndarray: Atomic poses (num_atoms, K, 2). Each keypoint is the mean over those
+        poses of the cluster that have it labelled.
 
     Raises:
         ImportError: If scikit-learn (the extra ``learn``) is not installed.

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-# Added to every variance by a fit, so that equal samples do not give a Gaussian of zero
-# width. It is a standard deviation of 0.003.
+# Added to every variance in a fit, so that a Gaussian of equal samples has a positive
+# variance. It corresponds to a standard deviation of 0.003.
 _REG_COVAR = 1e-5
 
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pose-guided proposals generator: a detector's errors given the pose.
+"""Pose-guided proposals generator (RMPE, section 3.3).
 
-RMPE, section 3.3. Errors are offsets, see :mod:`rmpe_plugin.ops.proposal_boxes`.
+It models the offsets of a detector's boxes from the ground-truth boxes, given the pose.
+Offsets are defined in :mod:`rmpe_plugin.ops.proposal_boxes`.
 """
 
 from __future__ import annotations
@@ -239,9 +240,9 @@ class ProposalModel:
             keypoints_visible (np.ndarray): Visibility (N, K); above 0 if labelled.
             bboxes (np.ndarray): Ground-truth boxes (N, 4), xyxy, pixels.
             detections (np.ndarray): Detection of each person (N, 4), xyxy, pixels.
-            num_atoms (int): Maximum number of atomic poses. It is lowered if there are
-                not ``min_people`` for each; 0 makes the model independent of the pose.
-                Defaults to 16.
+            num_atoms (int): Maximum number of atomic poses. The number is reduced to
+                the number of people divided by ``min_people`` if that is smaller; 0
+                makes the model independent of the pose. Defaults to 16.
             max_components (int): Maximum number of Gaussians in a mixture. The number
                 is chosen by the Bayesian information criterion. Defaults to 8.
             min_people (int): Atomic poses with fewer people use ``overall``. Defaults

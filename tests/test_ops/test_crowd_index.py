@@ -15,8 +15,10 @@ def test_equals_loops():
 
     def count_keypoints(box, person):
         return sum(
-            bool(known) and box[0] <= x <= box[2] and box[1] <= y <= box[3]
-            for (x, y), known in zip(keypoints[person], labelled[person], strict=True)
+            bool(is_labelled) and box[0] <= x <= box[2] and box[1] <= y <= box[3]
+            for (x, y), is_labelled in zip(
+                keypoints[person], labelled[person], strict=True
+            )
         )
 
     expected = []

@@ -187,10 +187,10 @@ def test_fit_is_repeatable_and_calls_track():
             yield step
 
     first = ProposalModel.fit(*people, detections, 2, 2, 50, seed=3, track=track)
-    again = ProposalModel.fit(*people, detections, 2, 2, 50, seed=3)
+    second = ProposalModel.fit(*people, detections, 2, 2, 50, seed=3)
     assert len(lengths) == 3
-    np.testing.assert_array_equal(first.atoms, again.atoms)
-    np.testing.assert_array_equal(first.overall.means, again.overall.means)
+    np.testing.assert_array_equal(first.atoms, second.atoms)
+    np.testing.assert_array_equal(first.overall.means, second.overall.means)
 
 
 def test_alphapose_constants():

@@ -29,7 +29,7 @@ def device_name(device: str) -> str:
 def measure(
     functions: dict[str, Callable[[], object]], rounds: int
 ) -> dict[str, list[float]]:
-    """Time functions alternately, so that a slower machine affects all of them.
+    """Time functions alternately, so that changes of machine speed affect all of them.
 
     In each round every function runs for about 20 ms, or once if it takes longer. A
     warm-up round is not counted.
@@ -72,9 +72,7 @@ def compare(
     times = measure(functions, rounds)
     medians = {name: median(values) for name, values in times.items()}
     reference = next(iter(medians.values()))
-    table = Table(
-        '', 'median (ms)', 'minimum (ms)', 'speed relative to first', title=title
-    )
+    table = Table('', 'median (ms)', 'minimum (ms)', 'relative speed', title=title)
     for name, value in medians.items():
         ratio = f'{reference / value:.2f}'
         table.add_row(name, f'{value:.2f}', f'{min(times[name]):.2f}', ratio)
