@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mathematics of CPN and RMPE, in plain torch and numpy."""
+"""The mathematics of CPN and RMPE in plain torch and numpy.
+
+Nothing here imports OpenMMLab: every function can be used with torch and numpy only.
+"""
 
 from .accuracy import pck_accuracy
 from .affine import (
@@ -14,9 +17,10 @@ from .affine import (
 from .alternating_search import alternating_search
 from .atomic_poses import align_poses, find_atoms, nearest_atom
 from .boxes import valid_boxes
+from .crowd_index import crowd_index
 from .gaussian_mixture import GaussianMixture
 from .heatmap import decode_heatmaps, heatmap_peaks
-from .keypoint_similarity import crowd_index, keypoint_accuracy, keypoint_similarity
+from .keypoint_similarity import keypoint_accuracy, keypoint_similarity
 from .ohkm import hard_keypoint_loss, keypoint_mse
 from .pose_nms import (
     PoseNMSResult,

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which boxes can be worked with."""
+"""Validity of boxes."""
+
+from typing import TypeVar
 
 import numpy as np
 from torch import Tensor
 
-Array = np.ndarray | Tensor
+Array = TypeVar('Array', np.ndarray, Tensor)
 
 
 def valid_boxes(bboxes: Array, allow_empty: bool = False) -> Array:
@@ -16,7 +18,7 @@ def valid_boxes(bboxes: Array, allow_empty: bool = False) -> Array:
             ``False``.
 
     Returns:
-        np.ndarray | Tensor: Boolean mask (...), of the same kind as ``bboxes``.
+        np.ndarray | Tensor: Boolean mask (...), of the same type as ``bboxes``.
 
     Example:
         >>> valid_boxes(np.array([[0, 0, 4, 2], [3, 0, 3, 2], [5, 0, 4, 2]]))
@@ -25,5 +27,5 @@ def valid_boxes(bboxes: Array, allow_empty: bool = False) -> Array:
     # inf - inf is NaN, which fails both comparisons.
     with np.errstate(invalid='ignore'):
         size = bboxes[..., 2:] - bboxes[..., :2]
-    above = size >= 0 if allow_empty else size > 0
-    return (above & (size < np.inf)).all(-1)
+    positive = size >= 0 if allow_empty else size > 0
+    return (positive & (size < np.inf)).all(-1)

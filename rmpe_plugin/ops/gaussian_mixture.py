@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mixtures of Gaussians: scikit-learn fits them, plain numpy draws from them."""
+"""Gaussian mixtures: fitted with scikit-learn, sampled and evaluated with numpy."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-# What a fit adds to every variance, so that a Gaussian cannot shrink to a point where
-# samples coincide: a standard deviation of 0.003.
+# Added to every variance in a fit, so that a Gaussian of equal samples has a positive
+# variance. It corresponds to a standard deviation of 0.003.
 _REG_COVAR = 1e-5
 
 
@@ -18,17 +20,20 @@ class GaussianMixture:
     """A mixture of C Gaussians in D dimensions.
 
     Args:
-        weights (np.ndarray): Share of each Gaussian (C,), above 0, sum 1.
+        weights (np.ndarray): Weight of each Gaussian (C,), above 0, with sum 1.
         means (np.ndarray): Means (C, D).
         covariances (np.ndarray): Covariances (C, D, D), positive definite.
 
     Raises:
-        ValueError: If the shapes do not fit together or the values are no mixture.
+        ValueError: If the shapes do not match or a value is invalid.
 
     Example:
-        >>> mixture = GaussianMixture([1.0], [[0.0, 0.0]], [np.eye(2)])
-        >>> mixture.sample((5, 3), np.random.default_rng(0)).shape
-        (5, 3, 2)
+        >>> mixture = GaussianMixture([1.0], [[5.0, -5.0]], [np.eye(2)])
+        >>> samples = mixture.sample((1000,), np.random.default_rng(0))
+        >>> samples.mean(axis=0).round(1)
+        array([ 5., -5.])
+        >>> float(mixture.log_prob([5.0, -5.0]).round(3))
+        -1.838
     """
 
     weights: np.ndarray
@@ -60,52 +65,54 @@ class GaussianMixture:
             )
 
     @cached_property
-    def _factors(self) -> np.ndarray:
-        """Cholesky factors (C, D, D)."""
+    def _cholesky(self) -> np.ndarray:
+        """Cholesky factors of the covariances (C, D, D)."""
         return np.linalg.cholesky(self.covariances)
 
     @cached_property
-    def _shares(self) -> np.ndarray:
-        """Upper ends of the Gaussians' shares of 0 to 1, (C,)."""
-        ends = self.weights.cumsum()
-        return ends / ends[-1]
+    def _cumulative_weights(self) -> np.ndarray:
+        """Cumulative weights (C,), the last one exactly 1."""
+        cumulative = self.weights.cumsum()
+        return cumulative / cumulative[-1]
 
     def sample(self, shape: tuple[int, ...], rng) -> np.ndarray:
-        """Draw from the mixture.
+        """Sample from the mixture.
 
         Args:
-            shape (tuple[int, ...]): How many.
-            rng: A numpy ``Generator`` or ``RandomState``, or ``np.random`` itself.
+            shape (tuple[int, ...]): Shape of the samples.
+            rng: A numpy ``Generator`` or ``RandomState``, or the module ``np.random``.
 
         Returns:
             np.ndarray: Samples (*shape, D).
         """
-        chosen = np.searchsorted(self._shares, rng.uniform(size=shape), side='right')
+        component = np.searchsorted(
+            self._cumulative_weights, rng.uniform(size=shape), side='right'
+        )
         noise = rng.standard_normal((*shape, self.means.shape[1], 1))
-        return self.means[chosen] + (self._factors[chosen] @ noise)[..., 0]
+        return self.means[component] + (self._cholesky[component] @ noise)[..., 0]
 
-    def log_prob(self, x: np.ndarray) -> np.ndarray:
-        """Log density.
+    def log_prob(self, x: ArrayLike) -> np.ndarray:
+        """Compute the log density.
 
         Args:
-            x (np.ndarray): Where (..., D).
+            x (np.ndarray): Points (..., D).
 
         Returns:
             np.ndarray: Log density (...).
         """
-        difference = np.asarray(x)[..., None, :] - self.means
+        difference = np.asarray(x)[..., None, :] - self.means  # (..., C, D)
         whitened = np.einsum(
-            'cde,...ce->...cd', np.linalg.inv(self._factors), difference
+            'cde,...ce->...cd', np.linalg.inv(self._cholesky), difference
         )
-        log_det = np.log(np.diagonal(self._factors, axis1=1, axis2=2)).sum(axis=1)
+        log_det = np.log(np.diagonal(self._cholesky, axis1=1, axis2=2)).sum(axis=1)
         dims = self.means.shape[1]
-        each = (
+        weighted = (
             np.log(self.weights)
             - 0.5 * (whitened**2).sum(axis=-1)
             - log_det
             - 0.5 * dims * np.log(2 * np.pi)
-        )
-        return np.logaddexp.reduce(each, axis=-1)
+        )  # (..., C)
+        return np.logaddexp.reduce(weighted, axis=-1)
 
     @classmethod
     def fit(
@@ -113,15 +120,15 @@ class GaussianMixture:
     ) -> GaussianMixture:
         """Fit a mixture by expectation maximisation.
 
-        The Bayesian information criterion chooses the number of Gaussians.
+        The number of Gaussians is chosen by the Bayesian information criterion.
 
         Args:
             samples (np.ndarray): Samples (N, D), N above D.
-            max_components (int): Most Gaussians. Defaults to 8.
-            seed (int): Seed of where a fit starts. Defaults to 0.
+            max_components (int): Maximum number of Gaussians. Defaults to 8.
+            seed (int): Seed of the initialisation. Defaults to 0.
 
         Returns:
-            GaussianMixture: The mixture.
+            GaussianMixture: The fitted mixture.
 
         Raises:
             ImportError: If scikit-learn (the extra ``learn``) is not installed.
@@ -135,22 +142,28 @@ class GaussianMixture:
                 f'a Gaussian in {dims} dimensions needs more than {dims} samples, got '
                 f'{number}'
             )
-        most = min(max_components, number // (dims + 1))
+        max_components = min(max_components, number // (dims + 1))
         fits = (
             mixture.GaussianMixture(
                 components, reg_covar=_REG_COVAR, random_state=seed
             ).fit(samples)
-            for components in range(1, most + 1)
+            for components in range(1, max_components + 1)
         )
         best = min(fits, key=lambda fitted: fitted.bic(samples))
         return cls(best.weights_, best.means_, best.covariances_)
 
-    def to_records(self) -> list[dict]:
-        """Write the mixture as people read it.
+    def to_records(self) -> list[dict[str, Any]]:
+        """Convert the mixture to JSON types in a readable form.
 
         Returns:
-            list[dict]: A record a Gaussian: ``weight``, ``mean``, ``std`` (standard
-            deviations) and ``correlation``, with six decimals.
+            list[dict]: One record per Gaussian with ``weight``, ``mean``, ``std``
+            (standard deviations) and ``correlation``, rounded to six decimals.
+
+        Example:
+            >>> covariance = [[0.04, 0.01], [0.01, 0.25]]
+            >>> record = GaussianMixture([1.0], [[0, 0]], [covariance]).to_records()[0]
+            >>> record['std'], record['correlation']
+            ([0.2, 0.5], [[1.0, 0.1], [0.1, 1.0]])
         """
         std = np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
         columns = dict(
@@ -165,23 +178,23 @@ class GaussianMixture:
         ]
 
     @classmethod
-    def from_records(cls, records: list[dict]) -> GaussianMixture:
-        """Read what :meth:`to_records` gave.
+    def from_records(cls, records: list[dict[str, Any]]) -> GaussianMixture:
+        """Build a mixture from the result of :meth:`to_records`.
 
         Args:
-            records (list[dict]): A record a Gaussian.
+            records (list[dict]): One record per Gaussian.
 
         Returns:
             GaussianMixture: The mixture.
 
         Raises:
-            KeyError: If a record lacks something.
-            TypeError: If one is no record.
-            ValueError: If the values are no mixture.
+            KeyError: If a key of a record is missing.
+            TypeError: If a record is not a dict.
+            ValueError: If the shapes do not match or a value is invalid.
         """
         weights, means, std, correlation = (
             np.array([record[name] for record in records], dtype=np.float64)
             for name in ('weight', 'mean', 'std', 'correlation')
         )
-        spread = std[..., :, None] * std[..., None, :]
-        return cls(weights, means, correlation * spread)
+        scale = std[..., :, None] * std[..., None, :]
+        return cls(weights, means, correlation * scale)

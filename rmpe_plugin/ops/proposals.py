@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pose-guided proposals generator: how a detector errs, given the pose.
+"""Pose-guided proposals generator (RMPE, section 3.3).
 
-An offset is a detection's edges (x1, y1, x2, y2) minus the true box's, divided by the
-true box's width (x1, x2) and height (y1, y2). RMPE, section 3.3.
+It models the offsets of a detector's boxes from the ground-truth boxes, given the pose.
+Offsets are defined in :mod:`rmpe_plugin.ops.proposal_boxes`.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,68 +15,38 @@ import numpy as np
 
 from .atomic_poses import COCO_TORSO, align_poses, find_atoms, nearest_atom
 from .gaussian_mixture import GaussianMixture
-
-_FORMAT = 'rmpe_plugin proposal model'
-_VERSION = 1
-# A proposal's sides are at least such a share of the true box's.
-_MIN_SIDE = 0.1
-
-
-def box_offsets(bboxes: np.ndarray, detections: np.ndarray) -> np.ndarray:
-    """Offsets of detections from the true boxes.
-
-    Args:
-        bboxes (np.ndarray): True boxes (..., 4), xyxy, pixels.
-        detections (np.ndarray): Detections (..., 4), xyxy, pixels.
-
-    Returns:
-        np.ndarray: Offsets (..., 4), shares of the true box's sides.
-
-    Raises:
-        ValueError: If a true box is empty, inverted or not finite.
-    """
-    return (detections - bboxes) / _sides(bboxes)
-
-
-def _sides(bboxes: np.ndarray) -> np.ndarray:
-    """Width, height, width, height of boxes, (..., 4)."""
-    size = bboxes[..., 2:] - bboxes[..., :2]
-    good = np.isfinite(bboxes).all(axis=-1) & (size > 0).all(axis=-1)
-    if not good.all():
-        raise ValueError(
-            'boxes must be finite and have x1 < x2 and y1 < y2, got '
-            f'{bboxes[~good].tolist()}'
-        )
-    return np.concatenate((size, size), axis=-1)
+from .proposal_boxes import box_offsets, boxes_from_offsets, crop_offsets
+from .proposal_files import read_proposal_file, write_proposal_file
 
 
 @dataclass(frozen=True, eq=False)
 class ProposalModel:
-    """Distribution of a detector's offsets, given the pose.
+    """Distribution of a detector's offsets given the pose.
 
-    A person belongs to the atomic pose that is nearest; each has its own mixture of
-    Gaussians.
+    Each person is assigned to the nearest atomic pose. Each atomic pose has its own
+    Gaussian mixture of offsets.
 
     Args:
-        overall (GaussianMixture): The offsets of everybody, for people whose pose
-            cannot be aligned.
+        overall (GaussianMixture): Offsets of all people. It is used for poses that
+            cannot be aligned and for atomic poses without a mixture.
         atoms (np.ndarray, optional): Atomic poses (A, K, 2), see
-            :mod:`rmpe_plugin.ops.atomic_poses`. Defaults to ``None``: the pose does
-            not matter.
-        mixtures (Sequence[GaussianMixture | None]): The offsets at each atomic pose;
-            ``None`` where ``overall`` serves. Defaults to none.
-        people (Sequence[int]): How many people each was fitted to. Defaults to none.
+            :mod:`rmpe_plugin.ops.atomic_poses`. Defaults to ``None``: the offsets do
+            not depend on the pose.
+        mixtures (Sequence[GaussianMixture | None]): Offsets of each atomic pose;
+            ``None`` for ``overall``. Defaults to an empty sequence.
+        people (Sequence[int]): Number of people of each atomic pose in the fit.
+            Defaults to an empty sequence.
         torso (tuple): Indices of the shoulders and of the hips among the K keypoints.
             Defaults to COCO's.
 
     Raises:
-        ValueError: If the shapes do not fit together.
+        ValueError: If the shapes or lengths do not match.
 
     Example:
         >>> model = ProposalModel.alphapose()
-        >>> pose, seen = np.zeros((17, 2)), np.zeros(17)
+        >>> pose, visible = np.zeros((17, 2)), np.zeros(17)
         >>> box, rng = np.array([10.0, 10.0, 50.0, 90.0]), np.random.default_rng(0)
-        >>> model.sample(pose, seen, box, 3, rng).round()
+        >>> model.sample(pose, visible, box, 3, rng).round()
         array([[10.,  7., 53., 97.],
                [14.,  7., 44., 86.],
                [10., -2., 49., 83.]])
@@ -94,39 +62,44 @@ class ProposalModel:
         for mixture in (self.overall, *filter(None, self.mixtures)):
             if mixture.means.shape[1] != 4:
                 raise ValueError(
-                    f'a mixture must be of 4 edges, got {mixture.means.shape[1]}'
+                    'mixtures must have 4 dimensions, one for each edge of a box, got '
+                    f'{mixture.means.shape[1]}'
                 )
         if self.atoms is None:
             return
         atoms = np.asarray(self.atoms, dtype=np.float64)
         object.__setattr__(self, 'atoms', atoms)
         if atoms.ndim != 3 or atoms.shape[2] != 2 or not np.isfinite(atoms).all():
-            raise ValueError(f'atoms must be finite and (A, K, 2), got {atoms.shape}')
+            raise ValueError(
+                f'atoms must be finite and have the shape (A, K, 2), got {atoms.shape}'
+            )
         if not len(atoms) == len(self.mixtures) == len(self.people):
             raise ValueError(
-                'each atomic pose needs a mixture and a number of people, got '
+                'atoms, mixtures and people must have the same length, got '
                 f'{len(atoms)}, {len(self.mixtures)} and {len(self.people)}'
             )
         if not all(0 <= i < atoms.shape[1] for part in self.torso for i in part):
             raise ValueError(
-                f'torso {self.torso} is not among {atoms.shape[1]} keypoints'
+                f'torso must contain indices below {atoms.shape[1]}, the number of '
+                f'keypoints, got {self.torso}'
             )
 
     def assign(
         self, keypoints: np.ndarray, keypoints_visible: np.ndarray
     ) -> np.ndarray:
-        """Find the atomic poses that people belong to.
+        """Assign each person to the nearest atomic pose.
 
         Args:
             keypoints (np.ndarray): Keypoints (..., K, 2), pixels.
-            keypoints_visible (np.ndarray): Above 0 where one is known (..., K).
+            keypoints_visible (np.ndarray): Visibility (..., K); above 0 if labelled.
 
         Returns:
-            np.ndarray: Indices into ``atoms`` (...), -1 where the pose cannot be
-            aligned or the model has no atoms.
+            np.ndarray: Indices into ``atoms`` (...); -1 if the pose cannot be aligned
+            or the model has no atomic poses.
 
         Raises:
-            ValueError: If the model was fitted to another number of keypoints.
+            ValueError: If K is not that of the atomic poses, or a labelled keypoint is
+                not finite.
         """
         if self.atoms is None:
             return np.full(np.shape(keypoints)[:-2], -1)
@@ -139,13 +112,14 @@ class ProposalModel:
         return nearest_atom(aligned, self.atoms)
 
     def mixture(self, atom: int) -> GaussianMixture:
-        """The offsets at an atomic pose.
+        """Return the offsets of an atomic pose.
 
         Args:
-            atom (int): Index, or -1 for everybody.
+            atom (int): Index of the atomic pose, or -1 for ``overall``.
 
         Returns:
-            GaussianMixture: Its mixture.
+            GaussianMixture: The mixture of the atomic pose, or ``overall`` if it has
+            none.
         """
         return self.overall if atom < 0 else self.mixtures[atom] or self.overall
 
@@ -159,34 +133,32 @@ class ProposalModel:
         image_size: Sequence[int] | np.ndarray | None = None,
         crop_prob: float = 0.0,
     ) -> np.ndarray:
-        """Draw boxes as the detector would give them.
+        """Sample proposals.
 
-        A box's sides are at least a tenth of the true box's: one that comes out
-        smaller, or inverted, is widened around its middle.
+        Sides shorter than a tenth of the ground-truth box's are lengthened around their
+        centre, so that no proposal is empty or inverted.
 
         Args:
             keypoints (np.ndarray): Keypoints (..., K, 2), pixels.
-            keypoints_visible (np.ndarray): Above 0 where one is known (..., K).
-            bbox (np.ndarray): True boxes (..., 4), xyxy, pixels.
-            n (int): How many boxes a person.
-            rng: A numpy ``Generator`` or ``RandomState``, or ``np.random`` itself.
-            image_size (Sequence[int] | np.ndarray, optional): Width and height that
-                the boxes are clipped to (2,), or each person's (..., 2), pixels.
-                Defaults to ``None``: they may leave the image.
-            crop_prob (float): Share of boxes that are no detections but windows of
-                the true box: of its shape, ``1 - crop_prob`` to 1 of its size,
-                anywhere in it. AlphaPose has 0.15, the authors' code 0.3. Defaults
-                to 0.
+            keypoints_visible (np.ndarray): Visibility (..., K); above 0 if labelled.
+            bbox (np.ndarray): Ground-truth boxes (..., 4), xyxy, pixels.
+            n (int): Number of proposals per person.
+            rng: A numpy ``Generator`` or ``RandomState``, or the module ``np.random``.
+            image_size (Sequence[int] | np.ndarray, optional): Width and height of the
+                image (2,) or of each person's image (..., 2), pixels, to which
+                proposals are clipped. Defaults to ``None``: no clipping.
+            crop_prob (float): Probability that a proposal is replaced by a crop of the
+                ground-truth box with its aspect ratio, ``1 - crop_prob`` to 1 of its
+                size, and a uniform position in it. AlphaPose uses 0.15, the authors'
+                code 0.3. Defaults to 0.
 
         Returns:
-            np.ndarray: Boxes (..., n, 4), xyxy, pixels.
+            np.ndarray: Proposals (..., n, 4), xyxy, pixels.
 
         Raises:
-            ValueError: If a true box is empty, inverted or not finite, or a keypoint
-                that is visible is not finite.
+            ValueError: If a ground-truth box is empty, inverted or not finite, or a
+                labelled keypoint is not finite.
         """
-        bbox = np.asarray(bbox, dtype=np.float64)
-        sides = _sides(bbox)[..., None, :]
         atoms = self.assign(keypoints, keypoints_visible)
         offsets = np.empty((*atoms.shape, n, 4))
         for atom in np.unique(atoms):
@@ -194,9 +166,12 @@ class ProposalModel:
             shape = (int(members.sum()), n)
             offsets[members] = self.mixture(atom).sample(shape, rng)
         if crop_prob:
-            windows, chosen = _windows(offsets.shape[:-1], crop_prob, rng)
-            offsets = np.where(chosen[..., None], windows, offsets)
-        return _bounded(bbox[..., None, :] + offsets * sides, sides, image_size)
+            crops, replace = crop_offsets(offsets.shape[:-1], crop_prob, rng)
+            offsets = np.where(replace[..., None], crops, offsets)
+        bbox = np.asarray(bbox, dtype=np.float64)[..., None, :]  # (..., 1, 4)
+        if image_size is not None:
+            image_size = np.asarray(image_size)[..., None, :]  # (..., 1, 2)
+        return boxes_from_offsets(bbox, offsets, image_size)
 
     def log_prob(
         self,
@@ -205,16 +180,16 @@ class ProposalModel:
         bbox: np.ndarray,
         detections: np.ndarray,
     ) -> np.ndarray:
-        """Log density of the offsets of detections.
+        """Compute the log density of detections' offsets.
 
         Args:
             keypoints (np.ndarray): Keypoints (..., K, 2), pixels.
-            keypoints_visible (np.ndarray): Above 0 where one is known (..., K).
-            bbox (np.ndarray): True boxes (..., 4), xyxy, pixels.
-            detections (np.ndarray): Boxes (..., n, 4), xyxy, pixels.
+            keypoints_visible (np.ndarray): Visibility (..., K); above 0 if labelled.
+            bbox (np.ndarray): Ground-truth boxes (..., 4), xyxy, pixels.
+            detections (np.ndarray): Detections (..., n, 4), xyxy, pixels.
 
         Returns:
-            np.ndarray: Log density (..., n), of shares of the true box's sides.
+            np.ndarray: Log density of the offsets (..., n).
 
         Raises:
             ValueError: As for :meth:`sample`.
@@ -229,10 +204,11 @@ class ProposalModel:
 
     @classmethod
     def alphapose(cls) -> ProposalModel:
-        """AlphaPose's constants, which do not ask for the pose.
+        """Build a model from AlphaPose's constants, which do not depend on the pose.
 
-        One Gaussian an edge, of alphapose/utils/transforms.py in
-        github.com/MVIG-SJTU/AlphaPose, without the windows (``crop_prob``).
+        Each edge has one Gaussian, from alphapose/utils/transforms.py in
+        github.com/MVIG-SJTU/AlphaPose. AlphaPose's crops are not included; see
+        ``crop_prob`` of :meth:`sample`.
 
         Returns:
             ProposalModel: The model.
@@ -255,33 +231,35 @@ class ProposalModel:
         seed: int = 0,
         track: Callable[[Sequence], Iterable] = iter,
     ) -> ProposalModel:
-        """Learn how a detector errs.
+        """Fit a model to a detector's errors.
 
         The paper gives neither the number of atomic poses nor that of Gaussians.
 
         Args:
             keypoints (np.ndarray): Keypoints (N, K, 2), pixels.
-            keypoints_visible (np.ndarray): Above 0 where one is known (N, K).
-            bboxes (np.ndarray): True boxes (N, 4), xyxy, pixels.
-            detections (np.ndarray): The detection of each (N, 4), xyxy, pixels.
-            num_atoms (int): Most atomic poses; fewer if each could not have
-                ``min_people``, and with 0 the pose does not matter. Defaults to 16.
-            max_components (int): Most Gaussians in a mixture, whose number is chosen
-                by the Bayesian information criterion. Defaults to 8.
-            min_people (int): Atomic poses with fewer people use the mixture of
-                everybody. Defaults to 400.
+            keypoints_visible (np.ndarray): Visibility (N, K); above 0 if labelled.
+            bboxes (np.ndarray): Ground-truth boxes (N, 4), xyxy, pixels.
+            detections (np.ndarray): Detection of each person (N, 4), xyxy, pixels.
+            num_atoms (int): Maximum number of atomic poses. The number is reduced to
+                the number of people divided by ``min_people`` if that is smaller; 0
+                makes the model independent of the pose. Defaults to 16.
+            max_components (int): Maximum number of Gaussians in a mixture. The number
+                is chosen by the Bayesian information criterion. Defaults to 8.
+            min_people (int): Atomic poses with fewer people use ``overall``. Defaults
+                to 400.
             torso (tuple): Indices of the shoulders and of the hips. Defaults to
                 COCO's.
-            seed (int): Seed of k-means and of the fits. Defaults to 0.
-            track (Callable): Wraps the sequence of mixtures to fit, to show progress.
-                Defaults to ``iter``.
+            seed (int): Seed of k-means and of the mixtures. Defaults to 0.
+            track (Callable): Wraps the sequence of mixtures to fit, for example in a
+                progress bar. Defaults to ``iter``.
 
         Returns:
-            ProposalModel: The model.
+            ProposalModel: The fitted model.
 
         Raises:
             ImportError: If scikit-learn (the extra ``learn``) is not installed.
-            ValueError: If there are less than 5 people, or one of them is broken.
+            ValueError: If there are fewer than 5 people, a ground-truth box is empty,
+                inverted or not finite, or a labelled keypoint is not finite.
         """
         offsets = box_offsets(bboxes, detections)
         aligned = align_poses(keypoints, keypoints_visible, torso)
@@ -305,40 +283,18 @@ class ProposalModel:
         return cls(fitted[-1], atoms, mixtures, people, torso)
 
     def to_json(self, path: str | Path) -> None:
-        """Write the model to a file that people can read, with six decimals.
+        """Write the model to a readable JSON file, rounded to six decimals.
 
         Args:
             path (str | Path): File to write.
         """
-        atoms = [] if self.atoms is None else self.atoms
-        record = dict(
-            format=_FORMAT,
-            version=_VERSION,
-            offsets="(x1, y1, x2, y2) of a detection minus the true box's, divided by "
-            'its (width, height, width, height)',
-            torso=self.torso,
-            overall=self.overall.to_records(),
-            atoms=[
-                dict(
-                    people=people,
-                    pose=np.round(pose, 6).tolist(),
-                    mixture=mixture and mixture.to_records(),
-                )
-                for people, pose, mixture in zip(
-                    self.people, atoms, self.mixtures, strict=True
-                )
-            ],
+        write_proposal_file(
+            path, self.overall, self.atoms, self.mixtures, self.people, self.torso
         )
-        text = json.dumps(record, indent=1)
-        # a vector on one line
-        text = re.sub(
-            r'\[\s+([^][{}]*?)\s+\]', lambda m: f'[{" ".join(m[1].split())}]', text
-        )
-        Path(path).write_text(text + '\n')
 
     @classmethod
     def from_json(cls, path: str | Path) -> ProposalModel:
-        """Read what :meth:`to_json` wrote.
+        """Read a file written by :meth:`to_json`.
 
         Args:
             path (str | Path): File to read.
@@ -347,64 +303,7 @@ class ProposalModel:
             ProposalModel: The model.
 
         Raises:
-            ValueError: If the file holds something else, is of another version or is
+            ValueError: If the file is not a proposal model, has another version or is
                 damaged.
         """
-        try:
-            record = json.loads(Path(path).read_text())
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f'{path} is not JSON: {error}') from error
-        found = record.get('format') if isinstance(record, dict) else None
-        if found != _FORMAT:
-            raise ValueError(
-                f'{path} holds no proposal model: its format must be {_FORMAT!r}, got '
-                f'{found!r}'
-            )
-        if record.get('version') != _VERSION:
-            raise ValueError(
-                f'{path} is of version {record.get("version")!r}, this reads {_VERSION}'
-            )
-        try:
-            atoms = record['atoms']
-            shoulders, hips = record['torso']
-            return cls(
-                overall=GaussianMixture.from_records(record['overall']),
-                atoms=np.array([atom['pose'] for atom in atoms]) if atoms else None,
-                mixtures=[
-                    mixture and GaussianMixture.from_records(mixture)
-                    for mixture in (atom['mixture'] for atom in atoms)
-                ],
-                people=[int(atom['people']) for atom in atoms],
-                torso=(tuple(map(int, shoulders)), tuple(map(int, hips))),
-            )
-        except KeyError as error:
-            raise ValueError(f'{path} is damaged: it lacks {error}') from error
-        except (TypeError, ValueError) as error:
-            raise ValueError(f'{path} is damaged: {error}') from error
-
-
-def _windows(
-    shape: tuple[int, ...], crop_prob: float, rng
-) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets of windows inside a box (*shape, 4), and where they are taken."""
-    scale = rng.uniform(size=shape)
-    start = rng.uniform(size=(*shape, 2)) * (1 - scale)[..., None]
-    windows = np.concatenate((start, start + scale[..., None] - 1), axis=-1)
-    return windows, scale > 1 - crop_prob
-
-
-def _bounded(
-    boxes: np.ndarray, sides: np.ndarray, image_size: np.ndarray | None
-) -> np.ndarray:
-    """Widen boxes that are too small, and clip them to the image if there is one."""
-    low, high = boxes[..., :2], boxes[..., 2:]
-    least = _MIN_SIDE * sides[..., :2]
-    middle = 0.5 * (low + high)
-    half = 0.5 * np.maximum(high - low, least)
-    low, high = middle - half, middle + half
-    if image_size is not None:
-        image_size = np.asarray(image_size)[..., None, :]
-        least = np.minimum(least, image_size)
-        high = np.clip(high, least, image_size)
-        low = np.clip(low, 0, high - least)
-    return np.concatenate((low, high), axis=-1)
+        return read_proposal_file(path, cls)

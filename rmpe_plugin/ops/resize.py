@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two bilinear grids that CPN was published with."""
+"""Bilinear resizing on the sampling grids of the two public CPN implementations."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -8,25 +8,35 @@ RESIZE_GRIDS = ('corners', 'tf1')
 
 
 def resize_heatmap(x: Tensor, size: tuple[int, int], grid: str = 'corners') -> Tensor:
-    """Resize maps bilinearly on the grid of one of the published networks.
+    """Resize feature maps or heatmaps bilinearly.
 
-    Convention: output index i reads the input at i * (n_in - 1) / (n_out - 1) for
-    ``'corners'`` and at i * n_in / n_out, held at the last pixel, for ``'tf1'``.
+    Convention:
+        Output index i samples the input at i * (n_in - 1) / (n_out - 1) for
+        ``'corners'`` (``align_corners=True``), and at i * n_in / n_out, limited to the
+        last pixel, for ``'tf1'``.
 
     Args:
         x (Tensor): Maps (B, C, h, w).
-        size (tuple[int, int]): Wanted (H, W).
-        grid (str): ``'corners'`` matches corner pixels to corner pixels
-            (``align_corners=True``, as pytorch-cpn); ``'tf1'`` is TensorFlow 1's
-            ``resize_bilinear`` (as tf-cpn), which no mode of
-            ``torch.nn.functional.interpolate`` has. Defaults to ``'corners'``.
+        size (tuple[int, int]): Output size (H, W), pixels.
+        grid (str): ``'corners'`` as in github.com/GengDavid/pytorch-cpn, or ``'tf1'``
+            as in github.com/chenyilun95/tf-cpn: TensorFlow 1's ``resize_bilinear``,
+            which ``torch.nn.functional.interpolate`` does not offer. Defaults to
+            ``'corners'``.
 
     Returns:
         Tensor: Maps (B, C, H, W).
 
     Raises:
-        ValueError: If ``grid`` is unknown, or is ``'tf1'`` and ``size`` is not a whole
-            multiple of the maps' size.
+        ValueError: If ``grid`` is unknown, or if it is ``'tf1'`` and ``size`` is not a
+            multiple of the input size.
+
+    Example:
+        >>> import torch
+        >>> row = torch.tensor([[[[0.0, 3.0]]]])
+        >>> resize_heatmap(row, (1, 4), 'corners').round(decimals=2)
+        tensor([[[[0., 1., 2., 3.]]]])
+        >>> resize_heatmap(row, (1, 4), 'tf1').round(decimals=2)
+        tensor([[[[0.0000, 1.5000, 3.0000, 3.0000]]]])
     """
     if grid not in RESIZE_GRIDS:
         raise ValueError(f'resize_grid must be one of {RESIZE_GRIDS}, got {grid!r}')
@@ -38,11 +48,11 @@ def resize_heatmap(x: Tensor, size: tuple[int, int], grid: str = 'corners') -> T
         return F.interpolate(x, size, mode='bilinear', align_corners=True)
     if height % h or width % w:
         raise ValueError(
-            "resize_grid='tf1' needs a size that is a multiple of the maps', got "
-            f'{height}x{width} for {h}x{w}'
+            "resize_grid='tf1' needs an output size that is a multiple of the input "
+            f'size, got {height}x{width} for {h}x{w}'
         )
-    # With one replicated pixel more on either side, corner-aligned steps are exactly
-    # h / H and w / W.
+    # With one more replicated pixel per side, the steps of align_corners=True are h / H
+    # and w / W.
     x = F.pad(x, (0, 1, 0, 1), mode='replicate')
     x = F.interpolate(x, (height + 1, width + 1), mode='bilinear', align_corners=True)
     return x[..., :height, :width]

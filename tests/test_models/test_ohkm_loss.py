@@ -8,7 +8,7 @@ from mmpose.registry import MODELS
 from rmpe_plugin.models.losses import OHKMMSELoss
 
 
-def maps(batch=3, num_keypoints=17):
+def heatmaps(batch=3, num_keypoints=17):
     torch.manual_seed(0)
     pred, target = torch.randn(2, batch, num_keypoints, 16, 12)
     weights = (torch.rand(batch, num_keypoints) > 0.4).float()
@@ -21,7 +21,7 @@ def test_equals_mmpose_for_weights_of_zero_and_one(topk, use_target_weight):
     settings = dict(use_target_weight=use_target_weight, topk=topk, loss_weight=0.7)
     gradients, losses = [], []
     for cls in (KeypointOHKMMSELoss, OHKMMSELoss):
-        pred, target, weights = maps()
+        pred, target, weights = heatmaps()
         loss = cls(**settings)(pred, target, weights)
         loss.backward()
         losses.append(loss.detach())
@@ -30,22 +30,22 @@ def test_equals_mmpose_for_weights_of_zero_and_one(topk, use_target_weight):
     torch.testing.assert_close(*gradients)
 
 
-def test_linear_in_the_weights():
-    pred, target, weights = maps()
+def test_is_linear_in_weights():
+    pred, target, weights = heatmaps()
     loss = OHKMMSELoss(use_target_weight=True, topk=8)
     half = loss(pred, target, 0.5 * weights)
     torch.testing.assert_close(half, 0.5 * loss(pred, target, weights))
 
 
-def test_all_keypoints_is_plain_mse():
-    pred, target, weights = maps()
+def test_equals_mse_for_topk_of_all_keypoints():
+    pred, target, weights = heatmaps()
     expected = KeypointMSELoss(use_target_weight=True)(pred, target, weights)
     loss = OHKMMSELoss(use_target_weight=True, topk=17)(pred, target, weights)
     torch.testing.assert_close(loss, expected)
 
 
 @pytest.mark.parametrize('topk', [6, 8, 10, 12, 14, 17])
-def test_reference_refine_loss(golden, topk):
+def test_refine_loss_equals_reference(golden, topk):
     numbers = np.load(golden / 'cpn_losses.npz')
     tensor = {k: torch.from_numpy(numbers[k]) for k in numbers.files}
     weights = (tensor['coco_visibility'] > 0).float()
@@ -56,16 +56,16 @@ def test_reference_refine_loss(golden, topk):
     assert loss.item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_reference_global_loss(golden):
+def test_global_loss_equals_reference(golden):
     numbers = np.load(golden / 'cpn_losses.npz')
-    seen = torch.from_numpy(numbers['coco_visibility'] > 1)[:, :, None, None]
+    visible = torch.from_numpy(numbers['coco_visibility'] > 1)[:, :, None, None]
     outputs, targets = (
         torch.from_numpy(numbers[k]) for k in ('global_outputs', 'targets')
     )
     for repository, weight in (('pytorch_cpn', 0.5), ('tf_cpn', 0.125)):
         loss = KeypointMSELoss(use_target_weight=True, loss_weight=weight)
         total = sum(
-            loss(output, target * seen, torch.ones(3, 17))
+            loss(output, target * visible, torch.ones(3, 17))
             for output, target in zip(outputs, targets, strict=True)
         )
         expected = float(numbers[f'global_loss_{repository}'])
@@ -85,9 +85,9 @@ def test_half_precision_does_not_overflow():
     assert loss.item() == pytest.approx(510**2)
 
 
-def test_errors():
-    pred, target, _ = maps(num_keypoints=5)
-    with pytest.raises(ValueError, match='topk must be 1 to 5.*got 8'):
+def test_raises_on_invalid_arguments():
+    pred, target, _ = heatmaps(num_keypoints=5)
+    with pytest.raises(ValueError, match='topk must be between 1 and 5.*got 8'):
         OHKMMSELoss()(pred, target)
     with pytest.raises(ValueError, match='topk must be at least 1'):
         OHKMMSELoss(topk=0)
@@ -95,6 +95,6 @@ def test_errors():
         OHKMMSELoss(use_target_weight=True, topk=2)(pred, target)
 
 
-def test_registered():
+def test_builds_from_registry():
     loss = MODELS.build(dict(type='OHKMMSELoss', topk=3))
     assert loss.topk == 3

@@ -29,40 +29,40 @@ def homogeneous(theta):
     return torch.cat((theta, last.expand(*theta.shape[:-2], 1, 3)), dim=-2)
 
 
-def slow_warp(x, theta, size):
-    """Warp one channel (h, w) pixel by pixel."""
+def loop_warp(x, theta, size):
+    """Warp one channel (h, w) in a loop over pixels."""
     (h, w), (height, width) = x.shape, size
     out = torch.zeros(size, dtype=x.dtype)
 
-    def at(row, column):
+    def pixel(row, column):
         inside = 0 <= row < h and 0 <= column < w
         return x[row, column] if inside else 0.0
 
     for i in range(height):
         for j in range(width):
-            place = [2 * j / (width - 1) - 1, 2 * i / (height - 1) - 1, 1.0]
-            u, v = (theta @ torch.tensor(place, dtype=x.dtype)).tolist()
+            position = [2 * j / (width - 1) - 1, 2 * i / (height - 1) - 1, 1.0]
+            u, v = (theta @ torch.tensor(position, dtype=x.dtype)).tolist()
             column, row = (u + 1) * (w - 1) / 2, (v + 1) * (h - 1) / 2
             left, top = int(np.floor(column)), int(np.floor(row))
             fx, fy = column - left, row - top
-            upper = (1 - fx) * at(top, left) + fx * at(top, left + 1)
-            lower = (1 - fx) * at(top + 1, left) + fx * at(top + 1, left + 1)
+            upper = (1 - fx) * pixel(top, left) + fx * pixel(top, left + 1)
+            lower = (1 - fx) * pixel(top + 1, left) + fx * pixel(top + 1, left + 1)
             out[i, j] = (1 - fy) * upper + fy * lower
     return out
 
 
 @pytest.mark.parametrize('size', [(7, 9), (4, 5), (12, 3)])
-def test_warp_against_loops(size):
+def test_warp_equals_loops(size):
     theta = random_theta(2)
     x = torch.randn(2, 3, 7, 9, dtype=torch.float64)
-    found = warp(x, theta, size)
-    assert found.shape == (2, 3, *size)
+    actual = warp(x, theta, size)
+    assert actual.shape == (2, 3, *size)
     for b in range(2):
-        expected = slow_warp(x[b, 1], theta[b], size)
-        torch.testing.assert_close(found[b, 1], expected)
+        expected = loop_warp(x[b, 1], theta[b], size)
+        torch.testing.assert_close(actual[b, 1], expected)
 
 
-def test_warp_agrees_with_opencv():
+def test_warp_matches_opencv():
     rng = np.random.default_rng(0)
     image = cv2.GaussianBlur(rng.random((64, 48), dtype=np.float32), (5, 5), 0)
     matrix = np.array([[0.9, 0.15, 3.0], [-0.1, 1.1, -4.0]])
@@ -70,14 +70,14 @@ def test_warp_agrees_with_opencv():
         image, matrix, (40, 56), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     )
     theta = theta_from_pixels(torch.from_numpy(matrix)[None], (56, 40), (64, 48))
-    found = warp(torch.from_numpy(image)[None, None], theta, (56, 40))[0, 0]
+    actual = warp(torch.from_numpy(image)[None, None], theta, (56, 40))[0, 0]
     # OpenCV before 5 rounds source coordinates to 1/32 pixel.
-    assert np.abs(found.numpy() - expected).max() < 0.02
-    assert np.abs(found.numpy() - expected).mean() < 2e-3
+    assert np.abs(actual.numpy() - expected).max() < 0.02
+    assert np.abs(actual.numpy() - expected).mean() < 2e-3
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
-def test_identity_gives_back_the_input(dtype):
+def test_warp_by_identity_returns_input(dtype):
     torch.manual_seed(0)
     ramp = torch.linspace(0, 1, 48, dtype=dtype) + torch.linspace(0, 1, 64)[:, None]
     x = ramp[None, None].to(dtype)
@@ -88,22 +88,22 @@ def test_identity_gives_back_the_input(dtype):
     torch.testing.assert_close(warp(noise, theta, (64, 48)), noise, rtol=0, atol=1e-6)
 
 
-def test_outside_is_zero():
+def test_warp_pads_with_zeros():
     theta = torch.tensor([[[1.0, 0.0, 3.0], [0.0, 1.0, 0.0]]])
     assert (warp(torch.ones(1, 2, 5, 5), theta, (5, 5)) == 0).all()
 
 
-def test_no_samples():
-    none = torch.empty(0, 2, 3)
-    assert warp(torch.empty(0, 4, 5, 6), none, (3, 2)).shape == (0, 4, 3, 2)
-    assert invert_affine(none).shape == (0, 2, 3)
-    assert window_corners(none).shape == (0, 4, 2)
-    assert transform_points(torch.empty(0, 7, 2), none, (4, 4), (4, 4)).shape == (
+def test_empty_batch():
+    empty = torch.empty(0, 2, 3)
+    assert warp(torch.empty(0, 4, 5, 6), empty, (3, 2)).shape == (0, 4, 3, 2)
+    assert invert_affine(empty).shape == (0, 2, 3)
+    assert window_corners(empty).shape == (0, 4, 2)
+    assert transform_points(torch.empty(0, 7, 2), empty, (4, 4), (4, 4)).shape == (
         (0, 7, 2)
     )
 
 
-def test_autocast_keeps_the_precision():
+def test_autocast_does_not_change_precision():
     theta = random_theta(2).float()
     x = torch.rand(2, 3, 64, 48)
     plain = warp(x, theta, (64, 48)), compose_affine(theta, invert_affine(theta))
@@ -115,7 +115,7 @@ def test_autocast_keeps_the_precision():
     assert warp(x.half(), theta, (64, 48)).dtype == torch.float16
 
 
-def test_inverse_is_linalgs():
+def test_inverse_equals_linalg_inv():
     theta = random_theta(100)
     expected = torch.linalg.inv(homogeneous(theta))[:, :2]
     torch.testing.assert_close(invert_affine(theta), expected)
@@ -123,7 +123,7 @@ def test_inverse_is_linalgs():
     torch.testing.assert_close(both, identity_affine(theta))
 
 
-def test_inverse_follows_the_papers_gradient():
+def test_gradient_of_inverse_equals_paper():
     """G = dJ/dGamma - dJ/dgamma3 theta3^T; dJ/dA = -Gamma^T G Gamma^T."""
     theta = random_theta(3).requires_grad_()
     upstream = torch.randn(3, 2, 3, dtype=torch.float64)
@@ -138,7 +138,7 @@ def test_inverse_follows_the_papers_gradient():
 
 
 @pytest.mark.parametrize('determinant', [0.0, 1e-9, -1e-9])
-def test_singular_theta_stays_finite(determinant):
+def test_inverse_of_singular_theta_is_finite(determinant):
     theta = torch.tensor([[[1.0, 0.0, 0.3], [0.0, determinant, 0.1]]])
     theta = theta.double().requires_grad_()
     gamma = invert_affine(theta)
@@ -149,64 +149,64 @@ def test_singular_theta_stays_finite(determinant):
     assert gamma[0, 1, 1].item() == pytest.approx(sign / MIN_DETERMINANT)
 
 
-def test_composition_is_one_warp_after_another():
+def test_composition_equals_two_warps():
     outer, inner = random_theta(4, seed=0), random_theta(4, seed=1)
     expected = (homogeneous(outer) @ homogeneous(inner))[:, :2]
     torch.testing.assert_close(compose_affine(outer, inner), expected)
-    # On a plane bilinear sampling is exact, and so are two warps against one.
+    # Bilinear sampling of a plane is exact, so two warps equal one.
     x, y = torch.linspace(-1, 1, 30), torch.linspace(-1, 1, 40)[:, None]
     plane = (2 * x + 3 * y)[None, None].double().expand(4, 1, 40, 30)
-    small = identity_affine(inner) * 0.6
-    outer, inner = small @ homogeneous(outer * 0.5), 0.5 * inner
+    shrink = identity_affine(inner) * 0.6
+    outer, inner = shrink @ homogeneous(outer * 0.5), 0.5 * inner
     twice = warp(warp(plane, outer, (40, 30)), inner, (40, 30))
     once = warp(plane, compose_affine(outer, inner), (40, 30))
     torch.testing.assert_close(twice, once, rtol=0, atol=1e-6)
 
 
-def test_there_and_back_again():
-    """A smooth spot comes back where it was."""
+def test_warp_by_inverse_restores_image():
+    """Warping a smooth spot by the inverse and then by theta restores it."""
     x, y = torch.arange(48.0), torch.arange(64.0)[:, None]
     spot = torch.exp(-((x - 22) ** 2 + (y - 33) ** 2) / 32)[None, None].double()
     theta = random_theta(1, spread=0.08)
-    there = warp(spot, invert_affine(theta), (64, 48))
-    back = warp(there, theta, (64, 48))
-    assert (there - spot).abs().max() > 0.1
-    torch.testing.assert_close(back, spot, rtol=0, atol=0.03)
+    warped = warp(spot, invert_affine(theta), (64, 48))
+    restored = warp(warped, theta, (64, 48))
+    assert (warped - spot).abs().max() > 0.1
+    torch.testing.assert_close(restored, spot, rtol=0, atol=0.03)
 
 
-def test_points_move_as_the_picture_does():
+def test_points_follow_warped_image():
     theta = random_theta(1, spread=0.1)
     image = torch.zeros(1, 1, 65, 49, dtype=torch.float64)
     image[..., 20, 30] = 1.0
-    seen = warp(image, theta, (129, 97))[0, 0]
-    place = (seen == seen.max()).nonzero()[0].flip(0).double()
-    found = transform_points(place[None, None], theta, (129, 97), (65, 49))
+    warped = warp(image, theta, (129, 97))[0, 0]
+    peak = (warped == warped.max()).nonzero()[0].flip(0).double()
+    actual = transform_points(peak[None, None], theta, (129, 97), (65, 49))
     expected = torch.tensor([[[30.0, 20.0]]], dtype=torch.float64)
-    torch.testing.assert_close(found, expected, rtol=0, atol=0.5)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=0.5)
 
 
 @settings(max_examples=50, deadline=None)
 @given(
     st.integers(2, 300), st.integers(2, 300), st.integers(2, 300), st.integers(2, 300)
 )
-def test_points_go_there_and_back(h, w, height, width):
+def test_points_round_trip(h, w, height, width):
     theta = random_theta(5, seed=h)
     points = 200 * torch.randn(5, 7, 2, dtype=torch.float64)
-    there = transform_points(points, theta, (h, w), (height, width))
-    back = transform_points(there, invert_affine(theta), (height, width), (h, w))
-    torch.testing.assert_close(back, points, rtol=1e-9, atol=1e-6)
+    mapped = transform_points(points, theta, (h, w), (height, width))
+    restored = transform_points(mapped, invert_affine(theta), (height, width), (h, w))
+    torch.testing.assert_close(restored, points, rtol=1e-9, atol=1e-6)
 
 
-def test_theta_of_a_pixel_matrix_maps_the_same_pixels():
+def test_theta_from_pixels_maps_same_pixels():
     matrix = torch.tensor([[[0.5, -0.2, 7.0], [0.1, 1.5, -2.0]]], dtype=torch.float64)
     points = 50 * torch.rand(1, 6, 2, dtype=torch.float64)
     theta = theta_from_pixels(matrix, (30, 40), (100, 70))
     expected = points @ matrix[..., :2].mT + matrix[..., 2]
-    found = transform_points(points, theta, (30, 40), (100, 70))
-    torch.testing.assert_close(found, expected)
+    actual = transform_points(points, theta, (30, 40), (100, 70))
+    torch.testing.assert_close(actual, expected)
 
 
-def test_corners():
+def test_window_corners():
     theta = random_theta(3)
     corners = window_corners(theta)
     torch.testing.assert_close(corners[:, 0], theta @ theta.new_tensor([-1, -1, 1]))
@@ -217,7 +217,7 @@ def test_corners():
 
 
 @pytest.mark.parametrize('size', [(1, 5), (5, 1), (0, 5)])
-def test_a_single_row_has_no_coordinates(size):
+def test_raises_on_size_below_two_pixels(size):
     points, theta = torch.zeros(1, 1, 2), torch.eye(2, 3)[None]
     with pytest.raises(ValueError, match='at least 2x2 pixels'):
         transform_points(points, theta, size, (5, 5))
@@ -225,7 +225,7 @@ def test_a_single_row_has_no_coordinates(size):
         theta_from_pixels(theta, (5, 5), size)
 
 
-def test_gradients():
+def test_gradcheck():
     theta = random_theta(2).requires_grad_()
     points = torch.randn(2, 3, 2, dtype=torch.float64, requires_grad=True)
     maps = torch.randn(2, 2, 6, 5, dtype=torch.float64, requires_grad=True)
@@ -240,8 +240,8 @@ def test_gradients():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
-def test_cuda_agrees():
+def test_cuda_matches_cpu():
     theta, x = random_theta(2).float(), torch.rand(2, 3, 64, 48)
     expected = warp(x, invert_affine(theta), (64, 48))
-    found = warp(x.cuda(), invert_affine(theta.cuda()), (64, 48)).cpu()
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+    actual = warp(x.cuda(), invert_affine(theta.cuda()), (64, 48)).cpu()
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-4)

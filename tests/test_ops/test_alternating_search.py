@@ -9,27 +9,27 @@ START = dict(sigma1=1.0, sigma2=1.0, lambda_=1.0, eta=1.0)
 BEST = dict(sigma1=0.3, sigma2=7.0, lambda_=2.0, eta=0.05)
 
 
-def hill(point):
-    """Highest at BEST; the weight's best place depends on the threshold."""
+def objective(point):
+    """A function with its maximum at BEST; lambda_ and eta interact."""
     x = {name: log2(point[name] / BEST[name]) for name in point}
     return -sum(v**2 for v in x.values()) - 0.5 * x['lambda_'] * x['eta']
 
 
-def test_climbs_to_the_top_and_stops():
-    asked = []
+def test_finds_maximum_and_stops():
+    evaluated = []
 
     def evaluate(pair, points):
-        asked.append(pair)
-        return [hill(point) for point in points]
+        evaluated.append(pair)
+        return [objective(point) for point in points]
 
     best, value, sweeps = alternating_search(evaluate, START)
-    assert value == hill(best) > hill(START)
+    assert value == objective(best) > objective(START)
     for name in BEST:
         assert abs(log2(best[name] / BEST[name])) < 0.12
     pairs = [('sigma1', 'sigma2'), ('lambda_', 'eta')]
-    assert asked[:4] == pairs * 2
-    assert len(asked) < 20
-    # two sweeps without a gain in the end, both around the best point
+    assert evaluated[:4] == pairs * 2
+    assert len(evaluated) < 20
+    # The last sweep of each pair is around the best point and does not improve it.
     for pair in pairs:
         assert sweeps[pair].pair == pair
         assert max(sweeps[pair].values) == value
@@ -38,7 +38,7 @@ def test_climbs_to_the_top_and_stops():
         assert all(p[name] == best[name] for p in sweeps[pair].points for name in fixed)
 
 
-def test_what_does_not_matter_stays():
+def test_keeps_parameters_without_influence():
     best, value, _ = alternating_search(
         lambda pair, points: [-abs(log2(p['eta'])) - abs(log2(p['eta'] / 64)) / 2
                               for p in points],
@@ -48,15 +48,15 @@ def test_what_does_not_matter_stays():
     assert value == -3
 
 
-def test_a_gain_below_the_tolerance_is_none():
+def test_ignores_gains_below_tolerance():
     best, _, _ = alternating_search(
         lambda pair, points: [1e-6 * p['eta'] for p in points], START
     )
     assert best == START
 
 
-def test_refuses_what_it_cannot_start_from():
-    with pytest.raises(ValueError, match='factors must hold 1'):
+def test_raises_on_invalid_factors_or_start():
+    with pytest.raises(ValueError, match='factors must contain 1'):
         alternating_search(lambda *_: [], START, factors=(0.5, 2))
     with pytest.raises(ValueError, match='above 0'):
         alternating_search(lambda *_: [], dict(START, eta=0.0))

@@ -29,5 +29,5 @@ def test_valid_boxes(as_array, box, valid, valid_if_empty):
     assert valid_boxes(boxes, allow_empty=True).tolist() == [[valid_if_empty, True]]
 
 
-def test_no_boxes():
+def test_empty_input():
     assert valid_boxes(np.zeros((0, 4))).shape == (0,)

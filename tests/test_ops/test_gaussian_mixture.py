@@ -8,8 +8,8 @@ from scipy.stats import multivariate_normal
 from rmpe_plugin.ops import GaussianMixture
 
 
-def known():
-    """Two Gaussians in two dimensions that overlap a little."""
+def two_gaussians():
+    """A mixture of two overlapping Gaussians in two dimensions."""
     return GaussianMixture(
         weights=[0.3, 0.7],
         means=[[-1.0, 0.5], [1.0, 0.0]],
@@ -17,8 +17,8 @@ def known():
     )
 
 
-def test_log_prob_is_the_sum_of_scipys_densities():
-    mixture = known()
+def test_log_prob_equals_scipy():
+    mixture = two_gaussians()
     x = np.random.default_rng(0).normal(size=(3, 5, 2))
     density = sum(
         weight * multivariate_normal.pdf(x, mean, covariance)
@@ -27,18 +27,16 @@ def test_log_prob_is_the_sum_of_scipys_densities():
         )
     )
     np.testing.assert_allclose(mixture.log_prob(x), np.log(density), rtol=1e-12)
-    # far away, where the densities themselves are 0 in floating point
+    # Far from the means, where the density is 0 in floating point.
     far = mixture.log_prob(np.array([100.0, 0.0]))
     assert np.isfinite(far)
     assert far < -1e4
 
 
-@pytest.mark.parametrize(
-    'source', [np.random.default_rng, np.random.RandomState], ids=['new', 'old']
-)
-def test_samples_have_the_mixtures_moments(source):
-    mixture = known()
-    samples = mixture.sample((200, 250), source(0))
+@pytest.mark.parametrize('make_rng', [np.random.default_rng, np.random.RandomState])
+def test_samples_have_moments_of_mixture(make_rng):
+    mixture = two_gaussians()
+    samples = mixture.sample((200, 250), make_rng(0))
     assert samples.shape == (200, 250, 2)
     flat = samples.reshape(-1, 2)
     mean = mixture.weights @ mixture.means
@@ -49,23 +47,23 @@ def test_samples_have_the_mixtures_moments(source):
         mixture.covariances + mixture.means[:, :, None] * mixture.means[:, None],
     )
     np.testing.assert_allclose(flat.T @ flat / len(flat), second, atol=0.02)
-    np.testing.assert_array_equal(mixture.sample((200, 250), source(0)), samples)
+    np.testing.assert_array_equal(mixture.sample((200, 250), make_rng(0)), samples)
 
 
-def test_global_randomness_serves_too():
+def test_samples_with_global_random_state():
     np.random.seed(3)  # noqa: NPY002
-    samples = known().sample((4,), np.random)
+    samples = two_gaussians().sample((4,), np.random)
     np.testing.assert_array_equal(
-        samples, known().sample((4,), np.random.RandomState(3))
+        samples, two_gaussians().sample((4,), np.random.RandomState(3))
     )
 
 
 def test_no_samples():
-    assert known().sample((0,), np.random.default_rng(0)).shape == (0, 2)
+    assert two_gaussians().sample((0,), np.random.default_rng(0)).shape == (0, 2)
 
 
-def test_fit_recovers_a_known_mixture():
-    mixture = known()
+def test_fit_recovers_mixture_from_its_samples():
+    mixture = two_gaussians()
     samples = mixture.sample((20000,), np.random.default_rng(0))
     fitted = GaussianMixture.fit(samples)
     order = np.argsort(fitted.weights)
@@ -76,12 +74,12 @@ def test_fit_recovers_a_known_mixture():
     )
 
 
-def test_one_gaussian_is_not_split():
+def test_fit_selects_one_component_for_one_gaussian():
     samples = np.random.default_rng(0).normal(size=(2000, 4))
     assert GaussianMixture.fit(samples, max_components=5).weights.tolist() == [1.0]
 
 
-def test_equal_samples_do_not_collapse():
+def test_fit_of_equal_samples_has_minimum_variance():
     fitted = GaussianMixture.fit(np.zeros((20, 4)), max_components=1)
     np.testing.assert_allclose(fitted.covariances[0], 1e-5 * np.eye(4))
 
@@ -98,21 +96,22 @@ def test_equal_samples_do_not_collapse():
         (dict(covariances=[[[1.0, 0.5], [0.0, 1.0]]] * 2), 'symmetric'),
     ],
 )
-def test_what_is_no_mixture(change, message):
+def test_raises_on_invalid_mixture(change, message):
     values = {
-        name: getattr(known(), name) for name in ('weights', 'means', 'covariances')
+        name: getattr(two_gaussians(), name)
+        for name in ('weights', 'means', 'covariances')
     }
     with pytest.raises(ValueError, match=message):
         GaussianMixture(**{**values, **change})
 
 
-def test_too_few_samples():
+def test_raises_on_too_few_samples():
     with pytest.raises(ValueError, match='needs more than 4 samples, got 4'):
         GaussianMixture.fit(np.zeros((4, 4)))
 
 
-def test_only_fitting_needs_scikit_learn(monkeypatch):
+def test_only_fit_needs_scikit_learn(monkeypatch):
     monkeypatch.setitem(sys.modules, 'sklearn', None)
-    assert known().sample((2,), np.random.default_rng(0)).shape == (2, 2)
+    assert two_gaussians().sample((2,), np.random.default_rng(0)).shape == (2, 2)
     with pytest.raises(ImportError, match='sklearn'):
         GaussianMixture.fit(np.zeros((10, 4)))

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from rmpe_plugin.ops import decode_heatmaps
 
 
-def slow_decode(heatmap, kernel_size=21):
-    """One map, step by step, as the testers describe it."""
+def loop_decode(heatmap, kernel_size=21):
+    """Decode one heatmap step by step with OpenCV."""
     height, width = heatmap.shape
     border = kernel_size // 2
     padded = np.zeros((height + 2 * border, width + 2 * border))
@@ -20,24 +20,24 @@ def slow_decode(heatmap, kernel_size=21):
     first = np.array(np.unravel_index(blurred.argmax(), blurred.shape))
     blurred[tuple(first)] = 0
     second = np.array(np.unravel_index(blurred.argmax(), blurred.shape))
-    place = first + 0.25 * (second - first) / np.linalg.norm(second - first)
-    pixel = np.round(place).astype(int)
-    return place[::-1], heatmap[tuple(pixel)] / 255 + 0.5
+    position = first + 0.25 * (second - first) / np.linalg.norm(second - first)
+    pixel = np.round(position).astype(int)
+    return position[::-1], heatmap[tuple(pixel)] / 255 + 0.5
 
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**31), height=st.integers(3, 40), width=st.integers(3, 40))
-def test_against_opencv(seed, height, width):
+def test_decoding_equals_opencv(seed, height, width):
     rng = np.random.default_rng(seed)
     maps = rng.uniform(0, 255, (1, 3, height, width))
     keypoints, scores = decode_heatmaps(torch.from_numpy(maps))
     for k in range(3):
-        place, score = slow_decode(maps[0, k])
-        np.testing.assert_allclose(keypoints[0, k], place, atol=1e-9)
+        position, score = loop_decode(maps[0, k])
+        np.testing.assert_allclose(keypoints[0, k], position, atol=1e-9)
         assert scores[0, k].item() == pytest.approx(score)
 
 
-def test_reference_numbers(golden):
+def test_decoding_equals_reference_implementation(golden):
     numbers = np.load(golden / 'cpn_decode.npz')
     keypoints, scores = decode_heatmaps(torch.from_numpy(numbers['heatmaps']))
     expected = numbers['keypoints_input_px']
@@ -46,7 +46,7 @@ def test_reference_numbers(golden):
 
 
 @pytest.mark.parametrize('value', [0.0, -3.0, float('nan'), float('inf')])
-def test_no_evidence_is_score_zero(value):
+def test_invalid_heatmap_has_score_zero(value):
     maps = torch.rand(1, 2, 8, 6)
     maps[0, 1] = 0
     maps[0, 1, 3, 3] = value
@@ -56,7 +56,7 @@ def test_no_evidence_is_score_zero(value):
     assert scores[0, 0] > 0.5
 
 
-def test_one_bright_pixel_is_not_moved_without_blur():
+def test_single_positive_pixel_is_not_moved_without_blur():
     maps = torch.full((1, 1, 8, 6), -1.0)
     maps[0, 0, 5, 2] = 255
     keypoints, scores = decode_heatmaps(maps, blur_kernel_size=1)
@@ -64,7 +64,7 @@ def test_one_bright_pixel_is_not_moved_without_blur():
     assert scores.item() == 1.5
 
 
-def test_empty_batch_and_one_pixel():
+def test_empty_batch_and_single_pixel():
     keypoints, scores = decode_heatmaps(torch.zeros(0, 17, 8, 6))
     assert keypoints.shape == (0, 17, 2)
     assert scores.shape == (0, 17)
@@ -73,13 +73,13 @@ def test_empty_batch_and_one_pixel():
     assert scores.item() == 1.5
 
 
-def test_autocast_changes_nothing():
+def test_autocast_does_not_change_result():
     maps = torch.rand(1, 3, 16, 12)
     expected = decode_heatmaps(maps)
     with torch.autocast('cpu', torch.bfloat16):
-        found = decode_heatmaps(maps)
-    assert torch.equal(found[0], expected[0])
-    assert torch.equal(found[1], expected[1])
+        actual = decode_heatmaps(maps)
+    assert torch.equal(actual[0], expected[0])
+    assert torch.equal(actual[1], expected[1])
 
 
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float32, torch.bfloat16])
@@ -90,6 +90,6 @@ def test_input_is_not_modified(dtype):
     assert torch.equal(maps, before)
 
 
-def test_even_kernel():
+def test_raises_on_even_kernel_size():
     with pytest.raises(ValueError, match='odd and positive, got 20'):
         decode_heatmaps(torch.zeros(1, 1, 2, 2), blur_kernel_size=20)

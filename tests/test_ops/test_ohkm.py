@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rmpe_plugin.ops import hard_keypoint_loss, keypoint_mse
 
 
-def slow_keypoint_mse(pred, target):
+def loop_keypoint_mse(pred, target):
     batch, num_keypoints, height, width = pred.shape
     losses = torch.zeros(batch, num_keypoints, dtype=pred.dtype)
     for b in range(batch):
@@ -21,16 +21,16 @@ def slow_keypoint_mse(pred, target):
     return losses
 
 
-def slow_hard_keypoint_loss(losses, topk):
+def loop_hard_keypoint_loss(losses, topk):
     totals = [sum(sorted(row, reverse=True)[:topk]) / topk for row in losses.tolist()]
     return sum(totals) / len(totals)
 
 
-def test_keypoint_mse_against_loops():
+def test_keypoint_mse_equals_loops():
     torch.manual_seed(0)
     pred, target = torch.randn(2, 2, 3, 5, 4, dtype=torch.float64)
     torch.testing.assert_close(
-        keypoint_mse(pred, target), slow_keypoint_mse(pred, target)
+        keypoint_mse(pred, target), loop_keypoint_mse(pred, target)
     )
 
 
@@ -41,16 +41,16 @@ def test_keypoint_mse_against_loops():
     data=st.data(),
     ties=st.booleans(),
 )
-def test_hard_keypoint_loss_against_loops(batch, num_keypoints, data, ties):
+def test_hard_keypoint_loss_equals_loops(batch, num_keypoints, data, ties):
     topk = data.draw(st.integers(1, num_keypoints))
     losses = torch.rand(batch, num_keypoints, dtype=torch.float64)
     if ties:
         losses = losses.round()
-    expected = slow_hard_keypoint_loss(losses, topk)
+    expected = loop_hard_keypoint_loss(losses, topk)
     assert hard_keypoint_loss(losses, topk).item() == pytest.approx(expected)
 
 
-def test_gradients():
+def test_gradcheck():
     torch.manual_seed(0)
     pred = torch.randn(2, 5, 3, 4, dtype=torch.float64, requires_grad=True)
     target = torch.randn(2, 5, 3, 4, dtype=torch.float64)
@@ -62,7 +62,7 @@ def test_gradients():
     assert torch.autograd.gradcheck(loss, (pred,))
 
 
-def test_gradients_of_both_inputs_and_of_a_retained_graph():
+def test_gradcheck_of_both_inputs_and_retained_graph():
     torch.manual_seed(0)
     pred, target = torch.randn(2, 2, 3, 4, 2, dtype=torch.float64).requires_grad_()
     assert torch.autograd.gradcheck(keypoint_mse, (pred, target))
@@ -73,7 +73,7 @@ def test_gradients_of_both_inputs_and_of_a_retained_graph():
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
-def test_half_precision_maps_get_half_precision_gradients(dtype):
+def test_half_precision_input_has_half_precision_gradient(dtype):
     target = torch.rand(2, 3, 4, 5)
     pred = torch.rand(2, 3, 4, 5).to(dtype).requires_grad_()
     loss = keypoint_mse(pred, target)
@@ -84,19 +84,19 @@ def test_half_precision_maps_get_half_precision_gradients(dtype):
     torch.testing.assert_close(pred.grad, expected)
 
 
-def test_gradient_is_zero_where_prediction_is_right():
+def test_gradient_is_zero_for_exact_prediction():
     target = torch.rand(1, 3, 2, 2, dtype=torch.float64)
     pred = target.clone().requires_grad_()
     hard_keypoint_loss(keypoint_mse(pred, target), topk=3).backward()
     assert torch.equal(pred.grad, torch.zeros_like(target))
 
 
-def test_only_hard_keypoints_get_a_gradient():
+def test_only_hard_keypoints_have_gradient():
     pred = torch.arange(1.0, 6.0).view(1, 5, 1, 1).expand(1, 5, 2, 2)
     pred = pred.clone().requires_grad_()
     hard_keypoint_loss(keypoint_mse(pred, torch.zeros_like(pred)), topk=2).backward()
-    moved = pred.grad.flatten(2).abs().amax(dim=2)[0] > 0
-    assert moved.tolist() == [False, False, False, True, True]
+    nonzero = pred.grad.flatten(2).abs().amax(dim=2)[0] > 0
+    assert nonzero.tolist() == [False, False, False, True, True]
 
 
 def test_empty_batch_keeps_the_graph():
@@ -108,6 +108,6 @@ def test_empty_batch_keeps_the_graph():
 
 
 @pytest.mark.parametrize('topk', [0, -1, 18])
-def test_topk_out_of_range(topk):
-    with pytest.raises(ValueError, match=f'1 to 17.*got {topk}'):
+def test_raises_on_topk_out_of_range(topk):
+    with pytest.raises(ValueError, match=f'between 1 and 17.*got {topk}'):
         hard_keypoint_loss(torch.zeros(1, 17), topk)

@@ -5,8 +5,8 @@ import torch
 from rmpe_plugin.ops import resize_heatmap
 
 
-def slow_resize(x, size, position):
-    """Bilinear interpolation pixel by pixel; ``position`` gives the source index."""
+def loop_resize(x, size, position):
+    """Bilinear interpolation in loops; ``position`` returns the input index."""
     h, w = x.shape
     out = torch.zeros(size, dtype=x.dtype)
     for i in range(size[0]):
@@ -29,23 +29,23 @@ POSITIONS = dict(
 
 @pytest.mark.parametrize('grid', POSITIONS)
 @pytest.mark.parametrize('size', [(8, 6), (16, 12), (4, 6)])
-def test_against_loops(grid, size):
+def test_equals_loops(grid, size):
     torch.manual_seed(0)
     x = torch.randn(4, 3, dtype=torch.float64)
-    expected = slow_resize(x, size, POSITIONS[grid])
+    expected = loop_resize(x, size, POSITIONS[grid])
     torch.testing.assert_close(
         resize_heatmap(x[None, None], size, grid)[0, 0], expected
     )
 
 
 @pytest.mark.parametrize('grid', POSITIONS)
-def test_same_size_is_identity_and_gradient_is_right(grid):
+def test_same_size_returns_input_and_gradcheck(grid):
     x = torch.randn(1, 2, 3, 2, dtype=torch.float64, requires_grad=True)
     assert resize_heatmap(x, (3, 2), grid) is x
     assert torch.autograd.gradcheck(lambda t: resize_heatmap(t, (6, 4), grid), (x,))
 
 
-def test_errors_name_the_key():
+def test_raises_on_unknown_grid_or_size():
     x = torch.zeros(1, 1, 3, 3)
     with pytest.raises(ValueError, match="resize_grid .*'nearest'"):
         resize_heatmap(x, (6, 6), 'nearest')

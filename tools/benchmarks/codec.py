@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time CPNHeatmap beside MMPose's MegviiHeatmap, which makes the same targets.
+"""Compare the speed of CPNHeatmap with MMPose's MegviiHeatmap.
+
+Both encode the same targets.
 
 Example:
     python tools/benchmarks/codec.py --batch 64
@@ -22,8 +24,10 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--batch', type=int, default=64, help='people to decode')
-    parser.add_argument('--rounds', type=int, default=10)
+    parser.add_argument(
+        '--batch', type=int, default=64, help='people to decode (default: 64)'
+    )
+    parser.add_argument('--rounds', type=int, default=10, help='default: 10')
     add_device_argument(parser)
     return parser.parse_args()
 
@@ -38,13 +42,13 @@ def main() -> None:
         for cls in (MegviiHeatmap, CPNHeatmap)
     }
 
-    def encode(levels):
+    def encoder(levels):
         return lambda: [codec.encode(keypoints, visible) for codec in levels]
 
-    functions = {name: encode(levels) for name, levels in codecs.items()}
+    functions = {name: encoder(levels) for name, levels in codecs.items()}
     targets = [run()[-1]['heatmaps'] for run in functions.values()]
     np.testing.assert_allclose(*targets, atol=1e-3)
-    title = f'targets of one person, {len(KERNELS)} levels at 256x192, CPU'
+    title = f'encoding one person, {len(KERNELS)} levels at 256x192, CPU'
     compare(title, functions, args.rounds)
 
     noise = torch.randn(args.batch, 17, 64, 48, device=args.device)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time OHKM forward and backward beside MMPose's KeypointOHKMMSELoss.
+"""Compare the speed of OHKMMSELoss with MMPose's KeypointOHKMMSELoss.
+
+A forward and a backward pass on random heatmaps are timed.
 
 Example:
     python tools/benchmarks/ohkm.py --batch 64 --keypoints 17 --size 64 48
@@ -19,13 +21,14 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--batch', type=int, default=64)
-    parser.add_argument('--keypoints', type=int, default=17)
+    parser.add_argument('--batch', type=int, default=64, help='default: 64')
+    parser.add_argument('--keypoints', type=int, default=17, help='default: 17')
     parser.add_argument(
-        '--size', type=int, nargs=2, default=(64, 48), metavar=('H', 'W')
-    )
-    parser.add_argument('--topk', type=int, default=8)
-    parser.add_argument('--rounds', type=int, default=10)
+        '--size', type=int, nargs=2, default=(64, 48), metavar=('H', 'W'),
+        help='heatmap size in pixels (default: 64 48)',
+    )  # fmt: skip
+    parser.add_argument('--topk', type=int, default=8, help='default: 8')
+    parser.add_argument('--rounds', type=int, default=10, help='default: 10')
     add_device_argument(parser)
     return parser.parse_args()
 
@@ -33,7 +36,7 @@ def parse_args() -> argparse.Namespace:
 def loss_steps(
     shape: tuple[int, int, int, int], topk: int, device: str
 ) -> dict[str, Callable[[], object]]:
-    """Forward and backward of MMPose's loss and of ours, on the same maps."""
+    """Forward and backward pass of both losses on the same heatmaps, by name."""
     torch.manual_seed(0)
     pred = torch.randn(shape, device=device, requires_grad=True)
     target = torch.randn(shape, device=device)

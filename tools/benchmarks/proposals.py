@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time a proposal beside MMPose's RandomBBoxTransform, and the fit of its model.
+"""Time the fit of a proposal model, and compare PGPG with MMPose's RandomBBoxTransform.
 
-The model is fitted to random bodies whose boxes are jittered by a mixture.
+The model is fitted to synthetic poses. Their detections are boxes with offsets from a
+Gaussian mixture.
 
 Example:
     python tools/benchmarks/proposals.py --people 150000
@@ -26,29 +27,31 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--people', type=int, default=20000, help='to fit to')
-    parser.add_argument('--rounds', type=int, default=20)
+    parser.add_argument(
+        '--people', type=int, default=20000, help='people to fit to (default: 20000)'
+    )
+    parser.add_argument('--rounds', type=int, default=20, help='default: 20')
     return parser.parse_args()
 
 
-def draw_people(number: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """Random bodies 100 pixels high, what is seen of them, boxes and detections."""
+def sample_people(number: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Keypoints, visibility, boxes and detections of people 100 pixels tall."""
     poses = np.stack(
-        [sample_body(rng, 1.0).joints[:, :2] for _ in track(range(number), 'drawing')]
+        [sample_body(rng, 1.0).joints[:, :2] for _ in track(range(number), 'sampling')]
     )
     keypoints = 100 * poses + 200
     visible = rng.random((number, 17)) < 0.9
     boxes = np.concatenate((keypoints.min(axis=1), keypoints.max(axis=1)), axis=1)
-    errors = GaussianMixture(
+    offsets = GaussianMixture(
         [0.7, 0.3], [[0, 0, 0, 0], [0.1, 0, -0.1, -0.1]], [np.eye(4) / 900] * 2
     )
     sides = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
-    return keypoints, visible, boxes, boxes + sides * errors.sample((number,), rng)
+    return keypoints, visible, boxes, boxes + sides * offsets.sample((number,), rng)
 
 
 def main() -> None:
     args = parse_args()
-    people = draw_people(args.people, np.random.default_rng(0))
+    people = sample_people(args.people, np.random.default_rng(0))
     start = perf_counter()
     model = ProposalModel.fit(*people, track=partial(track, description='fitting'))
     seconds = perf_counter() - start

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time functions in turns in one process, and print medians and ratios."""
+"""Time functions alternately in one process and print medians and ratios."""
 
 from collections.abc import Callable
 from statistics import median
@@ -12,13 +12,15 @@ from torch.utils.benchmark import Timer
 
 
 def add_device_argument(parser) -> None:
-    """Add ``--device``, by default CUDA where there is one."""
+    """Add ``--device``; the default is CUDA if it is available."""
     default = 'cuda' if torch.cuda.is_available() else 'cpu'
-    parser.add_argument('--device', default=default, help=f'default here: {default}')
+    parser.add_argument(
+        '--device', default=default, help=f'default on this machine: {default}'
+    )
 
 
 def device_name(device: str) -> str:
-    """Name of the device for a table's title."""
+    """Name of the device for the title of a table."""
     if torch.device(device).type == 'cuda':
         return torch.cuda.get_device_name(device)
     return f'CPU, {torch.get_num_threads()} threads'
@@ -27,29 +29,29 @@ def device_name(device: str) -> str:
 def measure(
     functions: dict[str, Callable[[], object]], rounds: int
 ) -> dict[str, list[float]]:
-    """Time functions in turns, so that a machine that slows down slows all of them.
+    """Time functions alternately, so that changes of machine speed affect all of them.
 
-    In a turn a function runs for about 20 ms, once if it takes longer. One round before
-    the first is not counted.
+    In each round every function runs for about 20 ms, or once if it takes longer. A
+    warm-up round is not counted.
 
     Args:
-        functions (dict[str, Callable]): What to time, by name.
-        rounds (int): How many turns.
+        functions (dict[str, Callable]): Functions to time, by name.
+        rounds (int): Number of rounds.
 
     Returns:
-        dict[str, list[float]]: Milliseconds of each turn, by name.
+        dict[str, list[float]]: Milliseconds per call in each round, by name.
     """
     timers = {
         name: Timer('function()', globals=dict(function=function),
                     num_threads=torch.get_num_threads())
         for name, function in functions.items()
     }  # fmt: skip
-    # timeit waits for CUDA to finish
+    # timeit synchronises CUDA.
     runs = {
         name: max(1, round(0.02 / timer.timeit(1).mean))
         for name, timer in timers.items()
     }
-    times = {name: [] for name in functions}
+    times: dict[str, list[float]] = {name: [] for name in functions}
     for _ in track(range(rounds), 'timing'):
         for name, timer in timers.items():
             times[name].append(timer.timeit(runs[name]).mean * 1e3)
@@ -59,20 +61,18 @@ def measure(
 def compare(
     title: str, functions: dict[str, Callable[[], object]], rounds: int
 ) -> None:
-    """Print how long each function takes, against the first.
+    """Print the time of each function and its speed relative to the first.
 
     Args:
         title (str): Title of the table.
-        functions (dict[str, Callable]): What to time, by name; the first one is the
-            one that the ratios are to.
-        rounds (int): As :func:`measure`'s.
+        functions (dict[str, Callable]): Functions to time, by name. The first one is
+            the reference.
+        rounds (int): Number of rounds, see :func:`measure`.
     """
     times = measure(functions, rounds)
     medians = {name: median(values) for name, values in times.items()}
     reference = next(iter(medians.values()))
-    table = Table(
-        '', 'median ms', 'least ms', 'times faster than the first', title=title
-    )
+    table = Table('', 'median (ms)', 'minimum (ms)', 'relative speed', title=title)
     for name, value in medians.items():
         ratio = f'{reference / value:.2f}'
         table.add_row(name, f'{value:.2f}', f'{min(times[name]):.2f}', ratio)

@@ -9,18 +9,18 @@ from rmpe_plugin.ops import hard_keypoint_loss, keypoint_mse
 class OHKMMSELoss(nn.Module):
     """MSE loss with online hard keypoint mining (CPN, section 3.2.2).
 
-    Called as MMPose's ``KeypointOHKMMSELoss`` is, so that a config changes the type
-    only, and equal to it for weights of 0 and 1; there the loss grows with the square
-    of other weights, here it is linear in them.
+    A drop-in replacement for MMPose's ``KeypointOHKMMSELoss``: the arguments are the
+    same, and so is the loss for target weights of 0 and 1. For other weights this loss
+    is linear in the weights, while MMPose's is quadratic.
 
     Args:
-        use_target_weight (bool): Whether keypoint losses are multiplied by their
-            target weights before the hard ones are chosen. Defaults to ``False``.
-        topk (int): How many keypoints of each sample count. Defaults to 8.
+        use_target_weight (bool): Whether to multiply the keypoint losses by the target
+            weights before the hard keypoints are selected. Defaults to ``False``.
+        topk (int): Number of hard keypoints per sample. Defaults to 8.
         loss_weight (float): Weight of the loss. Defaults to 1.0.
 
     Raises:
-        ValueError: If ``topk`` is below 1, or in :meth:`forward` above K.
+        ValueError: If ``topk`` is below 1 or, in :meth:`forward`, above K.
     """
 
     def __init__(
@@ -44,15 +44,21 @@ class OHKMMSELoss(nn.Module):
         Args:
             output (Tensor): Predicted heatmaps (B, K, H, W).
             target (Tensor): Target heatmaps (B, K, H, W).
-            target_weights (Tensor, optional): Keypoint weights (B, K), needed with
-                ``use_target_weight``.
+            target_weights (Tensor, optional): Keypoint weights (B, K), required if
+                ``use_target_weight`` is set. Defaults to ``None``.
 
         Returns:
             Tensor: Scalar loss.
+
+        Raises:
+            ValueError: If ``topk`` is above K, or ``target_weights`` are required and
+                missing.
         """
         losses = keypoint_mse(output, target)
         if self.use_target_weight:
             if target_weights is None:
-                raise ValueError('OHKMMSELoss.use_target_weight needs target_weights')
+                raise ValueError(
+                    'OHKMMSELoss.use_target_weight=True needs target_weights, got None'
+                )
             losses = losses * target_weights
         return hard_keypoint_loss(losses, self.topk) * self.loss_weight

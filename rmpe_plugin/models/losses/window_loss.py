@@ -8,14 +8,13 @@ from rmpe_plugin.ops import window_corners
 
 @MODELS.register_module()
 class WindowCornerLoss(nn.Module):
-    """Mean distance between the corners of chosen and true windows.
+    """Mean distance between the corners of predicted and ground-truth windows.
 
-    Not in the RMPE paper: in training the true box is known, hence also the window
-    that the STN should choose.
+    Not part of RMPE. In training the ground-truth box is known, and with it the window
+    that the STN should predict.
 
     Args:
-        loss_weight (float): Factor. Distances are in normalised coordinates, where the
-            crop is 2 wide. Defaults to 1.0.
+        loss_weight (float): Weight of the loss. Defaults to 1.0.
     """
 
     def __init__(self, loss_weight: float = 1.0) -> None:
@@ -26,11 +25,14 @@ class WindowCornerLoss(nn.Module):
         """Compute the loss.
 
         Args:
-            theta (Tensor): Chosen windows (B, 2, 3).
-            theta_gt (Tensor): True windows (B, 2, 3).
+            theta (Tensor): Predicted windows (B, 2, 3), see
+                :mod:`rmpe_plugin.ops.affine`.
+            theta_gt (Tensor): Ground-truth windows (B, 2, 3).
 
         Returns:
-            Tensor: A number.
+            Tensor: Scalar loss, in normalised coordinates: the crop has width 2 and
+            height 2.
         """
-        gap = window_corners(theta) - window_corners(theta_gt)
-        return self.loss_weight * torch.linalg.vector_norm(gap, dim=-1).mean()
+        difference = window_corners(theta) - window_corners(theta_gt)  # (B, 4, 2)
+        distance = torch.linalg.vector_norm(difference, dim=-1)
+        return self.loss_weight * distance.mean()
