@@ -63,7 +63,7 @@ def test_raises_on_invalid_values(change, message):
         ),
         (
             dict(REQUIRED, sigma=1),
-            'unknown parameters sigma; the parameters are sigma1, sigma2',
+            'pose_nms got unknown parameters sigma; the parameters are sigma1, sigma2',
         ),
         (
             dict(sigma1=1.0, eta=2.0),

@@ -22,7 +22,7 @@ PAPER = PoseNMSParams.preset('rmpe-paper')
 
 def test_equals_loop_over_pairs():
     rng = np.random.default_rng(0)
-    for _ in range(500):
+    for _ in range(2000):
         num_keypoints = int(rng.choice([1, 3, 17]))
         poses = random_poses(rng, int(rng.integers(1, 7)), num_keypoints=num_keypoints)
         p = random_params(rng)
