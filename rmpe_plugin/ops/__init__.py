@@ -26,9 +26,9 @@ from .pose_nms import (
     PoseNMSResult,
     parametric_pose_nms,
     parametric_pose_nms_batch,
-    pose_similarity,
 )
 from .pose_nms_params import PoseNMSParams
+from .pose_similarity import pose_similarity
 from .proposals import ProposalModel, box_offsets
 from .resize import resize_heatmap
 

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What parametric pose NMS depends on, and the published sets of it."""
+"""Parameters of parametric pose NMS, and published presets."""
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
+from typing import Any, NoReturn
 
 _CHOICES = dict(
     region=('box', 'circle'),
@@ -14,7 +15,7 @@ _CHOICES = dict(
     merge=('none', 'weighted', 'weighted-max'),
 )
 _POSITIVE = ('sigma1', 'sigma2', 'eta', 'alpha', 'match_radius', 'merge_radius')
-_NOT_NEGATIVE = ('lambda_', 'max_score_thr', 'mean_score_thr', 'min_area')
+_NON_NEGATIVE = ('lambda_', 'max_score_thr', 'mean_score_thr', 'min_area')
 _OPTIONAL = ('match_count', 'match_radius', 'merge_radius')
 
 
@@ -22,58 +23,59 @@ _OPTIONAL = ('match_count', 'match_radius', 'merge_radius')
 class PoseNMSParams:
     r"""Parameters of parametric pose NMS (RMPE, section 3.2).
 
-    Seen from pose i, pose j is as similar as
+    The similarity of pose j to pose i is
 
     .. math::
         d_{ij} = \sum_n \tanh\frac{c_i^n}{\sigma_1} \tanh\frac{c_j^n}{\sigma_1}
                  [k_j^n \in R(k_i^n)]
                  + \lambda \sum_n \exp\frac{-\|k_i^n - k_j^n\|^2}{\sigma_2},
 
-    and i takes in j if :math:`d_{ij} > \eta`. The paper prints :math:`d \le \eta`,
-    which would take in the poses that differ.
+    and i suppresses j if :math:`d_{ij} > \eta`. The paper prints :math:`d \le \eta`,
+    which would suppress dissimilar poses.
 
     Args:
         sigma1 (float): Scale of the keypoint scores.
-        sigma2 (float): Scale of the distances, in ``units`` (squared with ``squared``).
-        lambda_ (float): Weight of the distances against the scores. (``lambda`` is a
-            word of Python's own.)
-        eta (float): Similarity above which a pose is taken in.
-        region (str): R, where a keypoint counts as matched. ``'box'``: a rectangle
-            around k_i, ``alpha`` of the box's width and height in all, the paper's.
-            ``'circle'``: one unit around k_i, the authors' code's. Defaults to
-            ``'box'``.
-        squared (bool): Whether the kernel takes the squared distance, as the paper
-            has it, or the distance, as all public code has. Defaults to ``True``.
-        units (str): What distances are measured in. ``'box'``: ``alpha`` of the longer
-            side of pose i's box, so that the size of a picture changes nothing.
-            ``'pixel'``: pixels. Defaults to ``'box'``.
-        alpha (float): Share of the box that a keypoint may be off. Defaults to 0.1.
-        normalize (bool): Whether both sums are divided by the number of keypoints, so
-            that one ``eta`` serves 14, 17, 26 or 133 of them. Defaults to ``False``.
-        match_count (int, optional): A second rule beside the similarity: i takes in j
-            also if at least so many of their keypoints lie within ``alpha`` of the
-            longer side of i's box, or within ``match_radius`` if that is less.
-            Defaults to ``None``, off.
-        match_radius (float, optional): See ``match_count``, pixels. Defaults to
-            ``None``, no bound.
-        max_score_thr (float): Poses whose best keypoint scores less are filtered out,
-            before and after merging. Defaults to 0.
-        mean_score_thr (float): Poses whose keypoints score less on average are
-            filtered out, before and after merging. Defaults to 0.
+        sigma2 (float): Scale of the distances in ``units``, or of the squared distances
+            if ``squared``.
+        lambda_ (float): Weight of the distance term.
+        eta (float): Similarity above which a pose is suppressed.
+        region (str): The region R in which keypoints match. ``'box'``, as in the paper:
+            a rectangle centred on k_i, with ``alpha`` times the width and height of the
+            box of pose i. ``'circle'``, as in the authors' code: a circle around k_i
+            with a radius of one unit. Defaults to ``'box'``.
+        squared (bool): Whether the exponent contains the squared distance, as in the
+            paper, or the distance, as in all public code. Defaults to ``True``.
+        units (str): Unit of the distances. ``'box'``: ``alpha`` times the longer side
+            of the box of pose i, which makes the result independent of the image's
+            scale. ``'pixel'``: pixels. Defaults to ``'box'``.
+        alpha (float): Size of the region R relative to the box. Defaults to 0.1.
+        normalize (bool): Whether to divide both sums by the number of keypoints, so
+            that one ``eta`` is valid for any number of keypoints. Defaults to
+            ``False``.
+        match_count (int, optional): Second criterion: i also suppresses j if at least
+            this many of their keypoints are within ``match_radius``. Defaults to
+            ``None``, no second criterion.
+        match_radius (float, optional): Radius for ``match_count``, pixels. It is at
+            most ``alpha`` times the longer side of the box of pose i. Defaults to
+            ``None``, that bound.
+        max_score_thr (float): Poses whose highest keypoint score is lower are filtered
+            out, before and after merging. Defaults to 0.
+        mean_score_thr (float): Poses whose mean keypoint score is lower are filtered
+            out, before and after merging. Defaults to 0.
         min_area (float): Poses are filtered out if the rectangle around their
-            keypoints, enlarged 1.5 times each way, has less, square pixels. Defaults
-            to 0.
-        merge (str): What becomes of the poses taken in. ``'none'``: the most confident
-            one stands, as in the paper. ``'weighted'``: each of its keypoints becomes
-            the score-weighted mean of those taken in nearby, and so does its score.
-            ``'weighted-max'``: the score becomes the best of them. Nearby is within
-            ``alpha`` of the longer side of its box, or within ``merge_radius`` if that
-            is less. Defaults to ``'none'``.
-        merge_radius (float, optional): See ``merge``, pixels. Defaults to ``None``,
-            no bound.
+            keypoints, with sides enlarged by a factor of 1.5, is smaller, square
+            pixels. Defaults to 0.
+        merge (str): How kept poses are merged with the poses that they suppress.
+            ``'none'``, as in the paper: kept poses do not change. ``'weighted'``:
+            keypoints and their scores become the score-weighted mean of the cluster's
+            keypoints within ``merge_radius``. ``'weighted-max'``: the same, but a score
+            becomes the maximum of theirs. Defaults to ``'none'``.
+        merge_radius (float, optional): Radius for ``merge``, pixels. It is at most
+            ``alpha`` times the longer side of the kept pose's box. Defaults to
+            ``None``, that bound.
 
     Raises:
-        ValueError: If a value makes no sense.
+        ValueError: If a value is of the wrong type or out of range.
 
     Example:
         >>> PoseNMSParams.preset('rmpe-mpii').eta
@@ -98,59 +100,66 @@ class PoseNMSParams:
     merge_radius: float | None = None
 
     def __post_init__(self) -> None:
-        for name, allowed in _CHOICES.items():
-            if getattr(self, name) not in allowed:
-                self._refuse(name, f'one of {", ".join(map(repr, allowed))}')
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                self._raise(name, f'one of {", ".join(map(repr, choices))}')
         for name in ('squared', 'normalize'):
             if not isinstance(getattr(self, name), bool):
-                self._refuse(name, 'True or False')
-        for name in (*_POSITIVE, *_NOT_NEGATIVE, 'match_count'):
-            value = getattr(self, name)
-            if value is None and name in _OPTIONAL:
-                continue
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not number or not math.isfinite(value):
-                self._refuse(name, 'a finite number')
-            if value < 0 or (value == 0 and name in _POSITIVE):
-                at_least = 'above' if name in _POSITIVE else 'at least'
-                self._refuse(name, f'{at_least} 0')
+                self._raise(name, 'True or False')
+        for name in (*_POSITIVE, *_NON_NEGATIVE, 'match_count'):
+            self._check_number(name)
         if self.match_count is not None and (
             self.match_count < 1 or self.match_count != int(self.match_count)
         ):
-            self._refuse('match_count', 'a whole number of keypoints, or None')
+            self._raise('match_count', 'a whole number of keypoints, or None')
 
-    def _refuse(self, name: str, wanted: str) -> None:
+    def _check_number(self, name: str) -> None:
+        value = getattr(self, name)
+        if value is None and name in _OPTIONAL:
+            return
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not is_number or not math.isfinite(value):
+            self._raise(name, 'a finite number')
+        if value < 0 or (value == 0 and name in _POSITIVE):
+            self._raise(name, 'above 0' if name in _POSITIVE else 'at least 0')
+
+    def _raise(self, name: str, expected: str) -> NoReturn:
         raise ValueError(
-            f'pose_nms.{name} must be {wanted}, got {getattr(self, name)!r}'
+            f'pose_nms.{name} must be {expected}, got {getattr(self, name)!r}'
         )
 
     @classmethod
     def preset(cls, name: str) -> PoseNMSParams:
-        """Look up a published set of parameters.
+        """Create the parameters of a published method.
 
         ==================== ==========================================================
-        ``'rmpe-paper'``     The equations of RMPE, section 3.2, as printed but for the
-                             direction of the criterion, nothing merged. The paper
-                             prints no constants; these are the ones that the authors'
-                             code ships, so they were not fitted to these equations.
-        ``'rmpe-mpii'``      What that code computes (predict/batch_nms.py of
-                             github.com/Fang-Haoshu/multi-human-pose), 16 keypoints of
-                             MPII. The Caffe demo of github.com/Fang-Haoshu/RMPE is the
-                             same with ``mean_score_thr=0.2``.
-        ``'alphapose-coco'`` What alphapose/utils/pPose_nms.py of
-                             github.com/MVIG-SJTU/AlphaPose computes for COCO's 17
-                             keypoints. Its distances are in pixels, so on boxes larger
-                             than about 13 of them the match count alone decides.
+        ``'rmpe-paper'``     The equations of RMPE, section 3.2, with the corrected
+                             criterion d > eta and without merging. The paper gives no
+                             constants; these are from the authors' code, whose
+                             equations differ.
+        ``'rmpe-mpii'``      The authors' code (predict/batch_nms.py of
+                             github.com/Fang-Haoshu/multi-human-pose), for the 16
+                             keypoints of MPII. The Caffe demo of
+                             github.com/Fang-Haoshu/RMPE is the same with
+                             ``mean_score_thr=0.2``.
+        ``'alphapose-coco'`` alphapose/utils/pPose_nms.py of
+                             github.com/MVIG-SJTU/AlphaPose, for the 17 keypoints of
+                             COCO. Its distances are in pixels: on boxes longer than
+                             about 13 pixels only the match count matters.
         ==================== ==========================================================
 
         Args:
-            name (str): One of the names above.
+            name (str): Name of the preset.
 
         Returns:
             PoseNMSParams: The parameters.
 
         Raises:
-            ValueError: If there is no such set.
+            ValueError: If there is no preset of this name.
+
+        Example:
+            >>> PoseNMSParams.preset('alphapose-coco').match_count
+            5
         """
         if name not in _PRESETS:
             raise ValueError(
@@ -160,7 +169,7 @@ class PoseNMSParams:
         return cls(**_PRESETS[name])
 
     def to_json(self, path: str | Path) -> None:
-        """Write the parameters to a file, one a line.
+        """Write the parameters to a JSON file, one parameter per line.
 
         Args:
             path (str | Path): File to write.
@@ -169,16 +178,16 @@ class PoseNMSParams:
 
     @classmethod
     def from_json(cls, path: str | Path) -> PoseNMSParams:
-        """Read what :meth:`to_json` wrote.
+        """Read parameters from a JSON file that :meth:`to_json` wrote.
 
         Args:
             path (str | Path): File to read.
 
         Returns:
-            PoseNMSParams: The parameters; those not in the file have their defaults.
+            PoseNMSParams: The parameters, with defaults for those not in the file.
 
         Raises:
-            ValueError: If the file holds something else.
+            ValueError: If the file is not JSON, or its parameters are not valid.
         """
         try:
             values = json.loads(Path(path).read_text())
@@ -186,7 +195,7 @@ class PoseNMSParams:
             raise ValueError(f'{path} is not JSON: {error}') from error
         if not isinstance(values, dict):
             raise ValueError(
-                f'{path} must hold an object of pose NMS parameters, got a '
+                f'{path} must contain a JSON object of pose NMS parameters, got a '
                 f'{type(values).__name__}'
             )
         try:
@@ -196,31 +205,33 @@ class PoseNMSParams:
 
     @classmethod
     def from_config(cls, config: dict | str | Path) -> PoseNMSParams:
-        """Read parameters as a config has them.
+        """Create parameters from a value in a config.
 
         Args:
-            config (dict | str | Path): The arguments of this class, with ``preset``
-                among them perhaps, whose values the others then change; or the name of
-                a preset; or the path of a file that :meth:`to_json` wrote.
+            config (dict | str | Path): One of: the arguments of this class, optionally
+                with the key ``preset``, whose values the other arguments override; the
+                name of a preset; the path of a file that :meth:`to_json` wrote.
 
         Returns:
             PoseNMSParams: The parameters.
 
         Raises:
-            ValueError: If one is unknown, missing or makes no sense.
-            FileNotFoundError: If there is neither such a preset nor such a file.
+            ValueError: If a parameter is unknown, missing or not valid.
+            FileNotFoundError: If ``config`` is neither the name of a preset nor the
+                path of a file.
 
         Example:
             >>> PoseNMSParams.from_config(dict(preset='rmpe-paper', eta=20.0)).eta
             20.0
         """
-        if config in list(_PRESETS):
-            return cls.preset(config)
         if isinstance(config, (str, Path)):
+            if config in _PRESETS:
+                return cls.preset(str(config))
             if not Path(config).is_file():
                 raise FileNotFoundError(
-                    f'pose_nms must be {", ".join(map(repr, _PRESETS))}, a file or '
-                    f'parameters, got {str(config)!r}, which is no file'
+                    f'pose_nms must be {", ".join(map(repr, _PRESETS))}, the '
+                    'path of a JSON file or a dict of parameters, got '
+                    f'{str(config)!r}, which is not a file'
                 )
             return cls.from_json(config)
         values = dict(config)
@@ -230,16 +241,21 @@ class PoseNMSParams:
         unknown = sorted(set(values) - set(known))
         if unknown:
             raise ValueError(
-                f'pose_nms has no {", ".join(unknown)}; it has {", ".join(known)}'
+                f'pose_nms got unknown parameters {", ".join(unknown)}; the parameters '
+                f'are {", ".join(known)}'
             )
-        missing = [name for name in known[:4] if name not in values]
+        required = [field.name for field in fields(cls) if field.default is MISSING]
+        missing = [name for name in required if name not in values]
         if missing:
-            raise ValueError(f'pose_nms lacks {", ".join(missing)}, or a preset')
+            raise ValueError(
+                f'pose_nms needs {", ".join(missing)}, or the key preset, got '
+                f'{", ".join(values) or "no parameters"}'
+            )
         return cls(**values)
 
 
-_MPII = dict(sigma1=0.01, sigma2=2.08, lambda_=2.08, eta=22.48)
-_PRESETS = {
+_MPII: dict[str, Any] = dict(sigma1=0.01, sigma2=2.08, lambda_=2.08, eta=22.48)
+_PRESETS: dict[str, dict[str, Any]] = {
     'rmpe-paper': _MPII,
     'rmpe-mpii': dict(_MPII, region='circle', squared=False, merge='weighted-max'),
     'alphapose-coco': dict(

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How confident a pose is as a whole."""
+"""Scores of persons, from the scores of their boxes and keypoints."""
 
 import numpy as np
 from mmengine.structures import InstanceData
 
-# MMPose's ``keypoint_score_thr``.
+# The default of ``keypoint_score_thr`` in MMPose's ``CocoMetric``.
 KEYPOINT_SCORE_THR = 0.2
 
 
@@ -17,14 +17,14 @@ def _keypoint(poses: InstanceData) -> np.ndarray:
 
 
 def _bbox_keypoint(poses: InstanceData) -> np.ndarray:
-    scores = poses.keypoint_scores
-    counted = scores > KEYPOINT_SCORE_THR
-    total = np.where(counted, scores, 0).sum(axis=1)
-    return poses.bbox_scores * total / counted.sum(axis=1).clip(min=1)
+    scores = poses.keypoint_scores  # (N, K)
+    above = scores > KEYPOINT_SCORE_THR
+    total = np.where(above, scores, 0).sum(axis=1)  # (N,)
+    return poses.bbox_scores * total / above.sum(axis=1).clip(min=1)
 
 
 def _alphapose(poses: InstanceData) -> np.ndarray:
-    best = poses.keypoint_scores.max(axis=1)
+    best = poses.keypoint_scores.max(axis=1)  # (N,)
     return _keypoint(poses) + poses.bbox_scores + 1.25 * best
 
 
@@ -34,22 +34,26 @@ SCORE_MODES = dict(
 
 
 def person_scores(poses: InstanceData, mode: str = 'bbox_keypoint') -> np.ndarray:
-    """Score people by their box and keypoints.
+    """Compute one score per person from the scores of its box and keypoints.
 
     Args:
-        poses (InstanceData): ``keypoint_scores`` (N, K) and ``bbox_scores`` (N,).
-        mode (str): ``'bbox'``; ``'keypoint'``, the mean over keypoints;
-            ``'bbox_keypoint'``, the box's times the mean over keypoints that score
-            more than 0.2, as MMPose's ``CocoMetric``; ``'alphapose'``, mean + box
-            score + 1.25 times the best keypoint, 0 to 3.25 for scores of 0 to 1, from
-            alphapose/utils/writer.py of github.com/MVIG-SJTU/AlphaPose. Defaults to
-            ``'bbox_keypoint'``.
+        poses (InstanceData): Predictions with ``keypoint_scores`` (N, K) and
+            ``bbox_scores`` (N,).
+        mode (str): Defaults to ``'bbox_keypoint'``. One of:
+
+            - ``'bbox'``: the box score.
+            - ``'keypoint'``: the mean keypoint score.
+            - ``'bbox_keypoint'``: the box score times the mean of the keypoint scores
+              above 0.2, as in MMPose's ``CocoMetric``.
+            - ``'alphapose'``: the mean keypoint score, plus the box score, plus 1.25
+              times the highest keypoint score (alphapose/utils/writer.py of
+              github.com/MVIG-SJTU/AlphaPose). It is in [0, 3.25] for scores in [0, 1].
 
     Returns:
         np.ndarray: Scores (N,).
 
     Raises:
-        ValueError: For another mode.
+        ValueError: If ``mode`` is unknown.
     """
     if mode not in SCORE_MODES:
         raise ValueError(f'score_mode must be one of {[*SCORE_MODES]}, got {mode!r}')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pose NMS on MMPose's predictions of one image, for inference."""
+"""Pose NMS for MMPose's predictions of one image."""
 
 import numpy as np
 from mmpose.structures import PoseDataSample
@@ -15,18 +15,18 @@ def suppress_poses(
     """Apply parametric pose NMS to the predictions of one image.
 
     Args:
-        data_sample (PoseDataSample): All predictions of the image, as
-            ``mmpose.structures.merge_data_samples`` gives them. Not changed.
+        data_sample (PoseDataSample): All predictions of the image, as returned by
+            ``mmpose.structures.merge_data_samples``. It is not changed.
         params (PoseNMSParams): Parameters.
         person_scores (np.ndarray, optional): Confidence of each pose (N,), for example
-            :func:`person_scores`. Defaults to ``None``, the mean of its
-            keypoints' scores.
+            from :func:`person_scores`. Defaults to ``None``, the mean of its keypoint
+            scores.
 
     Returns:
-        PoseDataSample: The same sample with the poses that stay as ``pred_instances``,
-        most confident first. Where ``params`` merge poses, keypoints and their scores
-        are merged, and all else is the most confident one's. A sample without
-        predictions is returned as it is.
+        PoseDataSample: A copy with the kept poses as ``pred_instances``, most confident
+        first. If ``params`` merge poses, keypoints and keypoint scores are merged and
+        all other fields are those of the kept pose. A sample without predictions is
+        returned unchanged.
 
     Raises:
         ValueError: If the predictions have no ``bboxes``.
@@ -36,8 +36,8 @@ def suppress_poses(
     poses = data_sample.pred_instances
     if 'bboxes' not in poses:
         raise ValueError(
-            'pose NMS measures keypoints by the box of their person, but '
-            f'pred_instances has only {", ".join(sorted(poses.keys()))}'
+            'pose NMS needs pred_instances.bboxes, got pred_instances with '
+            f'{", ".join(sorted(poses.keys()))}'
         )
     result = parametric_pose_nms(
         poses.keypoints, poses.keypoint_scores, poses.bboxes, params, person_scores

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MMPose's metric with pose NMS, on people who are found three times each."""
+"""PoseNMSCocoMetric on predictions with three poses of each person."""
 
 import json
 import os
@@ -22,15 +22,15 @@ CROWDPOSE = parse_pose_metainfo(dict(from_file='configs/_base_/datasets/crowdpos
 
 
 @pytest.fixture(scope='module')
-def truths(synthetic):
+def ann_file(synthetic):
     return synthetic / 'annotations' / 'person_keypoints_val.json'
 
 
-def predictions(truths):
-    """Outputs of a model that sees everybody three times, and worse each time."""
+def predictions(ann_file):
+    """Outputs of a model that predicts each person three times, with growing errors."""
     rng = np.random.default_rng(0)
     outputs = []
-    for person in json.loads(truths.read_text())['annotations']:
+    for person in json.loads(ann_file.read_text())['annotations']:
         pose = np.reshape(person['keypoints'], (1, -1, 3))
         box = bbox_xywh2xyxy(np.array([person['bbox']]))
         for error in (1.0, 2.0, 3.0):
@@ -74,21 +74,21 @@ def written(prefix):
 @pytest.mark.parametrize(
     'score_mode', ['bbox', 'bbox_keypoint', 'bbox_rle', 'keypoint']
 )
-def test_is_cocometric_where_pose_nms_is_off(truths, tmp_path, nms_mode, score_mode):
-    found = [
+def test_equals_coco_metric_without_pose_nms(ann_file, tmp_path, nms_mode, score_mode):
+    metrics = [
         evaluate(
             build(
                 kind,
-                ann_file=str(truths),
+                ann_file=str(ann_file),
                 nms_mode=nms_mode,
                 score_mode=score_mode,
                 outfile_prefix=str(tmp_path / kind.__name__),
             ),
-            predictions(truths),
+            predictions(ann_file),
         )
         for kind in (CocoMetric, PoseNMSCocoMetric)
     ]
-    assert found[0] == found[1]
+    assert metrics[0] == metrics[1]
     assert written(tmp_path / 'CocoMetric') == written(tmp_path / 'PoseNMSCocoMetric')
 
 
@@ -96,9 +96,9 @@ def test_is_cocometric_where_pose_nms_is_off(truths, tmp_path, nms_mode, score_m
     'score_mode', ['bbox', 'bbox_keypoint', 'bbox_rle', 'keypoint']
 )
 @pytest.mark.parametrize('preset', ['rmpe-paper', 'rmpe-mpii', 'alphapose-coco'])
-def test_writes_the_poses_that_stay(truths, tmp_path, preset, score_mode):
-    common = dict(ann_file=str(truths), score_mode=score_mode)
-    outputs = predictions(truths)
+def test_writes_kept_poses(ann_file, tmp_path, preset, score_mode):
+    common = dict(ann_file=str(ann_file), score_mode=score_mode)
+    outputs = predictions(ann_file)
     before = evaluate(
         build(**common, nms_mode='none', outfile_prefix=str(tmp_path / 'all')), outputs
     )
@@ -106,82 +106,90 @@ def test_writes_the_poses_that_stay(truths, tmp_path, preset, score_mode):
         build(
             **common,
             pose_nms=dict(preset=preset),
-            outfile_prefix=str(tmp_path / 'left'),
+            outfile_prefix=str(tmp_path / 'kept'),
         ),
         outputs,
     )
     assert after['coco/AP'] > before['coco/AP']
 
-    everybody, left = written(tmp_path / 'all'), written(tmp_path / 'left')
-    assert len(left) < len(everybody)
-    for image in {person['image_id'] for person in everybody}:
-        people = [p for p in everybody if p['image_id'] == image]
-        poses = np.array([np.reshape(p['keypoints'], (-1, 3)) for p in people])
+    all_poses, kept = written(tmp_path / 'all'), written(tmp_path / 'kept')
+    assert len(kept) < len(all_poses)
+    for image in {person['image_id'] for person in all_poses}:
+        persons = [p for p in all_poses if p['image_id'] == image]
+        poses = np.array([np.reshape(p['keypoints'], (-1, 3)) for p in persons])
         result = parametric_pose_nms(
             poses[..., :2],
             poses[..., 2],
-            bbox_xywh2xyxy(np.array([p['bbox'] for p in people])),
+            bbox_xywh2xyxy(np.array([p['bbox'] for p in persons])),
             PoseNMSParams.preset(preset),
-            np.array([p['score'] for p in people]),
+            np.array([p['score'] for p in persons]),
         )
-        stayed = [p for p in left if p['image_id'] == image]
-        assert [p['score'] for p in stayed] == [people[i]['score'] for i in result.keep]
-        assert [p['bbox'] for p in stayed] == [people[i]['bbox'] for i in result.keep]
+        kept_persons = [p for p in kept if p['image_id'] == image]
+        assert [p['score'] for p in kept_persons] == [
+            persons[i]['score'] for i in result.keep
+        ]
+        assert [p['bbox'] for p in kept_persons] == [
+            persons[i]['bbox'] for i in result.keep
+        ]
         merged = np.dstack((result.keypoints, result.keypoint_scores))
         np.testing.assert_allclose(
-            [np.reshape(p['keypoints'], (-1, 3)) for p in stayed], merged
+            [np.reshape(p['keypoints'], (-1, 3)) for p in kept_persons], merged
         )
 
 
-def test_takes_a_preset_parameters_or_a_file(truths, tmp_path):
-    PoseNMSParams.preset('rmpe-paper').to_json(tmp_path / 'learnt.json')
-    found = []
+def test_pose_nms_from_preset_parameters_or_file(ann_file, tmp_path):
+    PoseNMSParams.preset('rmpe-paper').to_json(tmp_path / 'learned.json')
+    metrics = []
     for pose_nms in (
         PAPER,
         dict(sigma1=0.01, sigma2=2.08, lambda_=2.08, eta=22.48),
-        str(tmp_path / 'learnt.json'),
+        str(tmp_path / 'learned.json'),
     ):
-        config = dict(type='PoseNMSCocoMetric', ann_file=str(truths), pose_nms=pose_nms)
-        found.append(evaluate(build(METRICS.build, cfg=config), predictions(truths)))
-    assert found[0] == found[1] == found[2]
+        config = dict(
+            type='PoseNMSCocoMetric', ann_file=str(ann_file), pose_nms=pose_nms
+        )
+        metrics.append(
+            evaluate(build(METRICS.build, cfg=config), predictions(ann_file))
+        )
+    assert metrics[0] == metrics[1] == metrics[2]
 
 
-def test_only_formats_where_asked(truths, tmp_path):
+def test_format_only(ann_file, tmp_path):
     prefix = tmp_path / 'results'
     metric = build(
-        ann_file=str(truths),
+        ann_file=str(ann_file),
         pose_nms=PAPER,
         format_only=True,
         outfile_prefix=str(prefix),
     )
-    assert evaluate(metric, predictions(truths)) == {}
-    assert 0 < len(written(prefix)) < len(predictions(truths))
+    assert evaluate(metric, predictions(ann_file)) == {}
+    assert 0 < len(written(prefix)) < len(predictions(ann_file))
 
 
 @pytest.mark.parametrize('pose_nms', [None, PAPER])
-def test_converts_keypoints_first(truths, tmp_path, pose_nms):
+def test_converts_keypoints_before_pose_nms(ann_file, tmp_path, pose_nms):
     converter = dict(
         type='KeypointConverter', num_keypoints=13, mapping=[(i, i) for i in range(13)]
     )
     common = dict(
-        ann_file=str(truths),
+        ann_file=str(ann_file),
         pred_converter=converter,
         gt_converter=converter,
         nms_mode='none',
         outfile_prefix=str(tmp_path / 'results'),
     )
-    found = evaluate(build(pose_nms=pose_nms, **common), predictions(truths))
+    metrics = evaluate(build(pose_nms=pose_nms, **common), predictions(ann_file))
     assert {len(p['keypoints']) for p in written(tmp_path / 'results')} == {13 * 3}
-    plain = evaluate(build(CocoMetric, **common), predictions(truths))
+    plain = evaluate(build(CocoMetric, **common), predictions(ann_file))
     if pose_nms is None:
-        assert found == plain
+        assert metrics == plain
     else:
-        assert found['coco/AP'] > plain['coco/AP']
+        assert metrics['coco/AP'] > plain['coco/AP']
 
 
 @pytest.mark.parametrize('pose_nms', [None, PAPER])
-def test_crowdpose(truths, tmp_path, pose_nms):
-    annotations = json.loads(truths.read_text())
+def test_crowdpose(ann_file, tmp_path, pose_nms):
+    annotations = json.loads(ann_file.read_text())
     annotations['categories'][0]['keypoints'] = CROWDPOSE['keypoint_id2name']
     for i, image in enumerate(annotations['images']):
         image['crowdIndex'] = i / len(annotations['images'])
@@ -198,54 +206,54 @@ def test_crowdpose(truths, tmp_path, pose_nms):
         prefix='crowdpose',
         nms_mode='none',
     )
-    found = evaluate(
+    metrics = evaluate(
         build(meta=CROWDPOSE, pose_nms=pose_nms, **common), predictions(path)
     )
     plain = evaluate(build(CocoMetric, CROWDPOSE, **common), predictions(path))
-    assert 'crowdpose/AP(H)' in found
+    assert 'crowdpose/AP(H)' in metrics
     if pose_nms is None:
-        assert found == plain
+        assert metrics == plain
     else:
-        assert found['crowdpose/AP'] > plain['crowdpose/AP']
+        assert metrics['crowdpose/AP'] > plain['crowdpose/AP']
 
 
-def worker(rank, port, truths, outputs, folder):
+def worker(rank, port, ann_file, outputs, folder):
     os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
     dist.init_process_group('gloo', rank=rank, world_size=2)
-    metric = build(ann_file=str(truths), pose_nms=PAPER)
+    metric = build(ann_file=str(ann_file), pose_nms=PAPER)
     metric.process([], outputs[rank::2])
-    found = metric.evaluate(len(outputs))
-    (folder / f'{rank}.json').write_text(json.dumps(found))
+    metrics = metric.evaluate(len(outputs))
+    (folder / f'{rank}.json').write_text(json.dumps(metrics))
     dist.destroy_process_group()
 
 
-def test_two_processes_give_the_numbers_of_one(truths, tmp_path):
-    outputs = predictions(truths)
+def test_two_processes_equal_one(ann_file, tmp_path):
+    outputs = predictions(ann_file)
     port = 20000 + os.getpid() % 20000
-    mp.spawn(worker, args=(port, truths, outputs, tmp_path), nprocs=2)
-    alone = evaluate(build(ann_file=str(truths), pose_nms=PAPER), outputs)
+    mp.spawn(worker, args=(port, ann_file, outputs, tmp_path), nprocs=2)
+    expected = evaluate(build(ann_file=str(ann_file), pose_nms=PAPER), outputs)
     for rank in (0, 1):
-        assert json.loads((tmp_path / f'{rank}.json').read_text()) == alone
+        assert json.loads((tmp_path / f'{rank}.json').read_text()) == expected
 
 
-def test_nobody_left_is_ap_zero(truths):
+def test_ap_is_zero_if_no_pose_is_kept(ann_file):
     strict = dict(PAPER, min_area=1e9)
-    metric = build(ann_file=str(truths), pose_nms=strict)
-    assert evaluate(metric, predictions(truths))['coco/AP'] <= 0
+    metric = build(ann_file=str(ann_file), pose_nms=strict)
+    assert evaluate(metric, predictions(ann_file))['coco/AP'] <= 0
 
 
-def test_refuses_two_kinds_of_nms(truths):
+def test_raises_on_invalid_config(ann_file):
     with pytest.raises(ValueError, match="nms_mode must be 'none'.*got 'oks_nms'"):
-        PoseNMSCocoMetric(ann_file=str(truths), pose_nms=PAPER, nms_mode='oks_nms')
-    with pytest.raises(ValueError, match='pose_nms lacks sigma1'):
-        PoseNMSCocoMetric(ann_file=str(truths), pose_nms={})
-    with pytest.raises(FileNotFoundError, match=r"got 'no\.json', which is no file"):
-        PoseNMSCocoMetric(ann_file=str(truths), pose_nms='no.json')
+        PoseNMSCocoMetric(ann_file=str(ann_file), pose_nms=PAPER, nms_mode='oks_nms')
+    with pytest.raises(ValueError, match='pose_nms needs sigma1'):
+        PoseNMSCocoMetric(ann_file=str(ann_file), pose_nms={})
+    with pytest.raises(FileNotFoundError, match=r"got 'no\.json', which is not a file"):
+        PoseNMSCocoMetric(ann_file=str(ann_file), pose_nms='no.json')
 
 
-def test_says_at_once_that_boxes_are_missing(truths):
-    outputs = predictions(truths)[:1]
+def test_raises_on_predictions_without_boxes(ann_file):
+    outputs = predictions(ann_file)[:1]
     del outputs[0]['pred_instances']['bboxes']
-    metric = build(ann_file=str(truths), pose_nms=PAPER)
+    metric = build(ann_file=str(ann_file), pose_nms=PAPER)
     with pytest.raises(ValueError, match='the predictions have no bboxes'):
         metric.process([], outputs)

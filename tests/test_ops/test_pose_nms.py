@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parametric pose NMS against AlphaPose's answers and against plain loops."""
+"""Pose NMS compared with AlphaPose's results and with plain loops."""
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -16,144 +15,14 @@ from rmpe_plugin.ops import (
     parametric_pose_nms_batch,
     pose_similarity,
 )
+from tests.test_ops.pose_nms_reference import (
+    PRESETS,
+    random_params,
+    random_poses,
+    slow_nms,
+)
 
-PRESETS = ('rmpe-paper', 'rmpe-mpii', 'alphapose-coco')
 PAPER = PoseNMSParams.preset('rmpe-paper')
-
-
-def crowd(rng, number, people=None, num_keypoints=17, jitter=3.0):
-    """Poses (N, K, 2), scores (N, K) and boxes (N, 4), several of each person."""
-    people = people or max(1, number // 2)
-    body = rng.uniform(0, 300, (people, 1, 2)) + rng.normal(
-        0, 25, (people, num_keypoints, 2)
-    )
-    who = rng.integers(0, people, number)
-    keypoints = body[who] + rng.normal(0, jitter, (number, num_keypoints, 2))
-    scores = rng.uniform(0, 1, (number, num_keypoints))
-    low, high = keypoints.min(1), keypoints.max(1)
-    return keypoints, scores, np.concatenate((low - 3, high + 3), axis=1)
-
-
-def random_params(rng):
-    """Parameters of every kind, near values at which something happens."""
-
-    def maybe(value):
-        return value if rng.random() < 0.5 else None
-
-    return PoseNMSParams(
-        sigma1=rng.choice([0.01, 0.3, 1.0]),
-        sigma2=rng.uniform(0.5, 5),
-        lambda_=rng.uniform(0, 3),
-        eta=rng.uniform(0.1, 2),
-        region=str(rng.choice(['box', 'circle'])),
-        squared=bool(rng.random() < 0.5),
-        units=str(rng.choice(['box', 'pixel'])),
-        alpha=rng.uniform(0.05, 0.2),
-        normalize=True,
-        match_count=maybe(int(rng.integers(1, 6))),
-        match_radius=maybe(7.0),
-        max_score_thr=rng.choice([0.0, 0.5]),
-        mean_score_thr=rng.choice([0.0, 0.4]),
-        min_area=rng.choice([0.0, 5000.0]),
-        merge=str(rng.choice(['none', 'weighted', 'weighted-max'])),
-        merge_radius=maybe(5.0),
-    )
-
-
-# The paper's equations once more, one keypoint at a time.
-
-
-def slow_similarity(keypoints, scores, boxes, p):
-    number, num_keypoints = scores.shape
-    answer = np.zeros((number, number))
-    for i in range(number):
-        width, height = boxes[i, 2] - boxes[i, 0], boxes[i, 3] - boxes[i, 1]
-        unit = p.alpha * max(width, height) if p.units == 'box' else 1
-        for j in range(number):
-            for n in range(num_keypoints):
-                dx, dy = keypoints[i, n] - keypoints[j, n]
-                distance = math.hypot(dx, dy) / unit
-                if p.region == 'box':
-                    matched = (
-                        abs(dx) <= p.alpha * width / 2
-                        and abs(dy) <= p.alpha * height / 2
-                    )
-                else:
-                    matched = distance <= 1
-                if matched:
-                    answer[i, j] += math.tanh(scores[i, n] / p.sigma1) * math.tanh(
-                        scores[j, n] / p.sigma1
-                    )
-                power = 2 if p.squared else 1
-                answer[i, j] += p.lambda_ * math.exp(-(distance**power) / p.sigma2)
-    return answer / num_keypoints if p.normalize else answer
-
-
-def reach(box, p, cap):
-    longer = max(box[2] - box[0], box[3] - box[1])
-    return min(p.alpha * longer, math.inf if cap is None else cap)
-
-
-def slow_merge(pick, members, keypoints, scores, boxes, p):
-    pose, score = keypoints[pick].copy(), scores[pick].copy()
-    radius = reach(boxes[pick], p, p.merge_radius)
-    for n in range(len(pose)):
-        near = [
-            m
-            for m in members
-            if math.dist(keypoints[m, n], keypoints[pick, n]) <= radius
-        ]
-        weights = [max(scores[m, n], 1e-5) for m in near]
-        pose[n] = sum(
-            w * keypoints[m, n] for w, m in zip(weights, near, strict=True)
-        ) / sum(weights)
-        score[n] = sum(
-            w * scores[m, n] for w, m in zip(weights, near, strict=True)
-        ) / sum(weights)
-        if p.merge == 'weighted-max':
-            score[n] = max(scores[m, n] for m in near)
-    return pose, score
-
-
-def slow_passes(pose, score, p):
-    width, height = np.ptp(pose, axis=0)
-    return (
-        score.max() >= p.max_score_thr
-        and score.mean() >= p.mean_score_thr
-        and 1.5**2 * width * height >= p.min_area
-    )
-
-
-def slow_nms(keypoints, scores, boxes, p, person_scores=None):
-    if person_scores is None:
-        person_scores = scores.mean(axis=1)
-    similarity = slow_similarity(keypoints, scores, boxes, p)
-    left = sorted(range(len(scores)), key=lambda i: -person_scores[i])
-    cluster_of = np.full(len(scores), -1)
-    keep, poses, pose_scores = [], [], []
-    while left:
-        pick = left[0]
-        members = [pick]
-        for j in left[1:]:
-            taken = similarity[pick, j] > p.eta
-            if p.match_count is not None:
-                radius = reach(boxes[pick], p, p.match_radius)
-                distances = np.linalg.norm(keypoints[pick] - keypoints[j], axis=1)
-                taken |= (distances <= radius).sum() >= p.match_count
-            if taken:
-                members.append(j)
-        left = [j for j in left if j not in members]
-        pose, score = keypoints[pick], scores[pick]
-        passes = slow_passes(pose, score, p)
-        if p.merge != 'none':
-            pose, score = slow_merge(pick, members, keypoints, scores, boxes, p)
-            passes &= slow_passes(pose, score, p)
-        if passes:
-            cluster_of[members] = pick
-            keep.append(pick)
-            poses.append(pose)
-            pose_scores.append(score)
-    return keep, cluster_of, poses, pose_scores
 
 
 def assert_same(result, keep, cluster_of, keypoints, scores, **tolerance):
@@ -190,40 +59,34 @@ def test_reproduces_alphapose(golden, scene):
         np.testing.assert_array_equal(value, before[key])
 
 
-def test_agrees_with_the_equations_in_thousands_of_cases():
+def test_equals_loops_with_random_parameters():
     rng = np.random.default_rng(0)
-    taken_in, filtered = 0, 0
+    suppressed, filtered = 0, 0
     for _ in range(2000):
         number, num_keypoints = int(rng.integers(1, 7)), int(rng.choice([1, 3, 17]))
-        keypoints, scores, boxes = crowd(rng, number, num_keypoints=num_keypoints)
+        poses = random_poses(rng, number, num_keypoints=num_keypoints)
         p = random_params(rng)
-        np.testing.assert_allclose(
-            pose_similarity(keypoints, scores, boxes, p),
-            slow_similarity(keypoints, scores, boxes, p),
-            rtol=1e-12,
-            atol=1e-12,
-        )
         person_scores = rng.random(number) if rng.random() < 0.3 else None
-        arguments = (keypoints, scores, boxes, p, person_scores)
+        arguments = (*poses, p, person_scores)
         result = parametric_pose_nms(*arguments)
         assert_same(result, *slow_nms(*arguments), rtol=1e-9, atol=1e-9)
-        taken_in += number - len(np.unique(result.cluster_of))
+        suppressed += number - len(np.unique(result.cluster_of))
         filtered += (result.cluster_of == -1).sum()
-    # The cases are no good if nothing ever happens in them.
-    assert taken_in > 1000
+    # The parameters must actually suppress and filter out poses.
+    assert suppressed > 1000
     assert filtered > 1000
 
 
 @pytest.mark.parametrize('name', PRESETS)
-def test_presets_agree_with_the_equations(name):
+def test_presets_equal_loops(name):
     rng = np.random.default_rng(1)
     p = PoseNMSParams.preset(name)
     for _ in range(50):
-        poses = crowd(rng, 12)
+        poses = random_poses(rng, 12)
         assert_same(parametric_pose_nms(*poses, p), *slow_nms(*poses, p), rtol=1e-9)
 
 
-def test_the_presets_differ_where_the_sources_do():
+def test_presets_match_their_sources():
     paper, mpii, alphapose = map(PoseNMSParams.preset, PRESETS)
     assert (paper.region, paper.squared, paper.merge) == ('box', True, 'none')
     assert (mpii.region, mpii.squared, mpii.merge) == ('circle', False, 'weighted-max')
@@ -234,54 +97,40 @@ def test_the_presets_differ_where_the_sources_do():
         22.48,
     )
     assert (alphapose.sigma1, alphapose.sigma2, alphapose.lambda_) == (1, 2.65, 1.7)
-    # 16 equal poses of MPII score 16 + 2.08 * 16 by that code
-    pose, box = np.zeros((1, 16, 2)), np.array([[0.0, 0, 40, 100]])
-    similarity = pose_similarity(pose, np.ones((1, 16)), box, mpii)
-    assert similarity.item() == pytest.approx(49.28)
 
 
-def test_a_row_is_seen_from_its_own_pose():
-    keypoints = np.array([[[0.0, 0.0]], [[6.0, 0.0]]])
-    boxes = np.array([[0.0, 0, 100, 100], [0, 0, 10, 10]])
-    mpii = PoseNMSParams.preset('rmpe-mpii')
-    seen = pose_similarity(keypoints, np.ones((2, 1)), boxes, mpii)
-    # 6 pixels are 0.6 units of a box of 100 and 6 units of one of 10
-    assert seen[0, 1] == pytest.approx(1 + 2.08 * math.exp(-0.6 / 2.08))
-    assert seen[1, 0] == pytest.approx(2.08 * math.exp(-6 / 2.08))
-
-
-def test_normalized_sums_serve_any_number_of_keypoints():
+def test_normalize_removes_dependence_on_number_of_keypoints():
     rng = np.random.default_rng(2)
-    keypoints, scores, boxes = crowd(rng, 10)
+    keypoints, scores, boxes = random_poses(rng, 10)
     p = replace(PAPER, eta=PAPER.eta / 17, normalize=True)
-    once = parametric_pose_nms(keypoints, scores, boxes, p)
-    # every keypoint four times: K = 68
-    often = [np.tile(a, (1, 4) + (1,) * (a.ndim - 2)) for a in (keypoints, scores)]
-    many = parametric_pose_nms(*often, boxes, p)
-    np.testing.assert_array_equal(once.cluster_of, many.cluster_of)
+    normalized = parametric_pose_nms(keypoints, scores, boxes, p)
+    # Every keypoint repeated four times, K = 68.
+    repeated = [np.tile(a, (1, 4) + (1,) * (a.ndim - 2)) for a in (keypoints, scores)]
+    many = parametric_pose_nms(*repeated, boxes, p)
+    np.testing.assert_array_equal(normalized.cluster_of, many.cluster_of)
     plain = parametric_pose_nms(keypoints, scores, boxes, PAPER)
-    np.testing.assert_array_equal(once.cluster_of, plain.cluster_of)
-    assert len(once.keep) < 10
+    np.testing.assert_array_equal(normalized.cluster_of, plain.cluster_of)
+    assert len(normalized.keep) < 10
 
 
 poses_strategy = (
     st.integers(0, 2**32 - 1)
     .map(np.random.default_rng)
-    .map(lambda rng: crowd(rng, int(rng.integers(1, 25))))
+    .map(lambda rng: random_poses(rng, int(rng.integers(1, 25))))
 )
 
 
 @settings(max_examples=150, deadline=None)
 @given(poses_strategy, st.sampled_from(PRESETS), st.randoms(use_true_random=False))
-def test_the_order_of_the_input_changes_nothing(poses, name, random):
+def test_invariant_to_input_order(poses, name, random):
     p = PoseNMSParams.preset(name)
-    new = list(range(len(poses[0])))
-    random.shuffle(new)
+    order = list(range(len(poses[0])))
+    random.shuffle(order)
     result = parametric_pose_nms(*poses, p)
-    shuffled = parametric_pose_nms(*(a[new] for a in poses), p)
-    assert [new[i] for i in shuffled.keep] == result.keep.tolist()
-    owner = [new[i] if i >= 0 else -1 for i in shuffled.cluster_of]
-    assert owner == result.cluster_of[new].tolist()
+    shuffled = parametric_pose_nms(*(a[order] for a in poses), p)
+    assert [order[i] for i in shuffled.keep] == result.keep.tolist()
+    cluster_of = [order[i] if i >= 0 else -1 for i in shuffled.cluster_of]
+    assert cluster_of == result.cluster_of[order].tolist()
     np.testing.assert_allclose(shuffled.keypoints, result.keypoints, rtol=1e-9)
 
 
@@ -292,8 +141,8 @@ def test_the_order_of_the_input_changes_nothing(poses, name, random):
     st.tuples(st.integers(-500, 500), st.integers(-500, 500)),
     st.integers(-4, 6),
 )
-def test_moving_and_scaling_everything_changes_nothing(poses, name, shift, power):
-    # Eighths of pixels, so that the change itself is exact.
+def test_invariant_to_translation_and_scale(poses, name, shift, power):
+    # Multiples of 1/8 pixel, so that shifting and scaling have no rounding error.
     keypoints, scores, boxes = (np.round(a * 8) / 8 for a in poses)
     p = PoseNMSParams.preset(name)
     result = parametric_pose_nms(keypoints, scores, boxes, p)
@@ -308,8 +157,8 @@ def test_moving_and_scaling_everything_changes_nothing(poses, name, shift, power
 
 @settings(max_examples=150, deadline=None)
 @given(poses_strategy, st.sampled_from(PRESETS))
-def test_twice_is_as_good_as_once(poses, name):
-    # Merging moves poses, so that a second run sees other ones.
+def test_idempotent_without_merging(poses, name):
+    # Merging changes the poses, so that a second run has different input.
     p = replace(PoseNMSParams.preset(name), merge='none')
     once = parametric_pose_nms(*poses, p)
     again = parametric_pose_nms(
@@ -320,32 +169,30 @@ def test_twice_is_as_good_as_once(poses, name):
 
 
 @pytest.mark.parametrize('name', PRESETS)
-def test_many_images_at_once_are_the_same_as_one_by_one(name):
+def test_batch_equals_loop_over_images(name):
     rng = np.random.default_rng(3)
     p = PoseNMSParams.preset(name)
-    images = [crowd(rng, n) for n in (5, 1, 12, 5, 40, 1, 12, 7)]
-    nobody = (np.zeros((0, 17, 2)), np.zeros((0, 17)), np.zeros((0, 4)))
-    images = [nobody, *images, nobody]
+    images = [random_poses(rng, n) for n in (5, 1, 12, 5, 40, 1, 12, 7)]
+    empty = (np.zeros((0, 17, 2)), np.zeros((0, 17)), np.zeros((0, 4)))
+    images = [empty, *images, empty]
     person_scores = [rng.random(len(image[0])) for image in images]
     batch = parametric_pose_nms_batch(*zip(*images, strict=True), p, person_scores)
     assert len(batch) == len(images)
     for result, image, score in zip(batch, images, person_scores, strict=True):
-        alone = parametric_pose_nms(*image, p, score)
-        for field, same in zip(result, alone, strict=True):
-            np.testing.assert_array_equal(field, same)
+        single = parametric_pose_nms(*image, p, score)
+        for field, expected in zip(result, single, strict=True):
+            np.testing.assert_array_equal(field, expected)
     assert parametric_pose_nms_batch([], [], [], p) == []
 
 
-def test_small_chunks_change_nothing(monkeypatch):
+def test_chunk_size_does_not_change_result(monkeypatch):
     rng = np.random.default_rng(4)
-    images = [crowd(rng, 30) for _ in range(5)]
+    images = [random_poses(rng, 30) for _ in range(5)]
     arguments = (*zip(*images, strict=True), PAPER)
-    whole = parametric_pose_nms_batch(*arguments)
-    similarity = pose_similarity(*images[0], PAPER)
-    monkeypatch.setattr('rmpe_plugin.ops.pose_nms._FITS_CACHE', 100)
-    for a, b in zip(whole, parametric_pose_nms_batch(*arguments), strict=True):
+    expected = parametric_pose_nms_batch(*arguments)
+    monkeypatch.setattr('rmpe_plugin.ops.pose_arrays.CPU_CHUNK', 100)
+    for a, b in zip(expected, parametric_pose_nms_batch(*arguments), strict=True):
         np.testing.assert_array_equal(a.cluster_of, b.cluster_of)
-    np.testing.assert_array_equal(pose_similarity(*images[0], PAPER), similarity)
 
 
 DEVICES = [
@@ -353,7 +200,7 @@ DEVICES = [
     pytest.param(
         'cuda',
         marks=pytest.mark.skipif(
-            not torch.cuda.is_available(), reason='no CUDA device here'
+            not torch.cuda.is_available(), reason='needs a CUDA device'
         ),
     ),
 ]
@@ -361,10 +208,10 @@ DEVICES = [
 
 @pytest.mark.parametrize('device', DEVICES)
 @pytest.mark.parametrize('name', PRESETS)
-def test_torch_gives_what_numpy_gives(name, device):
+def test_torch_equals_numpy(name, device):
     rng = np.random.default_rng(5)
     p = PoseNMSParams.preset(name)
-    poses = [a.astype(np.float32) for a in crowd(rng, 60)]
+    poses = [a.astype(np.float32) for a in random_poses(rng, 60)]
     tensors = [torch.from_numpy(a.copy()).to(device).requires_grad_() for a in poses]
     expected = parametric_pose_nms(*poses, p)
     result = parametric_pose_nms(*tensors, p)
@@ -375,7 +222,7 @@ def test_torch_gives_what_numpy_gives(name, device):
     assert result.keypoints.dtype == torch.float32
     assert expected.keypoints.dtype == np.float32
     assert not result.keypoints.requires_grad
-    # Ordinary tensors, that may be changed and differentiated.
+    # No inference tensors: these would not support autograd and in-place changes.
     similarity = pose_similarity(*tensors, p)
     for tensor in (*result, similarity):
         assert not tensor.is_inference()
@@ -383,9 +230,9 @@ def test_torch_gives_what_numpy_gives(name, device):
         np.testing.assert_array_equal(tensor.detach().cpu(), array)
 
 
-def test_one_pose_and_none():
+def test_one_pose_and_no_poses():
     rng = np.random.default_rng(6)
-    result = parametric_pose_nms(*crowd(rng, 1), PAPER)
+    result = parametric_pose_nms(*random_poses(rng, 1), PAPER)
     assert (result.keep, result.cluster_of) == ([0], [0])
     for name in PRESETS:
         result = parametric_pose_nms(
@@ -397,12 +244,9 @@ def test_one_pose_and_none():
         assert result.keypoints.shape == (0, 5, 2)
         assert result.keypoint_scores.shape == (0, 5)
         assert result.keep.shape == result.cluster_of.shape == (0,)
-    assert pose_similarity(
-        np.zeros((0, 5, 2)), np.zeros((0, 5)), np.zeros((0, 4)), PAPER
-    ).shape == (0, 0)
 
 
-def test_equal_scores_go_by_input_order():
+def test_equal_scores_keep_input_order():
     keypoints = np.zeros((4, 17, 2))
     keypoints[1] += 500
     keypoints[3] += 500
@@ -413,10 +257,10 @@ def test_equal_scores_go_by_input_order():
 
 
 @pytest.mark.parametrize('name', PRESETS)
-def test_a_keypoint_without_a_place_is_no_evidence(name):
+def test_keypoint_with_non_finite_position_is_ignored(name):
     rng = np.random.default_rng(7)
     p = PoseNMSParams.preset(name)
-    keypoints, scores, boxes = crowd(rng, 10)
+    keypoints, scores, boxes = random_poses(rng, 10)
     keypoints[:, 16] = 1e6 * np.arange(10)[:, None]
     scores[:, 16] = 0
     far = parametric_pose_nms(keypoints, scores, boxes, p)
@@ -427,7 +271,7 @@ def test_a_keypoint_without_a_place_is_no_evidence(name):
         result = parametric_pose_nms(broken, any_score, boxes, p)
         np.testing.assert_array_equal(result.cluster_of, far.cluster_of)
         np.testing.assert_allclose(result.keypoints[:, :16], far.keypoints[:, :16])
-        # what came in goes out
+        # The input is returned unchanged.
         np.testing.assert_array_equal(result.keypoints[:, 16, 0], value)
         np.testing.assert_array_equal(
             result.keypoint_scores[:, 16], any_score[result.keep, 16]
@@ -437,10 +281,10 @@ def test_a_keypoint_without_a_place_is_no_evidence(name):
 
 @pytest.mark.parametrize('name', PRESETS)
 @pytest.mark.parametrize('value', [np.nan, -0.3, np.inf, -np.inf])
-def test_a_score_that_is_no_evidence_counts_zero(name, value):
+def test_invalid_keypoint_score_counts_as_zero(name, value):
     rng = np.random.default_rng(8)
     p = PoseNMSParams.preset(name)
-    keypoints, scores, boxes = crowd(rng, 10)
+    keypoints, scores, boxes = random_poses(rng, 10)
     broken = scores.copy()
     scores[:, 3], broken[:, 3] = 0, value
     result = parametric_pose_nms(keypoints, broken, boxes, p)
@@ -450,7 +294,7 @@ def test_a_score_that_is_no_evidence_counts_zero(name, value):
     np.testing.assert_array_equal(result.keypoints, expected.keypoints)
 
 
-def test_nothing_known_at_all_suppresses_nothing():
+def test_all_nan_poses_are_kept():
     keypoints, scores = np.full((3, 17, 2), np.nan), np.full((3, 17), np.nan)
     boxes = np.tile([0.0, 0, 50, 100], (3, 1))
     for name in ('rmpe-paper', 'rmpe-mpii'):
@@ -461,7 +305,7 @@ def test_nothing_known_at_all_suppresses_nothing():
         assert np.isnan(result.keypoints).all()
 
 
-def test_a_person_score_that_is_nan_comes_last():
+def test_nan_person_score_ranks_last():
     keypoints, scores = np.zeros((3, 17, 2)), np.ones((3, 17))
     boxes = np.tile([0.0, 0, 50, 100], (3, 1))
     person_scores = np.array([np.nan, -5.0, -np.inf])
@@ -469,7 +313,7 @@ def test_a_person_score_that_is_nan_comes_last():
     assert result.keep.tolist() == [1]
 
 
-def test_a_box_without_extent_matches_the_same_place_only():
+def test_empty_box_suppresses_equal_poses_only():
     keypoints = np.zeros((3, 17, 2))
     keypoints[2] += 0.01
     for name in ('rmpe-paper', 'rmpe-mpii'):
@@ -479,7 +323,7 @@ def test_a_box_without_extent_matches_the_same_place_only():
         assert result.cluster_of.tolist() == [0, 0, 2]
 
 
-def test_one_keypoint_is_a_pose_too():
+def test_poses_of_one_keypoint():
     p = replace(PAPER, normalize=True, eta=1.0)
     keypoints = np.array([[[0.0, 0.0]], [[1.0, 0.0]], [[40.0, 0.0]]])
     boxes = np.tile([0.0, 0, 50, 100], (3, 1))
@@ -488,9 +332,9 @@ def test_one_keypoint_is_a_pose_too():
 
 
 @pytest.mark.parametrize('block', [256, 7])
-def test_a_long_chain_is_settled_like_the_greedy_loop(block, monkeypatch):
+def test_long_chain_equals_greedy_loop(block, monkeypatch):
     monkeypatch.setattr('rmpe_plugin.ops.pose_nms._BLOCK', block)
-    # Each pose takes in the next one: every other one stands.
+    # Each pose suppresses the next one if it is kept: every other one is kept.
     number = 60
     keypoints = np.zeros((number, 17, 2)) + np.arange(number)[:, None, None] * 5.0
     scores = np.linspace(1, 0.5, number)[:, None].repeat(17, axis=1)
@@ -516,7 +360,7 @@ def test_a_long_chain_is_settled_like_the_greedy_loop(block, monkeypatch):
         (dict(bboxes=np.array([[0.0, 0, np.inf, 1], [0, 0, 1, 1]])), 'finite'),
     ],
 )
-def test_wrong_shapes_and_boxes_are_refused(change, message):
+def test_raises_on_wrong_shapes_and_invalid_boxes(change, message):
     arguments = dict(
         keypoints=np.zeros((2, 17, 2)),
         keypoint_scores=np.zeros((2, 17)),
@@ -527,15 +371,15 @@ def test_wrong_shapes_and_boxes_are_refused(change, message):
         parametric_pose_nms(**{**arguments, **change})
 
 
-def test_kinds_of_arrays_are_not_mixed():
-    keypoints, scores, boxes = crowd(np.random.default_rng(9), 2)
+def test_raises_on_mixed_array_types():
+    keypoints, scores, boxes = random_poses(np.random.default_rng(9), 2)
     with pytest.raises(TypeError, match='Tensor, ndarray'):
         parametric_pose_nms(torch.from_numpy(keypoints), scores, boxes, PAPER)
     with pytest.raises(TypeError, match='got list'):
         parametric_pose_nms(keypoints.tolist(), scores.tolist(), boxes.tolist(), PAPER)
     with pytest.raises(ValueError, match='keypoints of 2, keypoint_scores of 1'):
         parametric_pose_nms_batch([keypoints] * 2, [scores], [boxes], PAPER)
-    with pytest.raises(ValueError, match=r'image 1 of the call'):
+    with pytest.raises(ValueError, match='image 1 of the batch'):
         parametric_pose_nms_batch(
             [keypoints, keypoints[:, :3]], [scores] * 2, [boxes] * 2, PAPER
         )

@@ -6,11 +6,11 @@ import pytest
 
 from rmpe_plugin.ops import PoseNMSParams
 
-FOUR = dict(sigma1=1.0, sigma2=2.0, lambda_=3.0, eta=4.0)
+REQUIRED = dict(sigma1=1.0, sigma2=2.0, lambda_=3.0, eta=4.0)
 
 
 @pytest.mark.parametrize('name', ['rmpe-paper', 'rmpe-mpii', 'alphapose-coco'])
-def test_a_file_gives_back_what_was_written(name, tmp_path):
+def test_json_round_trip(name, tmp_path):
     params = PoseNMSParams.preset(name)
     params.to_json(tmp_path / 'pose_nms.json')
     assert PoseNMSParams.from_json(tmp_path / 'pose_nms.json') == params
@@ -18,12 +18,12 @@ def test_a_file_gives_back_what_was_written(name, tmp_path):
     assert PoseNMSParams.from_config(name) == params
 
 
-def test_parameters_do_not_change():
+def test_parameters_are_frozen():
     with pytest.raises(FrozenInstanceError):
-        PoseNMSParams(**FOUR).eta = 5.0
+        PoseNMSParams(**REQUIRED).eta = 5.0
 
 
-def test_a_preset_can_be_changed_in_part():
+def test_arguments_override_preset():
     params = PoseNMSParams.from_config(dict(preset='alphapose-coco', match_count=None))
     assert params.match_count is None
     assert params.sigma2 == 2.65
@@ -49,9 +49,9 @@ def test_a_preset_can_be_changed_in_part():
         (dict(min_area=float('inf')), 'pose_nms.min_area must be a finite number'),
     ],
 )
-def test_values_that_make_no_sense_are_refused(change, message):
+def test_raises_on_invalid_values(change, message):
     with pytest.raises(ValueError, match=message.replace('.', r'\.')):
-        PoseNMSParams(**{**FOUR, **change})
+        PoseNMSParams(**{**REQUIRED, **change})
 
 
 @pytest.mark.parametrize(
@@ -61,11 +61,17 @@ def test_values_that_make_no_sense_are_refused(change, message):
             dict(preset='coco'),
             "one of 'rmpe-paper', 'rmpe-mpii', 'alphapose-coco', got",
         ),
-        (dict(FOUR, sigma=1), 'pose_nms has no sigma; it has sigma1, sigma2'),
-        (dict(sigma1=1.0, eta=2.0), 'pose_nms lacks sigma2, lambda_, or a preset'),
+        (
+            dict(REQUIRED, sigma=1),
+            'pose_nms got unknown parameters sigma; the parameters are sigma1, sigma2',
+        ),
+        (
+            dict(sigma1=1.0, eta=2.0),
+            'pose_nms needs sigma2, lambda_, or the key preset, got sigma1, eta',
+        ),
     ],
 )
-def test_names_that_are_wrong_are_refused(values, message):
+def test_raises_on_unknown_and_missing_names(values, message):
     with pytest.raises(ValueError, match=message):
         PoseNMSParams.from_config(values)
 
@@ -74,13 +80,19 @@ def test_names_that_are_wrong_are_refused(values, message):
     ('text', 'message'),
     [
         ('{"sigma1": 1', 'is not JSON'),
-        ('[1, 2]', 'must hold an object of pose NMS parameters, got a list'),
-        (json.dumps(dict(FOUR, eta=-1)), 'params.json: pose_nms.eta must be above 0'),
-        (json.dumps(dict(FOUR, images=[])), 'params.json: pose_nms has no images'),
+        ('[1, 2]', 'must contain a JSON object of pose NMS parameters, got a list'),
+        (
+            json.dumps(dict(REQUIRED, eta=-1)),
+            'params.json: pose_nms.eta must be above 0',
+        ),
+        (
+            json.dumps(dict(REQUIRED, images=[])),
+            'params.json: pose_nms got unknown parameters images',
+        ),
         ('{"sigma1": NaN, "sigma2": 1, "lambda_": 1, "eta": 1}', 'finite'),
     ],
 )
-def test_a_file_of_something_else_is_refused(text, message, tmp_path):
+def test_raises_on_invalid_file(text, message, tmp_path):
     path = tmp_path / 'params.json'
     path.write_text(text)
     with pytest.raises(ValueError, match=message):

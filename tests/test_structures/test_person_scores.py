@@ -19,22 +19,22 @@ def poses():
     [
         ('bbox', [0.5, 1.0, 0.7]),
         ('keypoint', [0.5, 1.0, 0.1]),
-        # 0.2 is not above 0.2, and of the third nothing is
+        # Only scores above 0.2 count: two of the first pose, none of the third.
         ('bbox_keypoint', [0.5 * (0.4 + 0.9) / 2, 1.0, 0.0]),
         ('alphapose', [0.5 + 0.5 + 1.25 * 0.9, 3.25, 0.1 + 0.7 + 1.25 * 0.2]),
     ],
 )
-def test_formulas(poses, mode, expected):
+def test_formula_of_each_mode(poses, mode, expected):
     np.testing.assert_allclose(person_scores(poses, mode), expected)
     assert person_scores(poses[:1], mode).shape == (1,)
 
 
-def test_nobody():
-    nobody = InstanceData(keypoint_scores=np.zeros((0, 3)), bbox_scores=np.zeros(0))
+def test_no_poses():
+    empty = InstanceData(keypoint_scores=np.zeros((0, 3)), bbox_scores=np.zeros(0))
     for mode in ('bbox', 'bbox_keypoint'):
-        assert person_scores(nobody, mode).shape == (0,)
+        assert person_scores(empty, mode).shape == (0,)
 
 
-def test_another_mode(poses):
+def test_raises_on_unknown_mode(poses):
     with pytest.raises(ValueError, match="score_mode must be one of .*got 'oks'"):
         person_scores(poses, 'oks')

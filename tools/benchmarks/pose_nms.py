@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time parametric pose NMS beside MMPose's oks_nms, and measure its memory.
+"""Compare the time of parametric pose NMS with MMPose's oks_nms; measure its memory.
 
-The people of one image stand at random in 1000 by 1000 pixels, 150 wide; all of them
-differ, so that nobody is suppressed and both compare every pair, or each is found
---doubles times.
+Each image has persons of about 150 pixels at random positions in 1000 x 1000 pixels. By
+default all poses differ, so that no pose is suppressed and oks_nms compares every pair.
+With --doubles, each person is predicted several times.
 
 Example:
     python tools/benchmarks/pose_nms.py --numbers 20 100 300 --images 5000
@@ -11,6 +11,8 @@ Example:
 
 import argparse
 import resource
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -32,27 +34,36 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        '--numbers', type=int, nargs='+', default=[20, 100, 300], help='poses an image'
+        '--numbers', type=int, nargs='+', default=[20, 100, 300], help='poses per image'
     )
     parser.add_argument(
-        '--images', type=int, default=5000, help='images of 20 poses in one call'
+        '--images', type=int, default=5000, help='images per call, with 20 poses each'
     )
-    parser.add_argument('--doubles', type=int, default=1, help='times each is found')
-    parser.add_argument('--crowd', type=int, default=3000, help='poses to measure by')
-    parser.add_argument('--rounds', type=int, default=10)
+    parser.add_argument(
+        '--doubles',
+        dest='duplicates',
+        metavar='N',
+        type=int,
+        default=1,
+        help='predictions per person (default: 1, no duplicates)',
+    )
+    parser.add_argument(
+        '--crowd', type=int, default=3000, help='poses for the memory measurement'
+    )
+    parser.add_argument('--rounds', type=int, default=10, help='timing rounds')
     add_device_argument(parser)
     return parser.parse_args()
 
 
 def scene(
-    rng: np.random.Generator, number: int, doubles: int
+    rng: np.random.Generator, number: int, duplicates: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Poses (N, 17, 2), scores (N, 17) and boxes (N, 4) of one image."""
-    people = -(-number // doubles)
-    keypoints = rng.uniform(0, 1000, (people, 1, 2)) + rng.normal(
-        0, 40, (people, 17, 2)
+    persons = -(-number // duplicates)
+    keypoints = rng.uniform(0, 1000, (persons, 1, 2)) + rng.normal(
+        0, 40, (persons, 17, 2)
     )
-    keypoints = np.repeat(keypoints, doubles, axis=0)[:number]
+    keypoints = np.repeat(keypoints, duplicates, axis=0)[:number]
     keypoints += rng.normal(0, 2, keypoints.shape)
     boxes = np.concatenate((keypoints.min(axis=1), keypoints.max(axis=1)), axis=1)
     return keypoints, rng.uniform(0.2, 1, keypoints.shape[:2]), boxes
@@ -61,7 +72,7 @@ def scene(
 def instances(
     keypoints: np.ndarray, scores: np.ndarray, boxes: np.ndarray
 ) -> list[dict]:
-    """A scene as MMPose's NMS takes it."""
+    """Convert a scene to the input of MMPose's NMS."""
     areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     return [
         dict(keypoints=np.column_stack((pose, score)), score=score.mean(), area=area)
@@ -69,46 +80,55 @@ def instances(
     ]
 
 
+def print_peak_memory(number: int, to_device: Callable) -> None:
+    """Print by how much pose NMS of one crowded image raises the peak memory."""
+    poses = to_device(scene(np.random.default_rng(0), number, 10))
+    for name in PRESETS:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        parametric_pose_nms(*poses, PoseNMSParams.preset(name))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        line = f'{number} poses, {name}: peak memory increases by {peak / 1024:.0f} MiB'
+        if torch.is_tensor(poses[0]):
+            on_device = torch.cuda.max_memory_allocated() / 2**20
+            line += f', {on_device:.0f} MiB on the device'
+        Console().print(line)
+
+
+def nms_functions(nms: Callable, poses: list) -> dict[str, Callable[[], object]]:
+    """Pose NMS of the same poses with each preset."""
+    return {name: partial(nms, *poses, PoseNMSParams.preset(name)) for name in PRESETS}
+
+
 def main() -> None:
     args = parse_args()
     rng = np.random.default_rng(0)
-    where = device_name(args.device)
+    device = device_name(args.device)
 
-    def on_device(arrays):
+    def to_device(arrays):
         if args.device == 'cpu':
             return arrays
         return [torch.from_numpy(array).to(args.device) for array in arrays]
 
-    # First, while memory has no peak to hide in.
-    poses = on_device(scene(rng, args.crowd, 10))
-    for name in PRESETS:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        parametric_pose_nms(*poses, PoseNMSParams.preset(name))
-        more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        line = f'{args.crowd} poses, {name}: peak memory rises by {more / 1024:.0f} MiB'
-        if args.device != 'cpu':
-            line += (
-                f', {torch.cuda.max_memory_allocated() / 2**20:.0f} MiB on the device'
-            )
-        Console().print(line)
+    # Measured first: later, the peak memory of the process would hide the increase.
+    print_peak_memory(args.crowd, to_device)
 
     for number in args.numbers:
-        arrays = scene(rng, number, args.doubles)
-        people, poses = instances(*arrays), on_device(arrays)
-        functions = {'MMPose oks_nms': lambda people=people: oks_nms(people, 0.9)}
-        for name in PRESETS:
-            params = PoseNMSParams.preset(name)
-            functions[name] = lambda p=poses, q=params: parametric_pose_nms(*p, q)
-        compare(f'{number} poses, {where}', functions, args.rounds)
+        arrays = scene(rng, number, args.duplicates)
+        persons = instances(*arrays)
+        functions = {
+            'MMPose oks_nms': lambda persons=persons: oks_nms(persons, 0.9),
+            **nms_functions(parametric_pose_nms, to_device(arrays)),
+        }
+        compare(f'{number} poses, {device}', functions, args.rounds)
 
-    images = [scene(rng, 20, args.doubles) for _ in range(args.images)]
-    people = [instances(*arrays) for arrays in images]
-    poses = list(zip(*map(on_device, images), strict=True))
-    functions = {'MMPose oks_nms': lambda: [oks_nms(p, 0.9) for p in people]}
-    for name in PRESETS:
-        params = PoseNMSParams.preset(name)
-        functions[name] = lambda q=params: parametric_pose_nms_batch(*poses, q)
-    compare(f'{args.images} images of 20 poses, {where}', functions, rounds=3)
+    images = [scene(rng, 20, args.duplicates) for _ in range(args.images)]
+    persons = [instances(*arrays) for arrays in images]
+    poses = list(zip(*map(to_device, images), strict=True))
+    functions = {
+        'MMPose oks_nms': lambda: [oks_nms(image, 0.9) for image in persons],
+        **nms_functions(parametric_pose_nms_batch, poses),
+    }
+    compare(f'{args.images} images of 20 poses, {device}', functions, rounds=3)
 
 
 if __name__ == '__main__':

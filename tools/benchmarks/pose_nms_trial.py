@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time one trial of tools/tune_pose_nms.py at the size of COCO val2017, on one core.
+"""Time one trial of tools/tune_pose_nms.py on one core, by default for 5,000 images.
 
 Example:
     python tools/benchmarks/pose_nms_trial.py --images 5000 --poses 20
@@ -23,68 +23,69 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--images', type=int, default=5000)
-    parser.add_argument('--poses', type=int, default=20, help='predicted in each')
-    parser.add_argument('--people', type=int, default=2, help='true ones in each')
-    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--images', type=int, default=5000, help='images')
+    parser.add_argument('--poses', type=int, default=20, help='predictions per image')
+    parser.add_argument('--people', type=int, default=2, help='persons per image')
+    parser.add_argument('--rounds', type=int, default=3, help='timing rounds')
     return parser.parse_args()
 
 
-def draw_part(rng: np.random.Generator, images: int, poses: int, people: int) -> Part:
-    """Truths at random, and predictions around them."""
-    truth = dict(images=[], annotations=[], categories=[dict(id=1, name='person')])
-    found = []
+def random_person(rng: np.random.Generator, image_id: int) -> dict:
+    """Annotation of a person with 17 visible keypoints at random positions."""
+    keypoints = rng.uniform(50, 400, (1, 2)) + rng.normal(0, 30, (17, 2))
+    corner, size = keypoints.min(axis=0), np.ptp(keypoints, axis=0)
+    return dict(
+        image_id=image_id,
+        category_id=1,
+        bbox=[*corner.tolist(), *size.tolist()],
+        keypoints=np.insert(keypoints, 2, 2, axis=1).ravel().tolist(),
+        iscrowd=0,
+        num_keypoints=17,
+        area=float(size.prod()),
+    )
+
+
+def random_prediction(rng: np.random.Generator, person: dict) -> dict:
+    """Prediction of a person with a random error of its keypoints."""
+    keypoints = np.reshape(person['keypoints'], (17, 3))[:, :2]
+    keypoints = keypoints + rng.normal(0, 1, (17, 2)) * rng.uniform(1, 15)
+    return dict(
+        image_id=person['image_id'],
+        category_id=1,
+        bbox=person['bbox'],
+        keypoints=np.insert(keypoints, 2, 1, axis=1).ravel().tolist(),
+        score=float(rng.random()),
+    )
+
+
+def random_part(rng: np.random.Generator, images: int, poses: int, people: int) -> Part:
+    """Images with random annotations, and predictions near them."""
+    dataset = dict(images=[], annotations=[], categories=[dict(id=1, name='person')])
+    predictions = []
     for image in range(images):
-        truth['images'].append(
+        dataset['images'].append(
             dict(id=image, file_name=f'{image}.jpg', width=640, height=480)
         )
-        bodies = rng.uniform(50, 400, (people, 1, 2)) + rng.normal(
-            0, 30, (people, 17, 2)
-        )
-        for body in bodies:
-            corner, size = body.min(axis=0), np.ptp(body, axis=0)
-            person = dict(
-                image_id=image,
-                category_id=1,
-                bbox=[*corner.tolist(), *size.tolist()],
-                keypoints=np.insert(body, 2, 2, axis=1).ravel().tolist(),
-            )
-            truth['annotations'].append(
-                dict(
-                    person,
-                    id=len(truth['annotations']) + 1,
-                    iscrowd=0,
-                    num_keypoints=17,
-                    area=float(size.prod()),
-                )
-            )
-        errors = rng.normal(0, 1, (poses, 17, 2)) * rng.uniform(1, 15, (poses, 1, 1))
-        which = rng.integers(people, size=poses)
-        recent = truth['annotations'][-people:]
-        found.append(
-            [
-                dict(
-                    recent[i],
-                    keypoints=np.insert(bodies[i] + e, 2, 1, axis=1).ravel().tolist(),
-                    score=float(rng.random()),
-                )
-                for i, e in zip(which, errors, strict=True)
-            ]
-        )
-    return Part(truth, np.full(17, 0.07), found)
+        persons = [random_person(rng, image) for _ in range(people)]
+        for person in persons:
+            annotation_id = len(dataset['annotations']) + 1
+            dataset['annotations'].append(dict(person, id=annotation_id))
+        predicted = rng.integers(people, size=poses)
+        predictions.append([random_prediction(rng, persons[i]) for i in predicted])
+    return Part(dataset, np.full(17, 0.07), predictions)
 
 
 def main() -> None:
     args = parse_args()
     torch.set_num_threads(1)
-    part = draw_part(np.random.default_rng(0), args.images, args.poses, args.people)
+    part = random_part(np.random.default_rng(0), args.images, args.poses, args.people)
     params = PoseNMSParams.preset('rmpe-paper')
-    everybody, kept = no_nms(part), pose_nms(part, params)
+    predictions, kept = no_nms(part), pose_nms(part, params)
     functions = {
         'one trial': lambda: part.ap(pose_nms(part, params)),
-        'of it pose NMS': lambda: pose_nms(part, params),
-        f'of it AP of the {len(kept)} left': lambda: part.ap(kept),
-        f'AP of all {len(everybody)}': lambda: part.ap(everybody),
+        'its pose NMS': lambda: pose_nms(part, params),
+        f'its AP of {len(kept)} kept poses': lambda: part.ap(kept),
+        f'AP of all {len(predictions)} poses': lambda: part.ap(predictions),
     }
     title = f'{args.images} images of {args.poses} poses, one thread'
     compare(title, functions, args.rounds)

@@ -11,31 +11,32 @@ from rmpe_plugin.ops import PoseNMSParams, parametric_pose_nms_batch
 
 @METRICS.register_module()
 class PoseNMSCocoMetric(CocoMetric):
-    """MMPose's COCO metric, with RMPE's parametric pose NMS among its choices.
+    """MMPose's COCO metric with RMPE's parametric pose NMS.
 
-    Each image's poses are suppressed together, ranked by the score that ``score_mode``
-    gives them, after conversion and before they are written and evaluated. Where poses
-    are merged, the most confident one's score and box stand for them.
+    Pose NMS is applied to the predictions of each image, ranked by ``score_mode``,
+    after keypoint conversion and before the results are written and evaluated. A merged
+    pose has the score and the box of the most confident pose of its cluster.
 
     Args:
-        pose_nms (dict | str, optional): Parameters of
+        pose_nms (dict | str, optional): Arguments of
             :class:`rmpe_plugin.ops.PoseNMSParams`, for example
             ``dict(preset='rmpe-paper')``, the name of a preset, or the path of a JSON
-            file. Defaults to ``None``, which leaves it to ``nms_mode``.
-        kwargs: As :class:`mmpose.evaluation.metrics.CocoMetric`'s. ``nms_mode`` is
-            ``'none'`` by default if ``pose_nms`` is given.
+            file. Defaults to ``None``: ``nms_mode`` is applied instead.
+        kwargs: Arguments of :class:`mmpose.evaluation.metrics.CocoMetric`. ``nms_mode``
+            defaults to ``'none'`` if ``pose_nms`` is given.
 
     Raises:
-        ValueError: If ``pose_nms`` and another ``nms_mode`` than ``'none'`` are given,
-            if a parameter makes no sense, or if the model predicts no boxes, which the
-            keypoints are measured by.
-        FileNotFoundError: If ``pose_nms`` names neither a preset nor a file.
+        ValueError: If ``pose_nms`` is given and ``nms_mode`` is not ``'none'``, a
+            parameter is not valid, or the predictions have no boxes, which pose NMS
+            needs.
+        FileNotFoundError: If ``pose_nms`` is neither the name of a preset nor the path
+            of a file.
     """
 
     def __init__(self, pose_nms: dict | str | None = None, **kwargs) -> None:
         if pose_nms is not None and kwargs.setdefault('nms_mode', 'none') != 'none':
             raise ValueError(
-                "evaluator.nms_mode must be 'none' where evaluator.pose_nms is given, "
+                "evaluator.nms_mode must be 'none' if evaluator.pose_nms is given, "
                 f'got {kwargs["nms_mode"]!r}'
             )
         super().__init__(**kwargs)
@@ -44,31 +45,34 @@ class PoseNMSCocoMetric(CocoMetric):
             self.pose_nms = PoseNMSParams.from_config(pose_nms)
 
     def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
-        """Take in a batch of predictions.
+        """Store the predictions of one batch.
 
         Args:
             data_batch (Sequence[dict]): A batch from the data loader.
-            data_samples (Sequence[dict]): The model's outputs, see ``CocoMetric``.
+            data_samples (Sequence[dict]): Outputs of the model, see ``CocoMetric``.
+
+        Raises:
+            ValueError: If pose NMS is on and the predictions have no boxes.
         """
         if self.pose_nms and any(
             'bboxes' not in sample['pred_instances'] for sample in data_samples
         ):
             raise ValueError(
-                'evaluator.pose_nms measures keypoints by the box of their person, but '
-                'the predictions have no bboxes'
+                'evaluator.pose_nms needs pred_instances.bboxes, but the predictions '
+                'have no bboxes'
             )
         super().process(data_batch, data_samples)
 
     def results2json(self, keypoints: dict[int, list], outfile_prefix: str) -> str:
-        """Suppress poses, then write the rest as COCO results.
+        """Apply pose NMS, then write the kept poses in COCO's result format.
 
         Args:
-            keypoints (dict[int, list]): For each image its people.
-            outfile_prefix (str): Path of the file to write, before
+            keypoints (dict[int, list]): Predicted persons of each image.
+            outfile_prefix (str): Path of the file to write without the suffix
                 ``.keypoints.json``.
 
         Returns:
-            str: As ``CocoMetric``'s.
+            str: See ``CocoMetric``.
         """
         if self.pose_nms:
             keypoints = _suppress(keypoints, self.pose_nms)
@@ -76,9 +80,9 @@ class PoseNMSCocoMetric(CocoMetric):
 
 
 def _suppress(images: dict[int, list], params: PoseNMSParams) -> dict[int, list]:
-    """The people of each image that stay, with merged keypoints."""
+    """Select the kept persons of each image, with merged keypoints."""
     poses, boxes, scores = (
-        [np.stack([person[key] for person in people]) for people in images.values()]
+        [np.stack([person[key] for person in persons]) for persons in images.values()]
         for key in ('keypoints', 'bbox', 'score')
     )
     results = parametric_pose_nms_batch(
@@ -89,10 +93,10 @@ def _suppress(images: dict[int, list], params: PoseNMSParams) -> dict[int, list]
         scores,
     )
     kept = {}
-    for (image, people), result in zip(images.items(), results, strict=True):
-        merged = np.dstack((result.keypoints, result.keypoint_scores))
+    for (image, persons), result in zip(images.items(), results, strict=True):
+        merged = np.dstack((result.keypoints, result.keypoint_scores))  # (M, K, 3)
         kept[image] = [
-            dict(people[i], keypoints=pose, keypoint_scores=pose[:, 2])
+            dict(persons[i], keypoints=pose, keypoint_scores=pose[:, 2])
             for i, pose in zip(result.keep, merged, strict=True)
         ]
     return kept
