@@ -36,7 +36,7 @@ myst_enable_extensions = ['dollarmath', 'html_image']
 myst_heading_anchors = 3
 
 # API reference
-autodoc_default_options = {'members': True, 'show-inheritance': True}
+autodoc_default_options = {'members': True}
 autodoc_typehints = 'none'
 maximum_signature_line_length = 88
 napoleon_numpy_docstring = False
@@ -53,6 +53,7 @@ napoleon_custom_sections = [
 html_theme = 'furo'
 html_title = f'rmpe_plugin {release}'
 html_static_path = ['_static']
+html_css_files = ['custom.css']
 html_show_copyright = False
 html_show_sphinx = False
 
