@@ -157,21 +157,33 @@ def test_marked_snippet_runs(snippet):
         exec(compile(snippet.code, str(snippet), 'exec'), {})
 
 
-@pytest.mark.parametrize('snippet', CONFIGS, ids=str)
-def test_config_snippet_loads(snippet, tmp_path):
-    # A snippet that inherits mine.py belongs to the page's snippet before it.
+def load_config(snippet: Snippet, folder: Path) -> Config:
+    """Load a config snippet; ``mine.py`` is the page's snippet before it."""
     page = [s for s in CONFIGS if s.page == snippet.page]
     files = {'mine.py': page[page.index(snippet) - 1], 'snippet.py': snippet}
     for name, source in files.items():
         code = source.code.replace("_base_ = 'configs/", f"_base_ = '{ROOT}/configs/")
-        (tmp_path / name).write_text(code)
-    config = Config.fromfile(tmp_path / 'snippet.py')
+        (folder / name).write_text(code)
+    return Config.fromfile(folder / 'snippet.py')
+
+
+@pytest.mark.parametrize('snippet', CONFIGS, ids=str)
+def test_config_snippet_loads(snippet, tmp_path):
+    config = load_config(snippet, tmp_path)
     if '_base_' in snippet.code:
         pipeline = config.train_pipeline
         assert config.train_dataloader.dataset.pipeline == pipeline
         assert config.test_dataloader.dataset.pipeline == config.val_pipeline
         config.model.backbone.init_cfg = None
         registry.MODELS.build(config.model)
+
+
+def test_custom_keypoints_extend_the_custom_data_config(tmp_path):
+    (snippet,) = (s for s in CONFIGS if "_base_ = 'mine.py'" in s.code)
+    config = load_config(snippet, tmp_path)
+    assert config.model.head.out_channels == 14
+    assert config.test_dataloader.dataset.data_root == 'data/mine/'
+    assert config.test_dataloader.dataset.metainfo.from_file.endswith('crowdpose.py')
 
 
 @pytest.mark.parametrize('snippet', CONFIGS, ids=str)
