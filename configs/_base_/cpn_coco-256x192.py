@@ -1,4 +1,4 @@
-# CPN with ResNet-50 on COCO at 256x192; entry configs say what differs.
+# CPN-ResNet-50 on COCO at 256x192. Base of all CPN configs.
 _base_ = ['mmpose::_base_/default_runtime.py', './safe.py']
 
 custom_imports = dict(imports=['rmpe_plugin'], allow_failed_imports=False)
@@ -6,11 +6,11 @@ custom_imports = dict(imports=['rmpe_plugin'], allow_failed_imports=False)
 # runtime
 train_cfg = dict(max_epochs=160, val_interval=10)
 
-# optimizer: Adam, weight decay and the halving are tf-cpn's; the paper's text has SGD
+# optimizer: type, weight decay and schedule are tf-cpn's; the paper states SGD
 optim_wrapper = dict(optimizer=dict(type='Adam', lr=5e-4, weight_decay=1e-5))
 
-# learning policy: halved every 3.6 M samples, that is 24 epochs of COCO's 150 k people,
-# up to 24 M samples
+# learning policy: halved every 3.6 M samples (24 epochs of COCO's 150 k people), up to
+# 24 M samples
 param_scheduler = [
     dict(type='LinearLR', begin=0, end=500, start_factor=0.001, by_epoch=False),
     dict(
@@ -30,10 +30,10 @@ default_hooks = dict(
     checkpoint=dict(_base_.safe_hooks.checkpoint, save_best='coco/AP', rule='greater'),
 )
 
-# visualizer: MMPose 1.3's own fails with numpy >= 2.4
+# visualizer: the one of MMPose 1.3 fails with numpy >= 2.4
 visualizer = dict(type='NumpySafePoseVisualizer')
 
-# codec settings: one target a GlobalNet level, narrow to wide, then RefineNet's
+# codec settings: one per GlobalNet level, narrow to wide, and one for RefineNet
 codec = [
     dict(
         type='CPNHeatmap',
@@ -51,7 +51,7 @@ codec = [
     ]
 ]
 
-# model settings: pytorch-cpn's form
+# model settings: the network of pytorch-cpn
 model = dict(
     type='TopdownPoseEstimator',
     data_preprocessor=dict(
@@ -144,7 +144,7 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-# evaluators: the paper suppresses boxes, not poses
+# evaluators: the paper applies NMS to boxes, not to poses
 val_evaluator = dict(
     type='CocoMetric',
     ann_file=data_root + 'annotations/person_keypoints_val2017.json',

@@ -1,4 +1,4 @@
-# CPN on COCO at 384x288: the 256x192 base with larger crops and wider targets.
+# CPN-ResNet-50 on COCO at 384x288: larger crops and wider targets.
 _base_ = './cpn_coco-256x192.py'
 
 codec = [

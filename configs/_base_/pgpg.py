@@ -1,4 +1,4 @@
-# PGPG: boxes as a detector would give them, in place of the base's own shift and scale.
-# AlphaPose's constants where no model was fitted to the detector (tools/fit_pgpg.py).
+# PGPG: sampled proposals instead of the base's random shift and scale. 'alphapose' are
+# AlphaPose's constants; tools/fit_pgpg.py fits a model to your detector.
 proposal = dict(type='PoseGuidedProposal', model='alphapose')
 unjittered = dict(RandomBBoxTransform=dict(shift_prob=0.0, scale_prob=0.0))

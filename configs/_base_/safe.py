@@ -1,13 +1,13 @@
-# What keeps a run safe. Entry configs put the pieces in.
+# Settings for reliable runs, used by the other configs.
 
-# killed or out of disk at any time, a run resumes as if it had not been
+# a run that is killed or fails on a full disk resumes with identical results
 safe_hooks = dict(
     checkpoint=dict(type='WholeCheckpointHook'), epoch_seed=dict(type='EpochSeedHook')
 )
-# EpochSeedHook's condition: workers start anew with each epoch
+# required by EpochSeedHook: workers are restarted in every epoch
 train_workers = dict(persistent_workers=False)
 
-# damaged annotations and detections are refused with their ids
+# raises an error with the id for invalid annotations and detections
 checked_dataset = dict(type='CheckedCocoDataset')
-# OpenCV by itself fills a truncated image with grey
+# raises an error for a truncated image, which OpenCV fills with grey
 load_image = dict(type='LoadWholeImage')

@@ -1,4 +1,4 @@
-# A small detector of the synthetic people, from scratch, for two cores and five minutes.
+# A small detector of synthetic people, trained from scratch on a CPU.
 _base_ = '../detection/coco/rtmdet-tiny_8xb32-300e_coco-person.py'
 
 norm_cfg = dict(type='BN')

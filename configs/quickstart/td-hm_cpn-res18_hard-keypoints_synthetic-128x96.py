@@ -1,4 +1,4 @@
-# Where RefineNet helps: both stages' accuracy by joint, visibility and crowding.
+# Accuracy of GlobalNet and RefineNet by keypoint, visibility and crowding.
 _base_ = 'td-hm_cpn-res18_synthetic-128x96.py'
 
 model = dict(test_cfg=dict(output_global=True))

@@ -1,5 +1,5 @@
-# The quickstart's CPN on a synthetic crowd: trained on proposals of a fitted model,
-# tested on the simulated detections.
+# The quickstart's CPN on a synthetic crowd, trained on proposals of a fitted model and
+# tested with simulated detections.
 _base_ = ['td-hm_cpn-res18_synthetic-128x96.py', '../_base_/pgpg.py']
 
 # data

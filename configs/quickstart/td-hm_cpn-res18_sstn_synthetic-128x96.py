@@ -1,10 +1,10 @@
-# Stage 2 of RMPE on the synthetic people: the quickstart's CPN trained on, with an SSTN
-# and the parallel SPPE, on boxes perturbed as a detector would.
+# Stage 2 of RMPE on synthetic people: continues the training of the quickstart's CPN
+# with an SSTN and the parallel SPPE, on perturbed boxes.
 _base_ = ['td-hm_cpn-res18_synthetic-128x96.py', '../_base_/rmpe.py']
 
 load_from = 'work_dirs/quickstart/epoch_3.pth'
 
-# model: the localisation network starts as stage 1's backbone
+# model: the localisation network is initialised with stage 1's backbone
 model = dict(
     _base_.sstn,
     stn=dict(
@@ -18,7 +18,7 @@ model = dict(
 )
 custom_hooks = _base_.sstn_hooks
 
-# pipelines: validation on perturbed boxes, to see the windows; test on detections
+# pipelines: validation on perturbed boxes, for WindowIoUMetric; test on detections
 crop = [
     _base_.load_image,
     dict(type='CPNBBoxCenterScale'),
@@ -41,7 +41,7 @@ train_pipeline = [
 test_pipeline = _base_.val_pipeline
 val_pipeline = [*crop, *perturb, dict(type='PackSSTNInputs')]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-# new workers each time: the same perturbations each time
+# restarted workers give the same perturbations in every validation
 val_dataloader = dict(persistent_workers=False, dataset=dict(pipeline=val_pipeline))
 test_dataloader = dict(
     dataset=dict(bbox_file=_base_.data_root + 'annotations/person_detections_val.json')

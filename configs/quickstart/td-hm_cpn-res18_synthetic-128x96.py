@@ -1,4 +1,4 @@
-# A small CPN on the synthetic people, for two cores and ten minutes.
+# A small CPN on synthetic people, trained from scratch on a CPU.
 _base_ = '../_base_/cpn_coco-256x192.py'
 
 input_size = (96, 128)
@@ -7,7 +7,7 @@ codec = [
     for c, kernel_size in zip(_base_.codec, (5, 7, 9, 11, 5))
 ]
 model = dict(
-    # narrow, and from scratch: nothing is downloaded
+    # narrow and without pretrained weights, so that nothing is downloaded
     backbone=dict(
         _delete_=True,
         type='ResNet',
@@ -56,8 +56,8 @@ randomness = dict(seed=0)
 train_cfg = dict(max_epochs=3, val_interval=1)
 optim_wrapper = dict(
     optimizer=dict(lr=2e-3),
-    # The last norm of each stage has to grow from 1 to the scale of maps that peak at
-    # 255; so short a run needs larger steps there.
+    # The last norm of each stage must grow from 1 to the scale of heatmaps that peak at
+    # 255, which needs larger steps in such a short training.
     paramwise_cfg=dict(custom_keys={'.norm.': dict(lr_mult=20.0)}),
 )
 param_scheduler = [

@@ -1,6 +1,6 @@
 _base_ = '../../_base_/cpn_coco-256x192.py'
 
-# Hourglass-52 halves its input seven times, hence square crops
+# square crops, because Hourglass-52 halves its input seven times
 codec = [dict(c, input_size=(256, 256), heatmap_size=(64, 64)) for c in _base_.codec]
 model = dict(
     backbone=dict(_delete_=True, type='HourglassPyramid', num_stacks=1),

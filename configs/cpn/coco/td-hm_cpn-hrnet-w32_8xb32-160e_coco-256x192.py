@@ -1,6 +1,6 @@
 _base_ = './td-hm_cpn-res50_8xb32-160e_coco-256x192.py'
 
-# all four branches of HRNet's last stage are the pyramid
+# the pyramid consists of the four branches of HRNet's last stage
 model = dict(
     backbone=dict(
         _delete_=True,

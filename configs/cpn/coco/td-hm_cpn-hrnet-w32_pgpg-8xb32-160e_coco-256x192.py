@@ -1,6 +1,6 @@
 _base_ = ['td-hm_cpn-hrnet-w32_8xb32-160e_coco-256x192.py', '../../_base_/pgpg.py']
 
-# boxes as a detector would give them
+# pipeline: sampled proposals instead of random shift and scale
 load, *steps = [
     dict(t, **_base_.unjittered.get(t['type'], {})) for t in _base_.train_pipeline
 ]

@@ -1,6 +1,6 @@
 _base_ = './td-hm_cpn-res50_8xb32-160e_coco-256x192.py'
 
-# a light one: ResNet-18 and a pyramid half as wide
+# ResNet-18 and a pyramid of half the width
 model = dict(
     backbone=dict(
         depth=18,

@@ -1,5 +1,5 @@
-# CPN's detector: FPN with RoIAlign, Soft-NMS. The paper's learnt all 80 categories and
-# used people alone; this one goes on from such weights.
+# CPN's detector: FPN with RoIAlign and Soft-NMS. The paper trains on all 80 categories
+# and uses the detected people; this config starts from such weights.
 _base_ = [
     'mmdet::faster_rcnn/faster-rcnn_r50_fpn_soft-nms_1x_coco.py',
     '../../_base_/person.py',

@@ -1,4 +1,4 @@
-# A light detector of today.
+# A light, recent detector: RTMDet-tiny.
 _base_ = [
     'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py',
     '../../_base_/person.py',

@@ -1,4 +1,4 @@
-# AlphaPose's detector, without its spatial pyramid pooling, which MMDetection lacks.
+# AlphaPose's detector without spatial pyramid pooling, which MMDetection lacks.
 _base_ = [
     'mmdet::yolo/yolov3_d53_8xb8-ms-608-273e_coco.py',
     '../../_base_/person.py',

@@ -1,4 +1,4 @@
-# CPN-ResNet-50 on perturbed boxes
+# Stage 1 of RMPE: CPN-ResNet-50 on perturbed boxes.
 _base_ = [
     '../../cpn/coco/td-hm_cpn-res50_8xb32-160e_coco-256x192.py',
     '../../_base_/rmpe.py',

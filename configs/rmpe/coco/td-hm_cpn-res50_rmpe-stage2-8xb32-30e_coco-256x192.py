@@ -1,4 +1,4 @@
-# CPN-ResNet-50 with the SSTN and the parallel SPPE, from stage 1
+# Stage 2 of RMPE: CPN-ResNet-50 with the SSTN and the parallel SPPE.
 _base_ = 'td-hm_cpn-res50_rmpe-stage1-8xb32-160e_coco-256x192.py'
 
 load_from = (
@@ -7,7 +7,7 @@ load_from = (
 model = _base_.sstn
 custom_hooks = _base_.sstn_hooks
 
-# pipelines: nobody is turned, and the true box is kept
+# pipeline: no rotation; the ground-truth box is kept
 load, visibility, crop, flip, jitter, affine, target, pack = _base_.train_pipeline
 train_pipeline = [
     load,

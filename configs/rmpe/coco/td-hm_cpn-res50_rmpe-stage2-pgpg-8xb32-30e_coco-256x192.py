@@ -1,4 +1,4 @@
-# CPN-ResNet-50 with the SSTN on proposals, from the CPN trained on proposals
+# Stage 2 of RMPE on proposals: CPN-ResNet-50 with the SSTN, from the CPN on proposals.
 _base_ = [
     'td-hm_cpn-res50_rmpe-stage2-8xb32-30e_coco-256x192.py',
     '../../_base_/pgpg.py',
@@ -6,7 +6,7 @@ _base_ = [
 
 load_from = 'work_dirs/td-hm_cpn-res50_pgpg-8xb32-160e_coco-256x192/epoch_160.pth'
 
-# pipeline: proposals in place of shift and scale
+# pipeline: sampled proposals instead of random shift and scale
 load, *steps = [
     dict(t, **_base_.unjittered.get(t['type'], {})) for t in _base_.train_pipeline
 ]

@@ -1,5 +1,5 @@
-# stage 2 with the authors' localisation network: a ResNet-18 on the whole crop, pooled
-# globally
+# Stage 2 with the authors' localisation network: a ResNet-18 on the crop at full
+# resolution with global pooling.
 _base_ = 'td-hm_cpn-res50_rmpe-stage2-8xb32-30e_coco-256x192.py'
 
 model = dict(

@@ -1,4 +1,4 @@
-# Hourglass-52 on perturbed boxes
+# Stage 1 of RMPE: Hourglass-52 on perturbed boxes.
 _base_ = [
     'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
     'td-hm_hourglass52_8xb32-210e_coco-256x256.py',
@@ -6,12 +6,12 @@ _base_ = [
     '../../_base_/safe.py',
 ]
 
-# one stack's block between stacks is never used
+# MMPose builds a block between stacks even for one stack; it has no gradient
 find_unused_parameters = True
 
 custom_imports = dict(imports=['rmpe_plugin'], allow_failed_imports=False)
 
-# visualizer: MMPose 1.3's own fails with numpy >= 2.4
+# visualizer: the one of MMPose 1.3 fails with numpy >= 2.4
 visualizer = dict(type='NumpySafePoseVisualizer')
 
 changed = dict(LoadImage=_base_.load_image, RandomBBoxTransform=_base_.perturbation)

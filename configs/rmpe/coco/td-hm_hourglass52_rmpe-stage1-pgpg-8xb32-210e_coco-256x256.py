@@ -1,10 +1,10 @@
-# Hourglass-52 on proposals
+# Stage 1 of RMPE: Hourglass-52 on proposals.
 _base_ = [
     'td-hm_hourglass52_rmpe-stage1-8xb32-210e_coco-256x256.py',
     '../../_base_/pgpg.py',
 ]
 
-# pipeline: proposals in place of shift and scale
+# pipeline: sampled proposals instead of random shift and scale
 load, *steps = [
     dict(t, **_base_.unjittered.get(t['type'], {})) for t in _base_.train_pipeline
 ]

@@ -1,4 +1,4 @@
-# Hourglass-52 with the SSTN on proposals, from stage 1 on proposals
+# Stage 2 of RMPE on proposals: Hourglass-52 with the SSTN, from stage 1 on proposals.
 _base_ = [
     'td-hm_hourglass52_rmpe-stage2-8xb32-30e_coco-256x256.py',
     '../../_base_/pgpg.py',
@@ -8,7 +8,7 @@ load_from = (
     'work_dirs/td-hm_hourglass52_rmpe-stage1-pgpg-8xb32-210e_coco-256x256/epoch_210.pth'
 )
 
-# pipeline: proposals in place of shift and scale
+# pipeline: sampled proposals instead of random shift and scale
 load, *steps = [
     dict(t, **_base_.unjittered.get(t['type'], {})) for t in _base_.train_pipeline
 ]

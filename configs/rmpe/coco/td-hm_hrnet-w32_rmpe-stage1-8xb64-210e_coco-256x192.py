@@ -1,4 +1,4 @@
-# HRNet-W32 on perturbed boxes
+# Stage 1 of RMPE: HRNet-W32 on perturbed boxes.
 _base_ = [
     'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
     'td-hm_hrnet-w32_8xb64-210e_coco-256x192.py',
@@ -8,7 +8,7 @@ _base_ = [
 
 custom_imports = dict(imports=['rmpe_plugin'], allow_failed_imports=False)
 
-# visualizer: MMPose 1.3's own fails with numpy >= 2.4
+# visualizer: the one of MMPose 1.3 fails with numpy >= 2.4
 visualizer = dict(type='NumpySafePoseVisualizer')
 
 changed = dict(LoadImage=_base_.load_image, RandomBBoxTransform=_base_.perturbation)

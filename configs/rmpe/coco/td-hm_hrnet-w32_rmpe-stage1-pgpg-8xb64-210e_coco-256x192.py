@@ -1,10 +1,10 @@
-# HRNet-W32 on proposals
+# Stage 1 of RMPE: HRNet-W32 on proposals.
 _base_ = [
     'td-hm_hrnet-w32_rmpe-stage1-8xb64-210e_coco-256x192.py',
     '../../_base_/pgpg.py',
 ]
 
-# pipeline: proposals in place of shift and scale
+# pipeline: sampled proposals instead of random shift and scale
 load, *steps = [
     dict(t, **_base_.unjittered.get(t['type'], {})) for t in _base_.train_pipeline
 ]

@@ -1,4 +1,4 @@
-# HRNet-W32 with the SSTN and the parallel SPPE, from stage 1
+# Stage 2 of RMPE: HRNet-W32 with the SSTN and the parallel SPPE.
 _base_ = 'td-hm_hrnet-w32_rmpe-stage1-8xb64-210e_coco-256x192.py'
 
 load_from = (
@@ -7,7 +7,7 @@ load_from = (
 model = _base_.sstn
 custom_hooks = _base_.sstn_hooks
 
-# pipelines: nobody is turned or halved, and the true box is kept
+# pipeline: no rotation or half-body crop; the ground-truth box is kept
 load, crop, flip, half_body, jitter, affine, target, pack = _base_.train_pipeline
 train_pipeline = [
     load,

@@ -1,4 +1,4 @@
-# HRNet-W32 with the SSTN on proposals, from stage 1 on proposals
+# Stage 2 of RMPE on proposals: HRNet-W32 with the SSTN, from stage 1 on proposals.
 _base_ = [
     'td-hm_hrnet-w32_rmpe-stage2-8xb64-30e_coco-256x192.py',
     '../../_base_/pgpg.py',
@@ -8,7 +8,7 @@ load_from = (
     'work_dirs/td-hm_hrnet-w32_rmpe-stage1-pgpg-8xb64-210e_coco-256x192/epoch_210.pth'
 )
 
-# pipeline: proposals in place of shift and scale
+# pipeline: sampled proposals instead of random shift and scale
 load, *steps = [
     dict(t, **_base_.unjittered.get(t['type'], {})) for t in _base_.train_pipeline
 ]

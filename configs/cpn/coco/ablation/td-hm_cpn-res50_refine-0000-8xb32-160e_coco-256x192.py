@@ -1,4 +1,4 @@
 _base_ = '../td-hm_cpn-res50_8xb32-160e_coco-256x192.py'
 
-# RefineNet only concatenates (the paper's 68.5)
+# RefineNet without bottlenecks per level (AP of the paper: 68.5)
 model = dict(head=dict(refine_net=dict(num_bottlenecks=(0, 0, 0, 0))))

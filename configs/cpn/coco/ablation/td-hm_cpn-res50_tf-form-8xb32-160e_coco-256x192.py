@@ -1,6 +1,6 @@
 _base_ = '../td-hm_cpn-res50_8xb32-160e_coco-256x192.py'
 
-# the network, loss weight and level order of tf-cpn
+# network, loss weight and level order of tf-cpn
 model = dict(
     head=dict(
         global_net=dict(

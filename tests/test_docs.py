@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The documentation: snippets, commands, options, links and the API reference."""
+
+import ast
+import contextlib
+import importlib
+import io
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from inspect import Parameter, signature
+from pathlib import Path
+from unittest import mock
+from urllib.parse import unquote
+
+import pytest
+from markdown_it import MarkdownIt
+from mmengine.config import Config
+from mmpose import registry
+
+from tests.conftest import ROOT
+
+PAGES = [
+    ROOT / 'README.md',
+    ROOT / 'CONTRIBUTING.md',
+    ROOT / 'CHANGELOG.md',
+    *sorted((ROOT / 'docs').glob('*.md')),
+    *sorted((ROOT / 'configs').glob('*/README.md')),
+    ROOT / 'tests' / 'data' / 'README.md',
+]
+# A Python snippet after this comment is executed.
+EXECUTED = '<!-- test -->'
+REGISTRIES = [r for r in vars(registry).values() if isinstance(r, registry.Registry)]
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """A fenced block of a page."""
+
+    page: Path
+    line: int
+    language: str
+    code: str
+    executed: bool
+
+    def __str__(self) -> str:
+        return f'{self.page.relative_to(ROOT)}:{self.line}'
+
+
+@cache
+def parse(page: Path) -> list:
+    """Markdown tokens of a page, inline ones included."""
+    tokens = MarkdownIt('commonmark').enable('table').parse(page.read_text())
+    return [t for token in tokens for t in (token, *(token.children or ()))]
+
+
+def snippets(language: str) -> list[Snippet]:
+    """All fenced blocks of a language."""
+    found = []
+    for page in PAGES:
+        before = None
+        for token in parse(page):
+            if token.type == 'fence' and token.info == language:
+                executed = before is not None and before.content.strip() == EXECUTED
+                found.append(
+                    Snippet(page, token.map[0] + 1, language, token.content, executed)
+                )
+            before = token
+    return found
+
+
+def is_config(snippet: Snippet) -> bool:
+    """Whether a snippet is (part of) a config: assignments without imports."""
+    return all(isinstance(node, ast.Assign) for node in ast.parse(snippet.code).body)
+
+
+PYTHON = snippets('python')
+CONFIGS = [s for s in PYTHON if is_config(s)]
+
+
+def tuples_of_one_config(code: str) -> list[int]:
+    """Lines where a trailing comma makes a tuple of a config dict."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Tuple)
+        and len(node.elts) == 1
+        and (
+            isinstance(node.elts[0], ast.Dict)
+            or (
+                isinstance(node.elts[0], ast.Call)
+                and isinstance(node.elts[0].func, ast.Name)
+                and node.elts[0].func.id == 'dict'
+            )
+        )
+    ]
+
+
+def typed_dicts(code: str) -> list[tuple[str, set[str]]]:
+    """Type and arguments of all ``dict(type=...)`` of a snippet."""
+    found = []
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'dict':
+            arguments = {k.arg: k.value for k in node.keywords if k.arg}
+            kind = arguments.pop('type', None)
+            if isinstance(kind, ast.Constant):
+                found.append((kind.value, set(arguments)))
+    return found
+
+
+def accepted_arguments(cls: type) -> set[str]:
+    """Arguments of a class and, as far as it passes them on, of its bases."""
+    names = set()
+    for base in cls.__mro__:
+        if base is object or '__init__' not in vars(base):
+            continue
+        parameters = signature(base.__init__).parameters.values()
+        names |= {p.name for p in parameters}
+        if all(p.kind is not Parameter.VAR_KEYWORD for p in parameters):
+            return names
+    return names
+
+
+def test_finds_snippets():
+    assert len(PYTHON) > 10
+    assert len(CONFIGS) > 8
+    assert sum(s.executed for s in PYTHON) >= 2
+    assert len(snippets('bash')) > 20
+
+
+@pytest.mark.parametrize('snippet', PYTHON, ids=str)
+def test_python_snippet_parses_without_accidental_tuples(snippet):
+    assert not tuples_of_one_config(snippet.code)
+    for node in ast.walk(ast.parse(snippet.code)):
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(node.module)
+            assert all(hasattr(module, alias.name) for alias in node.names)
+
+
+def test_detects_accidental_tuples():
+    # Ruff formats a list element in a snippet of its own, "dict(...),", to this tuple.
+    assert tuples_of_one_config("(dict(type='PoseGuidedProposal'),)") == [1]
+    assert tuples_of_one_config("proposal = dict(type='PoseGuidedProposal'),") == [1]
+    assert tuples_of_one_config("dict(dataset=(dict(type='CocoDataset'),))") == [1]
+    assert not tuples_of_one_config('dict(num_bottlenecks=(0,))')
+    assert not tuples_of_one_config("pipeline = [dict(type='LoadImage')]")
+
+
+@pytest.mark.parametrize('snippet', [s for s in PYTHON if s.executed], ids=str)
+def test_marked_snippet_runs(snippet):
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(compile(snippet.code, str(snippet), 'exec'), {})
+
+
+def load_config(snippet: Snippet, folder: Path) -> Config:
+    """Load a config snippet; ``mine.py`` is the page's snippet before it."""
+    page = [s for s in CONFIGS if s.page == snippet.page]
+    files = {'mine.py': page[page.index(snippet) - 1], 'snippet.py': snippet}
+    for name, source in files.items():
+        code = source.code.replace("_base_ = 'configs/", f"_base_ = '{ROOT}/configs/")
+        (folder / name).write_text(code)
+    return Config.fromfile(folder / 'snippet.py')
+
+
+@pytest.mark.parametrize('snippet', CONFIGS, ids=str)
+def test_config_snippet_loads(snippet, tmp_path):
+    config = load_config(snippet, tmp_path)
+    if '_base_' in snippet.code:
+        pipeline = config.train_pipeline
+        assert config.train_dataloader.dataset.pipeline == pipeline
+        assert config.test_dataloader.dataset.pipeline == config.val_pipeline
+        config.model.backbone.init_cfg = None
+        registry.MODELS.build(config.model)
+
+
+def test_custom_keypoints_extend_the_custom_data_config(tmp_path):
+    (snippet,) = (s for s in CONFIGS if "_base_ = 'mine.py'" in s.code)
+    config = load_config(snippet, tmp_path)
+    assert config.model.head.out_channels == 14
+    assert config.test_dataloader.dataset.data_root == 'data/mine/'
+    assert config.test_dataloader.dataset.metainfo.from_file.endswith('crowdpose.py')
+
+
+@pytest.mark.parametrize('snippet', CONFIGS, ids=str)
+def test_config_snippet_has_registered_types_and_their_arguments(snippet):
+    for kind, arguments in typed_dicts(snippet.code):
+        classes = [c for r in REGISTRIES if (c := r.get(kind)) is not None]
+        assert classes, f'{kind} is not registered'
+        assert any(arguments <= accepted_arguments(c) for c in classes), kind
+
+
+def commands(snippet: Snippet) -> list[list[str]]:
+    """The commands of a shell snippet, variables replaced."""
+    variables, found = {}, []
+    for line in snippet.code.replace('\\\n', ' ').splitlines():
+        assigned = re.fullmatch(r'(\w+)=("[^"]*"|\S+)', line)
+        if assigned:
+            variables[assigned[1]] = assigned[2].strip('"')
+            continue
+        for name, value in variables.items():
+            line = line.replace(f'${name}', value)
+        words = shlex.split(line, comments=True)
+        if words:
+            found.append(words)
+    return found
+
+
+COMMANDS = [(s, words) for s in snippets('bash') for words in commands(s)]
+
+
+@cache
+def help_of(script: Path) -> str:
+    """What a script prints for ``--help``; run here, so that imports are shared."""
+    output = io.StringIO()
+    with (
+        mock.patch.object(sys, 'argv', [str(script), '--help']),
+        mock.patch.object(sys, 'path', [str(script.parent), *sys.path]),
+        contextlib.redirect_stdout(output),
+        contextlib.suppress(SystemExit),
+    ):
+        runpy.run_path(str(script), run_name='__main__')
+    return output.getvalue()
+
+
+@pytest.mark.parametrize(
+    ('snippet', 'words'), COMMANDS, ids=[f'{s}-{w[0]}' for s, w in COMMANDS]
+)
+def test_command_exists(snippet, words):
+    assert '$' not in ' '.join(words), 'a variable is not assigned in the snippet'
+    if words[:3] == ['mim', 'run', 'rmpe_plugin']:
+        words = ['python', f'tools/{words[3]}.py', *words[4:]]
+    for word in words:
+        if re.match(r'(configs|tools|tests|docs)/', word):
+            assert (ROOT / word).exists(), word
+    if words[0] == 'make':
+        target = words[-1]
+        assert f'\n{target}:\n' in (ROOT / words[2] / 'Makefile').read_text()
+    if words[0] != 'python' or words[1] == '-m':
+        return
+    options = [word for word in words if word.startswith('--')]
+    for option in options:
+        assert re.search(rf'{option}[\s,\]]', help_of(ROOT / words[1])), option
+
+
+def slug(heading: str) -> str:
+    """GitHub's anchor of a heading."""
+    return re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-')
+
+
+@cache
+def anchors(page: Path) -> set[str]:
+    """Anchors of the headings of a page and of the pages that it includes."""
+    found, heading = set(), False
+    for token in parse(page):
+        if heading and token.type == 'inline':
+            found.add(slug(token.content))
+        heading = token.type == 'heading_open'
+        if token.type == 'fence' and token.info.startswith('{include}'):
+            included = token.info.removeprefix('{include}').strip()
+            found |= anchors((page.parent / included).resolve())
+    return found
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_and_images_resolve(page):
+    targets = [
+        token.attrGet('href') or token.attrGet('src')
+        for token in parse(page)
+        if token.type in ('link_open', 'image')
+    ]
+    for target in targets:
+        if re.match('https?://', target):
+            continue
+        path, _, anchor = unquote(target).partition('#')
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), target
+        if anchor:
+            assert anchor in anchors(linked), target
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_in_the_text_exist(page):
+    configs = {path.name for path in (ROOT / 'configs').rglob('*.py')}
+    for token in parse(page):
+        if token.type != 'code_inline' or re.search(r'[*{]|\.\.\.', token.content):
+            continue
+        for path in re.findall(r'\b(?:configs|tools|tests)/[\w./-]*', token.content):
+            assert (ROOT / path).exists(), path
+        if re.fullmatch(r'(\w+/)*td-hm_\S+\.py', token.content):
+            assert token.content.rpartition('/')[2] in configs, token.content
+
+
+def test_api_reference_has_every_public_package():
+    pages = ''.join(p.read_text() for p in (ROOT / 'docs' / 'api').glob('*.rst'))
+    documented = set(re.findall(r'automodule:: (\S+)', pages))
+    for package in (
+        'ops', 'structures', 'apis', 'models', 'codecs', 'datasets', 'engine',
+        'evaluation', 'learning', 'visualization',
+    ):  # fmt: skip
+        module = importlib.import_module(f'rmpe_plugin.{package}')
+        public = [getattr(module, name) for name in getattr(module, '__all__', [])]
+        packages = {p.__name__ for p in public if isinstance(p, type(module))}
+        missing = (packages or {module.__name__}) - documented
+        assert not missing, f'docs/api has no page of {missing}'
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    any(find_spec(name) is None for name in ('sphinx', 'myst_parser', 'furo')),
+    reason='needs the extra docs',
+)
+def test_html_builds_without_warnings(tmp_path):
+    result = subprocess.run(
+        [sys.executable, '-m', 'sphinx', '-q', '-W', '--keep-going', '-b', 'html',
+         str(ROOT / 'docs'), str(tmp_path / 'html')],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    html = (tmp_path / 'html' / 'architecture.html').read_text()
+    assert '_images/architecture_inference.svg' in html
