@@ -11,8 +11,8 @@ from rmpe_plugin.ops import invert_affine, transform_points
 class GenerateCentredTarget(GenerateTarget):
     """Make the centre-located targets of the parallel SPPE.
 
-    They are the targets of ``GenerateTarget`` for the crop of the ground-truth box. RMPE
-    paper, section 3.1.
+    They are the targets that ``GenerateTarget`` makes for the crop of the ground-truth
+    box. RMPE paper, section 3.1.
 
     Required Keys:
         - theta_gt (2, 3), from :class:`TrueWindow`

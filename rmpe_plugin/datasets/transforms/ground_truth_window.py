@@ -100,7 +100,7 @@ class TrueWindow(BaseTransform):
         )
         rotation = results.get('bbox_rotation', [0.0])[0]
         image_to_crop, image_to_gt_crop = (
-            self._warp_matrix(center[0], scale[0], rotation, (width, height))
+            self._image_to_crop(center[0], scale[0], rotation, (width, height))
             for center, scale in (
                 (results['bbox_center'], results['bbox_scale']),
                 (results['gt_center'], gt_scale),
@@ -112,10 +112,16 @@ class TrueWindow(BaseTransform):
         results['theta_gt'] = theta.numpy().astype(np.float32)
         return results
 
-    def _warp_matrix(self, *args) -> np.ndarray:
-        """Matrix (3, 3) from pixels of the image to pixels of a crop."""
-        warp_matrix = get_udp_warp_matrix if self.use_udp else get_warp_matrix
-        return np.vstack((warp_matrix(*args), (0, 0, 1)))
+    def _image_to_crop(
+        self,
+        center: np.ndarray,
+        scale: np.ndarray,
+        rotation: float,
+        size: tuple[int, int],
+    ) -> np.ndarray:
+        """Matrix (3, 3) from pixels of the image to pixels of a crop of size (w, h)."""
+        get_matrix = get_udp_warp_matrix if self.use_udp else get_warp_matrix
+        return np.vstack((get_matrix(center, scale, rotation, size), (0, 0, 1)))
 
     def __repr__(self) -> str:
         return f'{self.__class__.__name__}(use_udp={self.use_udp})'
