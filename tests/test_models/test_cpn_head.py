@@ -24,7 +24,7 @@ def build_head(**kwargs):
     return CPNHead(**{**settings, **kwargs})
 
 
-def random_features(batch=2, channels=CHANNELS, seed=0):
+def features(batch=2, channels=CHANNELS, seed=0):
     torch.manual_seed(seed)
     return tuple(
         torch.randn(batch, c, 32 // 2**i, 24 // 2**i) for i, c in enumerate(channels)
@@ -33,7 +33,7 @@ def random_features(batch=2, channels=CHANNELS, seed=0):
 
 def test_forward_returns_levels_fine_to_coarse_then_refined_heatmaps():
     head = build_head().eval()
-    feats = random_features()
+    feats = features()
     with torch.no_grad():
         maps = head(feats)
         pyramid = head.global_net(feats)
@@ -64,7 +64,7 @@ def test_norm_before_and_after_resize_are_equal_in_eval_mode():
     norm_last = build_head().eval()
     norm_first = build_head(global_net=dict(type='GlobalNet', norm_first=True)).eval()
     norm_first.load_state_dict(norm_last.state_dict())
-    feats = random_features()
+    feats = features()
     for a, b in zip(norm_last(feats), norm_first(feats), strict=True):
         torch.testing.assert_close(a, b)
 
@@ -105,7 +105,7 @@ def test_number_of_bottlenecks(num_bottlenecks):
         refine_net=dict(type='RefineNet', num_bottlenecks=num_bottlenecks)
     )
     assert [len(blocks) for blocks in head.refine_net.cascade] == list(num_bottlenecks)
-    assert head(random_features())[-1].shape == (2, 17, 32, 24)
+    assert head(features())[-1].shape == (2, 17, 32, 24)
 
 
 @pytest.mark.parametrize('num_keypoints', [1, 14, 133])
@@ -114,9 +114,9 @@ def test_other_numbers_of_keypoints(num_keypoints):
         out_channels=num_keypoints,
         loss=dict(type='OHKMMSELoss', use_target_weight=True, topk=1),
     )
-    losses = head.loss(random_features(), cpn_samples(num_keypoints=num_keypoints))
+    losses = head.loss(features(), cpn_samples(num_keypoints=num_keypoints))
     assert torch.isfinite(losses['loss_refine'])
-    poses = head.predict(random_features(), cpn_samples(num_keypoints=num_keypoints))
+    poses = head.predict(features(), cpn_samples(num_keypoints=num_keypoints))
     assert poses[0].keypoints.shape == (1, num_keypoints, 2)
 
 
@@ -142,7 +142,7 @@ def reference_losses(maps, batch_samples, order):
 @pytest.mark.parametrize('order', ['pytorch-cpn', 'tf-cpn'])
 def test_losses_equal_loops(order):
     head = build_head(level_order=order)
-    feats, batch_samples = random_features(), cpn_samples()
+    feats, batch_samples = features(), cpn_samples()
     losses = head.loss(feats, batch_samples)
     # A second forward pass is equal: batch norm in training uses batch statistics.
     maps = head(feats)
@@ -161,12 +161,12 @@ def test_both_shapes_of_multilevel_weights():
     )
     packed = inputs['data_samples']
     assert packed[0].gt_instance_labels.keypoint_weights.shape == (1, 5, 17)
-    expected = head.loss(random_features(), packed)
+    expected = head.loss(features(), packed)
     for sample in packed:
         weights = sample.gt_instance_labels.keypoint_weights.transpose(0, 1)
         sample.gt_instance_labels = InstanceData(keypoint_weights=weights)
     assert packed[0].gt_instance_labels.keypoint_weights.shape == (5, 1, 17)
-    for key, value in head.loss(random_features(), packed).items():
+    for key, value in head.loss(features(), packed).items():
         torch.testing.assert_close(value, expected[key])
 
 
@@ -180,7 +180,7 @@ def test_both_shapes_of_multilevel_weights():
 )
 def test_every_parameter_is_trained(settings, keys):
     head = build_head(**settings)
-    losses = head.loss(random_features(), cpn_samples())
+    losses = head.loss(features(), cpn_samples())
     assert set(losses) == keys
     sum(v for k, v in losses.items() if 'loss' in k).backward()
     assert all(p.grad is not None for p in head.parameters())
@@ -189,25 +189,23 @@ def test_every_parameter_is_trained(settings, keys):
 @pytest.mark.parametrize('refine_net', [None, dict(type='RefineNet')])
 def test_accuracy_is_of_the_last_stage(refine_net):
     head = build_head(refine_net=refine_net)
-    maps = head(random_features())
+    maps = head(features())
     last = maps[0] if refine_net is None else maps[4]
     batch_samples = cpn_samples()
     for sample, heatmaps in zip(batch_samples, last.detach(), strict=True):
         sample.gt_fields[4].heatmaps = heatmaps
-    assert head.loss(random_features(), batch_samples)['acc_pose'] == 1
+    assert head.loss(features(), batch_samples)['acc_pose'] == 1
 
 
 def test_accuracy_is_optional():
-    losses = build_head().loss(
-        random_features(), cpn_samples(), dict(compute_acc=False)
-    )
+    losses = build_head().loss(features(), cpn_samples(), dict(compute_acc=False))
     assert 'acc_pose' not in losses
 
 
 def test_autocast_computes_losses_in_float32():
     head = build_head()
     with torch.autocast('cpu', torch.bfloat16):
-        losses = head.loss(random_features(), cpn_samples())
+        losses = head.loss(features(), cpn_samples())
     total = losses['loss_global'] + losses['loss_refine']
     assert total.dtype == torch.float32
     total.backward()
@@ -218,9 +216,9 @@ def test_predict_decodes_the_last_stage():
     head = build_head().eval()
     with torch.no_grad():
         poses, fields = head.predict(
-            random_features(), cpn_samples(), dict(output_heatmaps=True)
+            features(), cpn_samples(), dict(output_heatmaps=True)
         )
-        expected = head(random_features())[-1]
+        expected = head(features())[-1]
     assert len(poses) == len(fields) == 2
     assert poses[0].keypoints.shape == (1, 17, 2)
     assert poses[0].keypoint_scores.shape == (1, 17)
@@ -232,7 +230,7 @@ def test_predict_decodes_the_last_stage():
 
 def test_flip_test_averages_with_mirrored_heatmaps():
     head = build_head().eval()
-    feats = [random_features(seed=0), random_features(seed=1)]
+    feats = [features(seed=0), features(seed=1)]
     with torch.no_grad():
         _, fields = head.predict(
             feats,
@@ -251,20 +249,20 @@ def test_inference_computes_only_the_decoded_stage():
         predictor.register_forward_hook(lambda *_, i=i: called.append(i))
     head.refine_net.register_forward_hook(lambda *_: called.append('refine'))
     with torch.no_grad():
-        head.predict(random_features(), cpn_samples())
+        head.predict(features(), cpn_samples())
         assert called == ['refine']
         called.clear()
         _, fields = head.predict(
-            random_features(), cpn_samples(), dict(stage='global', output_heatmaps=True)
+            features(), cpn_samples(), dict(stage='global', output_heatmaps=True)
         )
         assert called == [0]
-        torch.testing.assert_close(fields[0].heatmaps, head(random_features())[0][0])
+        torch.testing.assert_close(fields[0].heatmaps, head(features())[0][0])
 
 
 @pytest.mark.parametrize('flip_test', [False, True])
 def test_output_global_adds_keypoints_of_global_net(flip_test):
     head = build_head().eval()
-    feats = [random_features(), random_features()] if flip_test else random_features()
+    feats = [features(), features()] if flip_test else features()
     cfg = dict(flip_test=flip_test)
     with torch.no_grad():
         both = head.predict(feats, cpn_samples(), dict(cfg, output_global=True))
@@ -285,10 +283,8 @@ def test_output_global_adds_keypoints_of_global_net(flip_test):
 def test_without_refine_net_the_finest_level_is_decoded():
     head = build_head(refine_net=None).eval()
     with torch.no_grad():
-        _, fields = head.predict(
-            random_features(), cpn_samples(), dict(output_heatmaps=True)
-        )
-        maps = head(random_features())
+        _, fields = head.predict(features(), cpn_samples(), dict(output_heatmaps=True))
+        maps = head(features())
     assert len(maps) == 4
     torch.testing.assert_close(fields[0].heatmaps, maps[0][0])
 
@@ -321,21 +317,21 @@ def test_raises_on_wrong_targets():
     with pytest.raises(
         ValueError, match=r'\(14, 32, 24\).*\(17, 32, 24\).*out_channels'
     ):
-        build_head().loss(random_features(), cpn_samples(num_keypoints=14))
+        build_head().loss(features(), cpn_samples(num_keypoints=14))
     with pytest.raises(ValueError, match='makes 4 targets, the head needs 5'):
-        build_head().loss(random_features(), cpn_samples(num_targets=4))
+        build_head().loss(features(), cpn_samples(num_targets=4))
     with pytest.raises(ValueError, match='heatmap_size'):
-        build_head().loss(random_features(), cpn_samples(size=(16, 12)))
+        build_head().loss(features(), cpn_samples(size=(16, 12)))
 
 
 @pytest.mark.parametrize('stage', ['refine', 'globe'])
 def test_raises_on_a_stage_that_the_head_does_not_have(stage):
     with pytest.raises(ValueError, match=f'test_cfg.stage .*{stage}'):
         build_head(refine_net=None).predict(
-            random_features(), cpn_samples(), dict(stage=stage)
+            features(), cpn_samples(), dict(stage=stage)
         )
 
 
 def test_raises_without_a_decoder():
     with pytest.raises(RuntimeError, match='decoder'):
-        build_head(decoder=None).predict(random_features(), cpn_samples())
+        build_head(decoder=None).predict(features(), cpn_samples())
