@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stage 2 through the scripts, as a user runs it: train, kill, resume, test, draw."""
+"""Stage 2 with the scripts: train, kill, resume, test, draw, compare."""
 
 import json
 import os
@@ -22,11 +22,11 @@ STAGE2 = STAGE1.with_name('td-hm_cpn-res18_sstn_synthetic-128x96.py')
 
 
 def stage2_options(synthetic, stage1):
-    """Overrides for a data set of a few images, going on from ``stage1``."""
+    """Config options for a data set of a few images, starting from ``stage1``."""
     boxes = synthetic / 'annotations' / 'person_detections_val.json'
-    truths = synthetic / 'annotations' / 'person_keypoints_val.json'
+    annotations = synthetic / 'annotations' / 'person_keypoints_val.json'
     evaluator = [
-        f'val_evaluator.0.ann_file={truths}'
+        f'val_evaluator.0.ann_file={annotations}'
         if option.startswith('val_evaluator.')
         else option
         for option in options(synthetic)
@@ -41,7 +41,7 @@ def stage2_options(synthetic, stage1):
 
 @pytest.fixture(scope='module')
 def stage1(tmp_path_factory):
-    """A checkpoint of stage 1, not trained."""
+    """An untrained checkpoint of stage 1."""
     torch.manual_seed(0)
     net = MODELS.build(Config.fromfile(STAGE1).model)
     path = tmp_path_factory.mktemp('stage1') / 'epoch_3.pth'
@@ -59,7 +59,7 @@ def logs(work):
 
 @pytest.fixture(scope='module')
 def trained(synthetic, stage1, tmp_path_factory):
-    """Stage 2, killed after an epoch and resumed."""
+    """Work directory of stage 2, killed after an epoch and resumed."""
     work = tmp_path_factory.mktemp('stage2')
     command = [
         *(sys.executable, ROOT / 'tools' / 'train.py', STAGE2, '--work-dir', work),
@@ -77,7 +77,7 @@ def trained(synthetic, stage1, tmp_path_factory):
         first.send_signal(signal.SIGKILL)
         assert first.wait() == -signal.SIGKILL, (work / 'first.txt').read_text()
     assert not (work / 'epoch_2.pth').is_file()
-    # An option load_from would be what is resumed.
+    # With the option load_from, that checkpoint would be resumed.
     changes = [
         option
         for option in stage2_options(synthetic, stage1)
@@ -103,14 +103,14 @@ def test_resumes_after_a_kill(trained):
 
 
 @pytest.mark.slow
-def test_both_losses_and_the_windows_are_logged(trained):
+def test_logs_both_losses_and_the_iou_of_windows(trained):
     text = logs(trained)
     for name in ('loss_refine', 'parallel.loss_refine', 'window/iou_crop', 'coco/AP'):
         assert f'{name}: ' in text
 
 
 @pytest.mark.slow
-def test_checkpoints_hold_the_stn_and_no_parallel_branch(trained, stage1):
+def test_state_dict_has_the_stn_and_no_parallel_sppe(trained, stage1):
     saved, plain = weights(trained / 'epoch_2.pth'), weights(stage1)
     assert {key for key in saved if not key.startswith('stn.')} == set(plain)
     assert any(key.startswith('stn.backbone.') for key in saved)
@@ -133,7 +133,7 @@ def test_tests_on_detections_and_draws(trained, synthetic, stage1, tmp_path):
 
 
 @pytest.mark.slow
-def test_compares_ways(synthetic, stage1, tmp_path):
+def test_compare_sstn(synthetic, stage1, tmp_path):
     ways = ('no SSTN', 'SSTN, window loss')
     arguments = [
         *('compare_sstn.py', stage1, '--work-dir', tmp_path, '--ways', *ways),
@@ -150,7 +150,7 @@ def test_compares_ways(synthetic, stage1, tmp_path):
 
 
 @pytest.mark.slow
-def test_wrong_arguments_say_what_is_wrong(tmp_path, stage1):
+def test_reports_missing_files(tmp_path, stage1):
     for name, arguments in (
         ('compare_sstn.py', (tmp_path / 'no.pth',)),
         ('draw_sstn.py', (STAGE2, tmp_path / 'no.pth', '--out', tmp_path / 'a.png')),

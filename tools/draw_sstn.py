@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draw what an SSTN does to crops: a sheet with a row for each person.
+"""Draw the stages of an SSTN on one sheet, with a row for each person.
 
-From left to right: the crop, with the window that the STN chose in white and, where the
-validation pipeline knows it, the true box's in green; that window, as the network gets
-it; its heatmaps there, of a CPN GlobalNet's and RefineNet's; and the last ones back in
-the crop, after the SDTN.
+From left to right: the crop, with the window of the STN in white and, if the validation
+pipeline computes it, the ground-truth window in green; the warped image; heatmaps of
+the warped image, for a CPN those of GlobalNet and RefineNet; and the last heatmaps
+after the SDTN, in the frame of the crop.
 
 Example:
     python tools/draw_sstn.py \
@@ -23,19 +23,28 @@ from mmengine.runner import set_random_seed
 from mmpose.apis import init_model
 from mmpose.registry import DATASETS
 
-from rmpe_plugin.visualization import stage_pictures, stage_sheet
+from rmpe_plugin.visualization import draw_batch_stages
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', type=Path, help='of an SSTNPoseEstimator')
+    parser.add_argument('config', type=Path, help='config of an SSTNPoseEstimator')
     parser.add_argument('checkpoint', type=Path)
-    parser.add_argument('--out', type=Path, required=True, help='picture to write')
-    parser.add_argument('--num', type=int, default=6, help='how many people')
-    parser.add_argument('--scale', type=int, default=2, help='size of the pictures')
-    parser.add_argument('--seed', type=int, default=0, help='of the perturbation')
+    parser.add_argument('--out', type=Path, required=True, help='image to write')
+    parser.add_argument(
+        '--num', type=int, default=6, help='number of people (default: 6)'
+    )
+    parser.add_argument(
+        '--scale',
+        type=int,
+        default=2,
+        help='factor by which crops are enlarged (default: 2)',
+    )
+    parser.add_argument(
+        '--seed', type=int, default=0, help='seed of the perturbation (default: 0)'
+    )
     parser.add_argument('--device', default='cpu')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={}, help='as in train.py'
@@ -57,14 +66,12 @@ def main() -> None:
     dataset = DATASETS.build(config.val_dataloader.dataset)
     set_random_seed(args.seed)
     number = min(args.num, len(dataset))
-    chosen = np.linspace(0, len(dataset) - 1, number).astype(int)
-    batch = pseudo_collate([dataset[i] for i in chosen])
-    batch = model.data_preprocessor(batch)
+    indices = np.linspace(0, len(dataset) - 1, number).astype(int)
+    batch = pseudo_collate([dataset[i] for i in indices])
 
-    windows = [sample.get('theta_gt') for sample in batch['data_samples']]
-    rows = stage_pictures(model, batch['inputs'], args.scale, windows)
+    sheet = draw_batch_stages(model, batch, args.scale)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(args.out), stage_sheet(rows)):
+    if not cv2.imwrite(str(args.out), sheet):
         raise OSError(f'could not write {args.out}')
     print(args.out)
 

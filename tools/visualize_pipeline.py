@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draw one picture's way from boxes to poses on one sheet.
+"""Draw the steps from the boxes of an image to its poses on one sheet.
 
-Above: the boxes, the poses of all of them, and those that pose NMS keeps. Below, a row
-for each of the most confident people: the crop with the window that the STN chose in
-white, that window, the heatmaps of GlobalNet and RefineNet, and the heatmaps that the
-SDTN brought back. A model without an STN, or without RefineNet, has fewer columns.
+At the top: the boxes, the poses before pose NMS, and the poses after it. Below, a row
+for each of the most confident people: the crop with the window of the STN in white, the
+warped image, the heatmaps of GlobalNet and RefineNet, and the heatmaps after the SDTN.
+Columns of stages that the model does not have are left out.
 
 Example:
     python tools/visualize_pipeline.py \
@@ -22,6 +22,7 @@ import mmcv
 import numpy as np
 from mmengine.config import DictAction
 from mmengine.dataset import pseudo_collate
+from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 
 from rmpe_plugin.apis import (
@@ -31,31 +32,41 @@ from rmpe_plugin.apis import (
     RMPEInferencer,
     read_picture,
 )
-from rmpe_plugin.visualization import stage_pictures, stage_sheet
+from rmpe_plugin.visualization import draw_batch_stages, stage_sheet
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', type=Path, help='of a top-down pose estimator')
+    parser.add_argument('config', type=Path, help='config of a top-down pose estimator')
     parser.add_argument('checkpoint')
     parser.add_argument('picture', type=Path)
     parser.add_argument(
         '--det', nargs=2, metavar=('CONFIG', 'CHECKPOINT'),
-        help='detector (default: one person as large as the picture)',
+        help='detector (default: one box as large as the image)',
     )  # fmt: skip
-    parser.add_argument('--out', type=Path, required=True, help='picture to write')
-    parser.add_argument('--num', type=int, default=3, help='people (default: 3)')
+    parser.add_argument('--out', type=Path, required=True, help='image to write')
     parser.add_argument(
-        '--box-thr', type=float, default=0.3, help="of the detector's (default: 0.3)"
+        '--num', type=int, default=3, help='number of people (default: 3)'
     )
-    parser.add_argument('--kpt-thr', type=float, default=0.65, help='default: 0.65')
+    parser.add_argument(
+        '--box-thr',
+        type=float,
+        default=0.3,
+        help="score threshold of the detector's boxes (default: 0.3)",
+    )
+    parser.add_argument(
+        '--kpt-thr',
+        type=float,
+        default=0.65,
+        help='score threshold of drawn keypoints (default: 0.65)',
+    )
     parser.add_argument(
         '--pose-nms', default='rmpe-paper', metavar='PRESET|FILE',
-        help='default: rmpe-paper',
+        help='parameters of pose NMS (default: rmpe-paper)',
     )  # fmt: skip
-    parser.add_argument('--device', help='default: cuda where there is one')
+    parser.add_argument('--device', help='default: cuda if available')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, help='as in train.py'
     )
@@ -69,7 +80,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def load(args: argparse.Namespace) -> RMPEInferencer:
-    """The models."""
+    """Load the detector and the pose estimator."""
     detector = 'whole_image'
     if args.det:
         detector = PersonDetector(*args.det, device=args.device, score_thr=args.box_thr)
@@ -83,41 +94,47 @@ def load(args: argparse.Namespace) -> RMPEInferencer:
     )
 
 
-def resize(picture: np.ndarray, width: int) -> np.ndarray:
-    """A picture as wide as that."""
-    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+def resize(image: np.ndarray, width: int) -> np.ndarray:
+    """Resize an image to a width, with its aspect ratio."""
+    height = max(1, round(image.shape[0] * width / image.shape[1]))
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def draw(
-    inferencer: RMPEInferencer, frame: Frame, num: int, kpt_thr: float
-) -> np.ndarray:
-    """The sheet of one picture."""
-    (people,) = inferencer.find([frame])
-    if frame.error or not len(people):
-        raise ValueError(f'{frame.name}: {frame.error or "nobody was found"}')
-    (poses,) = inferencer.estimate([frame], [people])
-    poses = poses[np.argsort(-poses.scores)]
-    crops = list(inferencer.crops([frame], [poses[:num]]))
-    batch = inferencer.model.data_preprocessor(pseudo_collate(crops))
-    below = stage_sheet(stage_pictures(inferencer.model, batch['inputs']))
-
+def draw_poses(
+    inferencer: RMPEInferencer, frame: Frame, poses: InstanceData, kpt_thr: float
+) -> dict[str, np.ndarray]:
+    """Draw the boxes and the poses before and after pose NMS; images by title."""
     before = PoseDataSample()
     before.pred_instances = poses
     after = inferencer.suppress(frame, poses)
-    with_poses = Artist(inferencer.dataset_meta, kpt_thr)
-    boxes_alone = Artist(inferencer.dataset_meta, kpt_thr=np.inf)
-    pictures = {
-        f'boxes: {len(poses)}': boxes_alone.draw(frame.image, before),
-        f'poses before pose NMS: {len(poses)}': with_poses.draw(frame.image, before),
-        f'after: {len(after.pred_instances)}': with_poses.draw(frame.image, after),
+    pose_artist = Artist(inferencer.dataset_meta, kpt_thr)
+    box_artist = Artist(inferencer.dataset_meta, kpt_thr=np.inf)
+    return {
+        f'boxes: {len(poses)}': box_artist.draw(frame.image, before),
+        f'poses before pose NMS: {len(poses)}': pose_artist.draw(frame.image, before),
+        f'after: {len(after.pred_instances)}': pose_artist.draw(frame.image, after),
     }
-    side = max(below.shape[1], 960) // len(pictures)
-    above = stage_sheet([{k: resize(v, side) for k, v in pictures.items()}])
-    width = max(above.shape[1], below.shape[1])
+
+
+def draw_sheet(
+    inferencer: RMPEInferencer, frame: Frame, num: int, kpt_thr: float
+) -> np.ndarray:
+    """Draw the sheet of one image."""
+    (people,) = inferencer.find([frame])
+    if frame.error or not len(people):
+        raise ValueError(f'{frame.name}: {frame.error or "no person was detected"}')
+    (poses,) = inferencer.estimate([frame], [people])
+    poses = poses[np.argsort(-poses.scores)]
+    crops = list(inferencer.crops([frame], [poses[:num]]))
+    stages = draw_batch_stages(inferencer.model, pseudo_collate(crops))
+
+    images = draw_poses(inferencer, frame, poses, kpt_thr)
+    side = max(stages.shape[1], 960) // len(images)
+    top = stage_sheet([{title: resize(x, side) for title, x in images.items()}])
+    width = max(top.shape[1], stages.shape[1])
     parts = [
         mmcv.impad(part, shape=(part.shape[0], width), pad_val=255)
-        for part in (above, below)
+        for part in (top, stages)
     ]
     return np.vstack(parts)
 
@@ -126,7 +143,7 @@ def main() -> None:
     args = parse_args()
     try:
         frame = read_picture(args.picture, image_id=0)
-        sheet = draw(load(args), frame, args.num, args.kpt_thr)
+        sheet = draw_sheet(load(args), frame, args.num, args.kpt_thr)
     except (OSError, ValueError) as error:
         raise SystemExit(f'visualize_pipeline.py: error: {error}') from error
     args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -10,10 +10,10 @@ from rmpe_plugin.ops import decode_heatmaps
 
 
 def _blurred_deltas(size: int, kernel_size: int) -> np.ndarray:
-    """Row i is a delta at i after OpenCV's Gaussian blur, scaled to peak at 1.
+    """Blurred unit impulses (size, size): row i is the impulse at i, scaled to peak 1.
 
-    OpenCV reflects at the border, which lifts the peak of a joint near the edge off
-    the joint itself; both public implementations divide by that peak.
+    OpenCV's Gaussian blur reflects at the border, so near the border the peak is higher
+    and can be beside i. Both public implementations divide by that peak.
     """
     deltas = cv2.GaussianBlur(np.eye(size, dtype=np.float32), (kernel_size, 1), 0)
     return deltas / deltas.max(axis=1, keepdims=True)
@@ -21,13 +21,13 @@ def _blurred_deltas(size: int, kernel_size: int) -> np.ndarray:
 
 @KEYPOINT_CODECS.register_module()
 class CPNHeatmap(BaseKeypointCodec):
-    """CPN's heatmaps: Gaussian spots that peak at 255, and how CPN reads them.
+    """Codec of CPN: Gaussian heatmaps with peak 255, and CPN's decoding.
 
-    One codec makes the targets of one level. A CPN takes a list of them, one for each
-    GlobalNet level from the narrowest kernel to the widest, then RefineNet's, given to
-    ``GenerateTarget(multilevel=True)``; the last one is the head's ``decoder``. Paper
-    sections 3.2 and 4.1; constants from github.com/chenyilun95/tf-cpn and
-    github.com/GengDavid/pytorch-cpn, which share them.
+    One codec makes the target of one level. ``GenerateTarget(multilevel=True)`` takes a
+    list of codecs: one for each level of GlobalNet, from the narrowest kernel to the
+    widest, then RefineNet's, which is also the head's ``decoder``. Paper sections 3.2
+    and 4.1; constants of github.com/chenyilun95/tf-cpn and
+    github.com/GengDavid/pytorch-cpn, which are the same.
 
     Note:
         - instance number: N, always 1
@@ -44,17 +44,18 @@ class CPNHeatmap(BaseKeypointCodec):
         heatmap_size (tuple[int, int]): Heatmaps [W, H], pixels.
         kernel_size (int): Odd width of the Gaussian, heatmap pixels. At 256x192 the
             levels use 7, 9, 11, 15 and RefineNet 7; at 384x288 9, 13, 17, 23 and 9.
-        hidden (str): What a joint that is labelled but not seen (COCO v = 1) is
-            trained to. ``'keep'``: to its place; joints that are not labelled or lie
-            outside the map have weight 0. ``'empty'``: to an empty map, as
-            unlabelled ones are, all with weight 1, which is how both public
-            implementations supervise GlobalNet (github.com/chenyilun95/tf-cpn issue
-            8); it needs :class:`RawVisibility` in the pipeline. Defaults to
-            ``'keep'``.
-        blur_kernel_size (int): Blur before decoding, heatmap pixels. Defaults to 21.
+        hidden (str): Target of an occluded keypoint (COCO v = 1). ``'keep'``: a
+            Gaussian, as for a visible one; keypoints that are not labelled or are
+            outside the heatmap have weight 0. ``'empty'``: an empty heatmap, as for one
+            that is not labelled, and all weights are 1. Both public implementations
+            supervise GlobalNet in this way (github.com/chenyilun95/tf-cpn issue 8). It
+            needs :class:`RawVisibility` in the pipeline. Defaults to ``'keep'``.
+        blur_kernel_size (int): Width of the blur before decoding, heatmap pixels.
+            Defaults to 21.
 
     Raises:
-        ValueError: If ``kernel_size``, ``hidden`` or the sizes make no sense.
+        ValueError: If ``kernel_size`` is not odd and positive, ``hidden`` is unknown,
+            or the heatmap is larger than the input.
     """
 
     label_mapping_table = dict(keypoint_weights='keypoint_weights')
@@ -91,7 +92,7 @@ class CPNHeatmap(BaseKeypointCodec):
 
     @property
     def auxiliary_encode_keys(self) -> set[str]:
-        """What :meth:`encode` needs beside keypoints and visibility."""
+        """Additional keys of the results that :meth:`encode` needs."""
         return {'keypoints_visible_weights'} if self.hidden == 'empty' else set()
 
     def encode(
@@ -100,60 +101,62 @@ class CPNHeatmap(BaseKeypointCodec):
         keypoints_visible: np.ndarray | None = None,
         keypoints_visible_weights: np.ndarray | None = None,
     ) -> dict:
-        """Make one level's targets.
+        """Make the target of one level.
 
         Args:
             keypoints (np.ndarray): (1, K, 2), pixels of the network input.
-            keypoints_visible (np.ndarray, optional): (1, K), above 0 where labelled;
-                ``None`` labels all.
-            keypoints_visible_weights (np.ndarray, optional): (1, K), above 0 where
-                seen (COCO v = 2). Used with ``hidden='empty'`` only.
+            keypoints_visible (np.ndarray, optional): (1, K), positive for labelled
+                keypoints. Defaults to ``None``: all are labelled.
+            keypoints_visible_weights (np.ndarray, optional): (1, K), positive for
+                visible keypoints (COCO v = 2). Only used with ``hidden='empty'``.
 
         Returns:
             dict: ``heatmaps`` and ``keypoint_weights``, see the class.
 
         Raises:
-            ValueError: For more than one instance, for a labelled keypoint that is
-                not finite, or if ``hidden='empty'`` is not told what is seen.
+            ValueError: If there is more than one instance, if a labelled keypoint is
+                not finite, or if ``hidden='empty'`` and ``keypoints_visible_weights``
+                is ``None``.
         """
         if len(keypoints) != 1:
             raise ValueError(
-                f'CPNHeatmap encodes one person at a time, got {len(keypoints)}'
+                f'CPNHeatmap encodes one instance per call, got {len(keypoints)}'
             )
         if keypoints_visible is None:
             keypoints_visible = np.ones(keypoints.shape[:2])
         labelled = keypoints_visible[0] > 0
-        broken = labelled & ~np.isfinite(keypoints[0]).all(axis=1)
-        if broken.any():
+        invalid = labelled & ~np.isfinite(keypoints[0]).all(axis=1)
+        if invalid.any():
             raise ValueError(
-                f'keypoints {np.flatnonzero(broken).tolist()} are labelled visible but '
-                'their coordinates are not finite'
+                f'keypoints {np.flatnonzero(invalid).tolist()} are labelled, but their '
+                'coordinates are not finite'
             )
-        place = np.where(labelled[:, None], keypoints[0], -1)
-        cell = np.floor(place / self.scale_factor)
-        inside = ((cell >= 0) & (cell < self.heatmap_size)).all(axis=1)
-        known = labelled & inside
+        # Unlabelled keypoints may be NaN; -1 is outside.
+        position = np.where(labelled[:, None], keypoints[0], -1)
+        pixel = np.floor(position / self.scale_factor)  # (K, 2), heatmap pixels
+        inside = ((pixel >= 0) & (pixel < self.heatmap_size)).all(axis=1)
+        usable = labelled & inside
 
         if self.hidden == 'empty':
             if keypoints_visible_weights is None:
                 raise ValueError(
-                    "codec.hidden='empty' needs raw visibility: put "
+                    "codec.hidden='empty' needs the annotated visibility: put "
                     "dict(type='RawVisibility') before RandomFlip in the pipeline"
                 )
-            drawn = known & (keypoints_visible_weights[0] > 0)
+            drawn = usable & (keypoints_visible_weights[0] > 0)
             weights = np.ones_like(labelled)
         else:
-            drawn = weights = known
+            drawn = weights = usable
 
-        x, y = np.where(inside[:, None], cell, 0).astype(np.int64).T
-        spots = self.rows[y][:, :, None] * self.columns[x][:, None, :]
-        heatmaps = spots * (255 * drawn.astype(np.float32))[:, None, None]
+        x, y = np.where(inside[:, None], pixel, 0).astype(np.int64).T
+        gaussians = self.rows[y][:, :, None] * self.columns[x][:, None, :]  # (K, H, W)
+        heatmaps = gaussians * (255 * drawn.astype(np.float32))[:, None, None]
         return dict(
             heatmaps=heatmaps, keypoint_weights=weights.astype(np.float32)[None]
         )
 
     def decode(self, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Decode one person's heatmaps.
+        """Decode the heatmaps of one person.
 
         Args:
             encoded (np.ndarray): Heatmaps (K, H, W).
@@ -168,18 +171,18 @@ class CPNHeatmap(BaseKeypointCodec):
     def batch_decode(
         self, batch_encoded: Tensor
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Decode a batch of heatmaps on the device that holds them.
+        """Decode a batch of heatmaps, on their device.
 
         Args:
             batch_encoded (Tensor): Heatmaps (B, K, H, W).
 
         Returns:
-            tuple[list[np.ndarray], list[np.ndarray]]: For every person keypoints
+            tuple[list[np.ndarray], list[np.ndarray]]: For each person, keypoints
             (1, K, 2) in pixels of the network input, and their scores (1, K).
         """
         keypoints, scores = decode_heatmaps(batch_encoded, self.blur_kernel_size)
-        # A heatmap pixel covers scale_factor input pixels; the joint is put in their
-        # middle (4 x + 2 for a stride of 4).
+        # A heatmap pixel covers scale_factor input pixels; the keypoint is at their
+        # centre (4 x + 2 for a stride of 4).
         keypoints = (keypoints.cpu().numpy() + 0.5) * self.scale_factor
         scores = scores.cpu().numpy()
         return list(keypoints[:, None]), list(scores[:, None])

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model without what wraps it in distributed training."""
+"""Models and their wrappers for distributed training."""
 
 from mmengine.model import is_model_wrapper
 from torch import nn
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The model itself.
+def unwrap_model(model: nn.Module) -> nn.Module:
+    """Return a model without its wrapper.
 
     Args:
-        model (nn.Module): A runner's model, which may be in
+        model (nn.Module): Model of a runner, for example wrapped in
             ``MMDistributedDataParallel``.
 
     Returns:
-        nn.Module: The model without it.
+        nn.Module: The wrapped model, or ``model`` itself.
     """
     return model.module if is_model_wrapper(model) else model

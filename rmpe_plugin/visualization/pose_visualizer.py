@@ -6,10 +6,10 @@ from mmpose.visualization import PoseLocalVisualizer
 
 @VISUALIZERS.register_module()
 class NumpySafePoseVisualizer(PoseLocalVisualizer):
-    """MMPose's visualiser, drawing with OpenCV on numpy 2.4 and later too.
+    """Pose visualizer whose OpenCV backend works with numpy 2.4 and later.
 
-    ``PoseLocalVisualizer`` hands its OpenCV backend a circle's radius as an array of
-    one number, which numpy >= 2.4 does not turn into an ``int`` any more.
+    ``PoseLocalVisualizer`` passes the radius of a circle to OpenCV as an array with one
+    element, which numpy >= 2.4 does not convert to an ``int``.
 
     Args:
         kwargs: As :class:`mmpose.visualization.PoseLocalVisualizer`'s.
@@ -21,8 +21,8 @@ class NumpySafePoseVisualizer(PoseLocalVisualizer):
         """Draw one circle.
 
         Args:
-            center (np.ndarray): Its (x, y), pixels.
-            radius (np.ndarray | float): Its radius, pixels; an array holds one number.
+            center (np.ndarray): Centre (x, y), pixels.
+            radius (np.ndarray | float): Radius, pixels; an array has one element.
             args: As the base class's.
             kwargs: As the base class's.
         """

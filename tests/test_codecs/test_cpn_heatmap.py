@@ -8,12 +8,12 @@ from mmpose.registry import KEYPOINT_CODECS
 from rmpe_plugin.codecs import CPNHeatmap
 
 
-def make(**kwargs):
+def build_codec(**kwargs):
     settings = dict(input_size=(192, 256), heatmap_size=(48, 64), kernel_size=7)
     return CPNHeatmap(**{**settings, **kwargs})
 
 
-def people(seed=0, num_keypoints=17, margin=0):
+def random_keypoints(seed=0, num_keypoints=17, margin=0):
     rng = np.random.default_rng(seed)
     size = np.array([192, 256])
     keypoints = rng.uniform(-margin, size + margin, (1, num_keypoints, 2))
@@ -21,11 +21,11 @@ def people(seed=0, num_keypoints=17, margin=0):
 
 
 @pytest.mark.parametrize('kernel_size', [7, 9, 11, 15])
-def test_reference_targets(golden, kernel_size):
+def test_targets_equal_the_reference(golden, kernel_size):
     if kernel_size == 9 and int(cv2.__version__.split('.')[0]) < 5:
         pytest.skip('OpenCV before 5 computes a kernel of 9 by its formula, 1 % off')
     numbers = np.load(golden / 'cpn_targets_64x48.npz')
-    encoded = make(kernel_size=kernel_size).encode(
+    encoded = build_codec(kernel_size=kernel_size).encode(
         numbers['keypoints_input_px'][None], numbers['valid'][None]
     )
     expected = numbers[f'k{kernel_size}']
@@ -34,9 +34,9 @@ def test_reference_targets(golden, kernel_size):
 
 
 @pytest.mark.parametrize('kernel_size', [1, 7, 15, 23])
-def test_against_one_blur_a_keypoint(kernel_size):
-    keypoints, visible = people()
-    maps = make(kernel_size=kernel_size).encode(keypoints, visible)['heatmaps']
+def test_targets_equal_one_blur_per_keypoint(kernel_size):
+    keypoints, visible = random_keypoints()
+    maps = build_codec(kernel_size=kernel_size).encode(keypoints, visible)['heatmaps']
     for k, (x, y) in enumerate(keypoints[0]):
         expected = np.zeros((64, 48), dtype=np.float32)
         expected[int(y / 4), int(x / 4)] = 1
@@ -44,75 +44,75 @@ def test_against_one_blur_a_keypoint(kernel_size):
         np.testing.assert_allclose(maps[k], expected / expected.max() * 255, atol=1e-3)
 
 
-def test_equals_megvii_away_from_the_border():
+def test_targets_equal_megvii_inside_the_border():
     keypoints = np.random.default_rng(1).uniform(40, 150, (1, 17, 2))
     visible = np.ones((1, 17), dtype=np.float32)
     expected = MegviiHeatmap((192, 256), (48, 64), 11).encode(keypoints, visible)
-    found = make(kernel_size=11).encode(keypoints, visible)
-    np.testing.assert_allclose(found['heatmaps'], expected['heatmaps'], atol=1e-3)
+    encoded = build_codec(kernel_size=11).encode(keypoints, visible)
+    np.testing.assert_allclose(encoded['heatmaps'], expected['heatmaps'], atol=1e-3)
 
 
 @pytest.mark.parametrize('num_keypoints', [1, 14, 17, 133])
-def test_round_trip(num_keypoints):
-    # Nearer to the border the decoder's blur, which has zeros outside, pulls inwards.
-    keypoints, visible = people(2, num_keypoints, margin=-16)
-    codec = make()
+def test_decodes_its_own_targets(num_keypoints):
+    # Near the border the decoder's blur, padded with zeros, shifts the peak inwards.
+    keypoints, visible = random_keypoints(2, num_keypoints, margin=-16)
+    codec = build_codec()
     maps = codec.encode(keypoints, visible)['heatmaps']
     decoded, scores = codec.decode(maps)
     assert decoded.shape == (1, num_keypoints, 2)
-    # half a heatmap pixel for the floor and a quarter for the second maximum
+    # half a heatmap pixel by the floor, and a quarter by the second maximum
     assert np.abs(decoded - keypoints).max() <= 4 * 0.75
     assert ((scores > 1.3) & (scores <= 1.5)).all()
 
 
-def test_outside_and_unlabelled_have_weight_zero():
+def test_keypoints_outside_or_unlabelled_have_weight_zero():
     keypoints = np.array([[[-0.5, 5], [191.9, 255.9], [192, 10], [5, -1e30], [9, 9]]])
     visible = np.array([[1, 1, 1, 1, 0]], dtype=np.float32)
-    encoded = make().encode(keypoints, visible)
+    encoded = build_codec().encode(keypoints, visible)
     assert encoded['keypoint_weights'].tolist() == [[0, 1, 0, 0, 0]]
     assert encoded['heatmaps'].max(axis=(1, 2)).tolist() == [0, 255, 0, 0, 0]
 
 
-def test_hidden_joints_are_trained_to_an_empty_map():
-    keypoints, labelled = people()
-    seen = labelled.copy()
+def test_occluded_keypoints_have_empty_targets():
+    keypoints, labelled = random_keypoints()
+    visible = labelled.copy()
     labelled[0, :2] = 0
-    seen[0, :6] = 0
-    encoded = make(hidden='empty').encode(keypoints, labelled, seen)
+    visible[0, :6] = 0
+    encoded = build_codec(hidden='empty').encode(keypoints, labelled, visible)
     assert (encoded['keypoint_weights'] == 1).all()
     drawn = encoded['heatmaps'].max(axis=(1, 2)) > 0
     assert drawn.tolist() == [False] * 6 + [True] * 11
-    kept = make(hidden='keep').encode(keypoints, labelled)
+    kept = build_codec(hidden='keep').encode(keypoints, labelled)
     assert kept['keypoint_weights'][0].tolist() == [0] * 2 + [1] * 15
 
 
-def test_nan():
-    keypoints, visible = people()
+def test_raises_only_if_a_labelled_keypoint_is_nan():
+    keypoints, visible = random_keypoints()
     keypoints[0, 3, 1] = np.nan
     with pytest.raises(ValueError, match=r'keypoints \[3\]'):
-        make().encode(keypoints, visible)
+        build_codec().encode(keypoints, visible)
     visible[0, 3] = 0
-    assert np.isfinite(make().encode(keypoints, visible)['heatmaps']).all()
+    assert np.isfinite(build_codec().encode(keypoints, visible)['heatmaps']).all()
 
 
-def test_visible_unless_told_otherwise():
-    keypoints, visible = people()
-    expected = make().encode(keypoints, visible)
-    found = make().encode(keypoints)
+def test_all_keypoints_are_labelled_by_default():
+    keypoints, visible = random_keypoints()
+    expected = build_codec().encode(keypoints, visible)
+    encoded = build_codec().encode(keypoints)
     for key, value in expected.items():
-        np.testing.assert_array_equal(found[key], value)
+        np.testing.assert_array_equal(encoded[key], value)
 
 
 def test_inputs_are_not_modified():
-    keypoints, visible = people(margin=20)
+    keypoints, visible = random_keypoints(margin=20)
     before = keypoints.copy(), visible.copy()
-    make().encode(keypoints, visible)
+    build_codec().encode(keypoints, visible)
     np.testing.assert_array_equal(keypoints, before[0])
     np.testing.assert_array_equal(visible, before[1])
 
 
-def test_all_zero_map():
-    keypoints, scores = make().decode(np.zeros((17, 64, 48), dtype=np.float32))
+def test_empty_heatmaps_have_score_zero():
+    keypoints, scores = build_codec().decode(np.zeros((17, 64, 48), dtype=np.float32))
     assert (scores == 0).all()
     assert np.isfinite(keypoints).all()
 
@@ -125,20 +125,20 @@ def test_all_zero_map():
         (dict(heatmap_size=(480, 640)), 'heatmap_size must not be larger'),
     ],
 )
-def test_wrong_arguments(wrong, message):
+def test_raises_on_wrong_arguments(wrong, message):
     with pytest.raises(ValueError, match=message):
-        make(**wrong)
+        build_codec(**wrong)
 
 
-def test_wrong_calls():
-    keypoints, visible = people()
+def test_raises_on_wrong_inputs():
+    keypoints, visible = random_keypoints()
     with pytest.raises(ValueError, match='RawVisibility'):
-        make(hidden='empty').encode(keypoints, visible)
-    with pytest.raises(ValueError, match='one person at a time, got 2'):
-        make().encode(np.tile(keypoints, (2, 1, 1)), np.tile(visible, (2, 1)))
+        build_codec(hidden='empty').encode(keypoints, visible)
+    with pytest.raises(ValueError, match='one instance per call, got 2'):
+        build_codec().encode(np.tile(keypoints, (2, 1, 1)), np.tile(visible, (2, 1)))
 
 
-def test_registered():
+def test_is_registered_and_decodes_batches():
     codec = KEYPOINT_CODECS.build(
         dict(
             type='CPNHeatmap',

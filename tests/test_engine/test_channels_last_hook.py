@@ -4,11 +4,11 @@ from types import SimpleNamespace
 import torch
 from mmpose.registry import HOOKS
 
-from tests.test_models.test_sstn import build
+from tests.factories import build_sstn
 
 
-def test_features_are_channels_last_and_maps_the_same():
-    _, net = build('cpn')
+def test_features_are_channels_last_and_heatmaps_are_equal():
+    _, net = build_sstn('cpn')
     net.eval()
     images = torch.randn(2, 3, 128, 96)
     with torch.no_grad():
@@ -20,5 +20,6 @@ def test_features_are_channels_last_and_maps_the_same():
             memory_format=torch.channels_last
         )
         after = net(images, None, mode='tensor')
+    # float32, other convolution kernels
     for a, b in zip(before, after, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)

@@ -9,8 +9,8 @@ from mmpose.registry import HOOKS
 from torch.utils.data import DataLoader, Dataset
 
 
-class Draws(Dataset):
-    """Three draws of as many generators, a sample."""
+class RandomNumbers(Dataset):
+    """Each sample is a random number of each of three generators."""
 
     def __len__(self):
         return 4
@@ -19,32 +19,32 @@ class Draws(Dataset):
         return random.random(), np.random.uniform(), torch.rand(()).item()  # noqa: NPY002
 
 
-def epoch(number, workers=0, seed=0, **loader):
-    """What an epoch draws."""
-    loader = DataLoader(Draws(), num_workers=workers, **loader)
+def run_epoch(number, workers=0, seed=0, **loader):
+    """Samples of an epoch."""
+    loader = DataLoader(RandomNumbers(), num_workers=workers, **loader)
     hook = HOOKS.build(dict(type='EpochSeedHook'))
     runner = SimpleNamespace(train_dataloader=loader, seed=seed, epoch=number)
     hook.before_train_epoch(runner)
-    return [tuple(float(x) for x in draws) for draws in loader]
+    return [tuple(float(x) for x in sample) for sample in loader]
 
 
 @pytest.mark.parametrize('workers', [0, 2])
-def test_an_epoch_draws_the_same_again_and_others_do_not(workers):
-    first = epoch(1, workers)
-    Draws()[0]
-    assert epoch(1, workers) == first
-    assert len({draw for draws in first for draw in draws}) == 12
-    for other in (epoch(2, workers), epoch(1, workers, seed=1)):
-        assert not {x for draws in first for x in draws} & {
-            x for draws in other for x in draws
+def test_samples_depend_on_epoch_and_seed_only(workers):
+    first = run_epoch(1, workers)
+    RandomNumbers()[0]  # changes the state of the generators
+    assert run_epoch(1, workers) == first
+    assert len({x for sample in first for x in sample}) == 12
+    for other in (run_epoch(2, workers), run_epoch(1, workers, seed=1)):
+        assert not {x for sample in first for x in sample} & {
+            x for sample in other for x in sample
         }
 
 
-def test_the_largest_seeds_fit(monkeypatch):
+def test_accepts_the_largest_seeds():
     for seed in (0, 2**31 - 1, 2**32 - 1):
-        assert epoch(10**6, 2, seed)
+        assert run_epoch(10**6, 2, seed)
 
 
-def test_workers_that_live_on_are_refused():
+def test_raises_on_persistent_workers():
     with pytest.raises(ValueError, match='train_dataloader.persistent_workers=False'):
-        epoch(0, 1, persistent_workers=True)
+        run_epoch(0, 1, persistent_workers=True)

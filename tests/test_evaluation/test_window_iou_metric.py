@@ -9,9 +9,9 @@ from rmpe_plugin.evaluation.metrics.window_iou_metric import window_iou
 IDENTITY = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
 
 
-def slow_iou(theta, other, number=400):
-    """Count points of a fine grid that lie in either window, in both."""
-    axis = (torch.arange(number) + 0.5) / number * 6 - 3
+def counted_iou(theta, other, size=400):
+    """IoU by counting the points of a fine grid inside the windows."""
+    axis = (torch.arange(size) + 0.5) / size * 6 - 3
     points = torch.cartesian_prod(axis, axis)
     inside = []
     for window in (theta, other):
@@ -20,12 +20,12 @@ def slow_iou(theta, other, number=400):
     return float((inside[0] & inside[1]).sum() / (inside[0] | inside[1]).sum())
 
 
-def test_iou_against_counting_points():
+def test_iou_equals_counted_points():
     torch.manual_seed(0)
     a, b = torch.eye(2, 3) + 0.25 * torch.randn(2, 20, 2, 3)
-    found = window_iou(a, b)
-    expected = [slow_iou(x, y) for x, y in zip(a, b, strict=True)]
-    np.testing.assert_allclose(found, expected, rtol=0, atol=0.01)
+    iou = window_iou(a, b)
+    expected = [counted_iou(x, y) for x, y in zip(a, b, strict=True)]
+    np.testing.assert_allclose(iou, expected, rtol=0, atol=0.01)
 
 
 def test_iou_of_boxes():
@@ -37,32 +37,32 @@ def test_iou_of_boxes():
             [[1.0, 0.0, 3.0], [0.0, 1.0, 0.0]],
         ]
     )
-    found = window_iou(windows, windows[:1].expand(4, 2, 3))
-    np.testing.assert_allclose(found, [1, 0.25, 1 / 3, 0], atol=1e-6)
+    iou = window_iou(windows, windows[:1].expand(4, 2, 3))
+    np.testing.assert_allclose(iou, [1, 0.25, 1 / 3, 0], atol=1e-6)
 
 
-def sample(theta, true):
+def sample(theta, theta_gt):
     return dict(
         pred_instances=dict(theta=torch.tensor([theta]).numpy()),
-        theta_gt=torch.tensor(true),
+        theta_gt=torch.tensor(theta_gt),
     )
 
 
-def test_metric_averages():
+def test_metric_averages_over_samples():
     metric = METRICS.build(dict(type='WindowIoUMetric'))
     half = [[0.5, 0.0, 0.0], [0.0, 0.5, 0.0]]
     metric.process([], [sample(half, half), sample(IDENTITY, half)])
     metric.process([], [sample(half, IDENTITY)])
-    found = metric.evaluate(3)
-    assert found['window/iou'] == pytest.approx((1 + 0.25 + 0.25) / 3, abs=1e-5)
-    assert found['window/iou_crop'] == pytest.approx((0.25 + 0.25 + 1) / 3, abs=1e-5)
-    assert found['window/gain'] == pytest.approx(0.0, abs=1e-5)
+    results = metric.evaluate(3)
+    assert results['window/iou'] == pytest.approx((1 + 0.25 + 0.25) / 3, abs=1e-5)
+    assert results['window/iou_crop'] == pytest.approx((0.25 + 0.25 + 1) / 3, abs=1e-5)
+    assert results['window/gain'] == pytest.approx(0.0, abs=1e-5)
 
 
 @pytest.mark.parametrize('missing', ['theta', 'theta_gt'])
-def test_what_is_missing_is_named(missing):
-    found = sample(IDENTITY, IDENTITY)
-    found.pop(missing, None)
-    found['pred_instances'].pop(missing, None)
+def test_raises_if_a_window_is_missing(missing):
+    data_sample = sample(IDENTITY, IDENTITY)
+    data_sample.pop(missing, None)
+    data_sample['pred_instances'].pop(missing, None)
     with pytest.raises(ValueError, match='needs an SSTNPoseEstimator'):
-        METRICS.build(dict(type='WindowIoUMetric')).process([], [found])
+        METRICS.build(dict(type='WindowIoUMetric')).process([], [data_sample])

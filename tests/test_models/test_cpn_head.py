@@ -5,10 +5,10 @@ import torch
 from mmengine.structures import InstanceData
 from mmpose.models.backbones import HRNet, ResNet
 from mmpose.registry import MODELS
-from mmpose.structures import MultilevelPixelData, PoseDataSample
 from mmpose.testing import get_packed_inputs
 
 from rmpe_plugin.models.heads import CPNHead
+from tests.factories import cpn_samples
 
 CHANNELS = (8, 12, 16, 20)
 CODEC = dict(
@@ -16,7 +16,7 @@ CODEC = dict(
 )
 
 
-def make(**kwargs):
+def build_head(**kwargs):
     torch.manual_seed(0)
     settings = dict(
         in_channels=CHANNELS, out_channels=17, feat_channels=16, decoder=CODEC
@@ -31,25 +31,8 @@ def features(batch=2, channels=CHANNELS, seed=0):
     )
 
 
-def samples(batch=2, num_keypoints=17, num_targets=5, size=(32, 24)):
-    torch.manual_seed(1)
-    batch_samples = []
-    for _ in range(batch):
-        sample = PoseDataSample()
-        fields = MultilevelPixelData()
-        fields.set_field(
-            list(torch.rand(num_targets, num_keypoints, *size)), 'heatmaps'
-        )
-        sample.gt_fields = fields
-        weights = (torch.rand(num_targets, 1, num_keypoints) > 0.3).float()
-        sample.gt_instance_labels = InstanceData(keypoint_weights=weights)
-        sample.set_metainfo(dict(flip_indices=list(range(num_keypoints))[::-1]))
-        batch_samples.append(sample)
-    return batch_samples
-
-
-def test_forward_gives_all_stages_fine_to_coarse_then_refined():
-    head = make().eval()
+def test_forward_returns_levels_fine_to_coarse_then_refined_heatmaps():
+    head = build_head().eval()
     feats = features()
     with torch.no_grad():
         maps = head(feats)
@@ -77,11 +60,12 @@ def test_published_parameter_counts(form):
     assert count == {'pytorch-cpn': 27_406_826, 'tf-cpn': 27_009_770}[form]
 
 
-def test_norm_before_or_after_resize_is_the_same_at_test():
-    plain = make().eval()
-    first = make(global_net=dict(type='GlobalNet', norm_first=True)).eval()
-    first.load_state_dict(plain.state_dict())
-    for a, b in zip(plain(features()), first(features()), strict=True):
+def test_norm_before_and_after_resize_are_equal_in_eval_mode():
+    norm_last = build_head().eval()
+    norm_first = build_head(global_net=dict(type='GlobalNet', norm_first=True)).eval()
+    norm_first.load_state_dict(norm_last.state_dict())
+    feats = features()
+    for a, b in zip(norm_last(feats), norm_first(feats), strict=True):
         torch.testing.assert_close(a, b)
 
 
@@ -92,13 +76,13 @@ def test_norm_before_or_after_resize_is_the_same_at_test():
         (dict(type='ResNet', depth=152), [256, 512, 1024, 2048]),
     ],
 )
-def test_resnets(backbone, channels):
+def test_runs_on_resnets(backbone, channels):
     net = MODELS.build(dict(backbone, out_indices=(0, 1, 2, 3)))
-    maps = make(in_channels=channels)(net(torch.randn(2, 3, 64, 64)))
+    maps = build_head(in_channels=channels)(net(torch.randn(2, 3, 64, 64)))
     assert maps[-1].shape == (2, 17, 16, 16)
 
 
-def test_hrnet():
+def test_runs_on_hrnet():
     stages = {
         f'stage{i}': dict(
             num_modules=1,
@@ -111,31 +95,33 @@ def test_hrnet():
     }
     stages['stage4']['multiscale_output'] = True
     feats = HRNet(stages)(torch.randn(2, 3, 64, 64))
-    maps = make(in_channels=[8, 16, 32, 64])(feats)
+    maps = build_head(in_channels=[8, 16, 32, 64])(feats)
     assert maps[-1].shape == (2, 17, 16, 16)
 
 
 @pytest.mark.parametrize('num_bottlenecks', [(0, 0, 0, 0), (1, 1, 1, 1), (0,), (0, 1)])
-def test_refine_designs(num_bottlenecks):
-    head = make(refine_net=dict(type='RefineNet', num_bottlenecks=num_bottlenecks))
+def test_number_of_bottlenecks(num_bottlenecks):
+    head = build_head(
+        refine_net=dict(type='RefineNet', num_bottlenecks=num_bottlenecks)
+    )
     assert [len(blocks) for blocks in head.refine_net.cascade] == list(num_bottlenecks)
     assert head(features())[-1].shape == (2, 17, 32, 24)
 
 
 @pytest.mark.parametrize('num_keypoints', [1, 14, 133])
-def test_other_keypoint_sets(num_keypoints):
-    head = make(
+def test_other_numbers_of_keypoints(num_keypoints):
+    head = build_head(
         out_channels=num_keypoints,
         loss=dict(type='OHKMMSELoss', use_target_weight=True, topk=1),
     )
-    losses = head.loss(features(), samples(num_keypoints=num_keypoints))
+    losses = head.loss(features(), cpn_samples(num_keypoints=num_keypoints))
     assert torch.isfinite(losses['loss_refine'])
-    poses = head.predict(features(), samples(num_keypoints=num_keypoints))
+    poses = head.predict(features(), cpn_samples(num_keypoints=num_keypoints))
     assert poses[0].keypoints.shape == (1, num_keypoints, 2)
 
 
 def reference_losses(maps, batch_samples, order):
-    """Both losses, level by level and sample by sample."""
+    """Both losses by loops over levels and samples."""
     total_global = 0.0
     for level, target_index in enumerate(order):
         errors = []
@@ -154,21 +140,22 @@ def reference_losses(maps, batch_samples, order):
 
 
 @pytest.mark.parametrize('order', ['pytorch-cpn', 'tf-cpn'])
-def test_losses_against_loops(order):
-    head = make(level_order=order)
-    feats, batch_samples = features(), samples()
+def test_losses_equal_loops(order):
+    head = build_head(level_order=order)
+    feats, batch_samples = features(), cpn_samples()
     losses = head.loss(feats, batch_samples)
-    # The same forward pass again: batch norm in training depends on the batch only.
+    # A second forward pass is equal: batch norm in training uses batch statistics.
     maps = head(feats)
     levels = [0, 1, 2, 3] if order == 'pytorch-cpn' else [3, 2, 1, 0]
     expected = reference_losses(maps, batch_samples, levels)
-    torch.testing.assert_close(losses['loss_global'], expected[0])
-    torch.testing.assert_close(losses['loss_refine'], expected[1])
+    # float32 sums of 26112 squares, in another order
+    for name, value in zip(('loss_global', 'loss_refine'), expected, strict=True):
+        torch.testing.assert_close(losses[name], value, rtol=1e-5, atol=0)
     assert 0 <= losses['acc_pose'] <= 1
 
 
-def test_weights_as_the_pipeline_and_as_mmpose_testing_packs_them():
-    head = make().eval()
+def test_both_shapes_of_multilevel_weights():
+    head = build_head().eval()
     inputs = get_packed_inputs(
         2, input_size=(96, 128), heatmap_size=(24, 32), num_levels=5
     )
@@ -192,43 +179,45 @@ def test_weights_as_the_pipeline_and_as_mmpose_testing_packs_them():
     ],
 )
 def test_every_parameter_is_trained(settings, keys):
-    head = make(**settings)
-    losses = head.loss(features(), samples())
+    head = build_head(**settings)
+    losses = head.loss(features(), cpn_samples())
     assert set(losses) == keys
     sum(v for k, v in losses.items() if 'loss' in k).backward()
     assert all(p.grad is not None for p in head.parameters())
 
 
 @pytest.mark.parametrize('refine_net', [None, dict(type='RefineNet')])
-def test_accuracy_is_of_the_stage_that_is_decoded(refine_net):
-    head = make(refine_net=refine_net)
+def test_accuracy_is_of_the_last_stage(refine_net):
+    head = build_head(refine_net=refine_net)
     maps = head(features())
     last = maps[0] if refine_net is None else maps[4]
-    batch_samples = samples()
+    batch_samples = cpn_samples()
     for sample, heatmaps in zip(batch_samples, last.detach(), strict=True):
         sample.gt_fields[4].heatmaps = heatmaps
     assert head.loss(features(), batch_samples)['acc_pose'] == 1
 
 
-def test_accuracy_may_be_left_out():
-    losses = make().loss(features(), samples(), dict(compute_acc=False))
+def test_accuracy_is_optional():
+    losses = build_head().loss(features(), cpn_samples(), dict(compute_acc=False))
     assert 'acc_pose' not in losses
 
 
-def test_autocast():
-    head = make()
+def test_autocast_computes_losses_in_float32():
+    head = build_head()
     with torch.autocast('cpu', torch.bfloat16):
-        losses = head.loss(features(), samples())
+        losses = head.loss(features(), cpn_samples())
     total = losses['loss_global'] + losses['loss_refine']
     assert total.dtype == torch.float32
     total.backward()
     assert all(torch.isfinite(p.grad).all() for p in head.parameters())
 
 
-def test_predict():
-    head = make().eval()
+def test_predict_decodes_the_last_stage():
+    head = build_head().eval()
     with torch.no_grad():
-        poses, fields = head.predict(features(), samples(), dict(output_heatmaps=True))
+        poses, fields = head.predict(
+            features(), cpn_samples(), dict(output_heatmaps=True)
+        )
         expected = head(features())[-1]
     assert len(poses) == len(fields) == 2
     assert poses[0].keypoints.shape == (1, 17, 2)
@@ -239,13 +228,13 @@ def test_predict():
     np.testing.assert_allclose(poses[1].keypoint_scores, scores)
 
 
-def test_flip_test_averages_the_mirrored_maps():
-    head = make().eval()
+def test_flip_test_averages_with_mirrored_heatmaps():
+    head = build_head().eval()
     feats = [features(seed=0), features(seed=1)]
     with torch.no_grad():
         _, fields = head.predict(
             feats,
-            samples(),
+            cpn_samples(),
             dict(flip_test=True, flip_mode='heatmap', output_heatmaps=True),
         )
         plain, mirrored = (head(x)[-1] for x in feats)
@@ -253,32 +242,32 @@ def test_flip_test_averages_the_mirrored_maps():
     torch.testing.assert_close(torch.stack([f.heatmaps for f in fields]), expected)
 
 
-def test_inference_leaves_the_global_predictions_out_unless_asked():
-    head = make().eval()
+def test_inference_computes_only_the_decoded_stage():
+    head = build_head().eval()
     called = []
     for i, predictor in enumerate(head.global_net.predictors):
         predictor.register_forward_hook(lambda *_, i=i: called.append(i))
     head.refine_net.register_forward_hook(lambda *_: called.append('refine'))
     with torch.no_grad():
-        head.predict(features(), samples())
+        head.predict(features(), cpn_samples())
         assert called == ['refine']
         called.clear()
         _, fields = head.predict(
-            features(), samples(), dict(stage='global', output_heatmaps=True)
+            features(), cpn_samples(), dict(stage='global', output_heatmaps=True)
         )
         assert called == [0]
         torch.testing.assert_close(fields[0].heatmaps, head(features())[0][0])
 
 
 @pytest.mark.parametrize('flip_test', [False, True])
-def test_keypoints_of_both_stages(flip_test):
-    head = make().eval()
+def test_output_global_adds_keypoints_of_global_net(flip_test):
+    head = build_head().eval()
     feats = [features(), features()] if flip_test else features()
     cfg = dict(flip_test=flip_test)
     with torch.no_grad():
-        both = head.predict(feats, samples(), dict(cfg, output_global=True))
-        before = head.predict(feats, samples(), dict(cfg, stage='global'))
-        after = head.predict(feats, samples(), cfg)
+        both = head.predict(feats, cpn_samples(), dict(cfg, output_global=True))
+        before = head.predict(feats, cpn_samples(), dict(cfg, stage='global'))
+        after = head.predict(feats, cpn_samples(), cfg)
     for i, pose in enumerate(both):
         np.testing.assert_array_equal(pose.keypoints, after[i].keypoints)
         np.testing.assert_array_equal(pose.global_keypoints, before[i].keypoints)
@@ -286,13 +275,15 @@ def test_keypoints_of_both_stages(flip_test):
             pose.global_keypoint_scores, before[i].keypoint_scores
         )
     with pytest.raises(ValueError, match='output_global needs .*head.global_loss'):
-        make(global_loss=None).predict(feats, samples(), dict(cfg, output_global=True))
+        build_head(global_loss=None).predict(
+            feats, cpn_samples(), dict(cfg, output_global=True)
+        )
 
 
-def test_global_net_alone_predicts_from_its_finest_level():
-    head = make(refine_net=None).eval()
+def test_without_refine_net_the_finest_level_is_decoded():
+    head = build_head(refine_net=None).eval()
     with torch.no_grad():
-        _, fields = head.predict(features(), samples(), dict(output_heatmaps=True))
+        _, fields = head.predict(features(), cpn_samples(), dict(output_heatmaps=True))
         maps = head(features())
     assert len(maps) == 4
     torch.testing.assert_close(fields[0].heatmaps, maps[0][0])
@@ -305,40 +296,42 @@ def test_global_net_alone_predicts_from_its_finest_level():
         (dict(global_loss=None, refine_net=None), 'nothing to train'),
         (
             dict(refine_net=dict(type='RefineNet', num_bottlenecks=(0,) * 5)),
-            'num_bottlenecks .* more levels',
+            'num_bottlenecks has 5 levels, more',
         ),
-        (dict(in_channels=CHANNELS[:3]), 'num_bottlenecks .* more levels, 4'),
+        (dict(in_channels=CHANNELS[:3]), 'num_bottlenecks has 4 levels, more'),
     ],
 )
-def test_settings_that_contradict(settings, message):
+def test_raises_on_contradicting_settings(settings, message):
     with pytest.raises(ValueError, match=message):
-        make(**settings)
+        build_head(**settings)
 
 
 @pytest.mark.parametrize('channels', [(8, 12, 16), (8, 12, 16, 21), CHANNELS[::-1]])
-def test_wrong_features_name_the_key(channels):
+def test_raises_on_wrong_features(channels):
     feats = tuple(torch.zeros(1, c, 8, 8) for c in channels)
-    with pytest.raises(ValueError, match=f'{len(channels)} levels.*head.in_channels'):
-        make()(feats)
+    with pytest.raises(ValueError, match=f'head.in_channels.*{len(channels)} levels'):
+        build_head()(feats)
 
 
-def test_wrong_targets_name_the_key():
+def test_raises_on_wrong_targets():
     with pytest.raises(
         ValueError, match=r'\(14, 32, 24\).*\(17, 32, 24\).*out_channels'
     ):
-        make().loss(features(), samples(num_keypoints=14))
-    with pytest.raises(ValueError, match='4 targets, the head needs 5'):
-        make().loss(features(), samples(num_targets=4))
+        build_head().loss(features(), cpn_samples(num_keypoints=14))
+    with pytest.raises(ValueError, match='makes 4 targets, the head needs 5'):
+        build_head().loss(features(), cpn_samples(num_targets=4))
     with pytest.raises(ValueError, match='heatmap_size'):
-        make().loss(features(), samples(size=(16, 12)))
+        build_head().loss(features(), cpn_samples(size=(16, 12)))
 
 
 @pytest.mark.parametrize('stage', ['refine', 'globe'])
-def test_wrong_stage_names_the_key(stage):
+def test_raises_on_a_stage_that_the_head_does_not_have(stage):
     with pytest.raises(ValueError, match=f'test_cfg.stage .*{stage}'):
-        make(refine_net=None).predict(features(), samples(), dict(stage=stage))
+        build_head(refine_net=None).predict(
+            features(), cpn_samples(), dict(stage=stage)
+        )
 
 
-def test_without_a_decoder():
+def test_raises_without_a_decoder():
     with pytest.raises(RuntimeError, match='decoder'):
-        make(decoder=None).predict(features(), samples())
+        build_head(decoder=None).predict(features(), cpn_samples())

@@ -15,7 +15,9 @@ def build(**kwargs):
 
 @pytest.mark.parametrize('num_stacks', [1, 2])
 @pytest.mark.parametrize('downsample_times', [3, 4])
-def test_levels_and_hourglass_weights(num_stacks, downsample_times):
+def test_first_level_equals_hourglass_with_the_same_weights(
+    num_stacks, downsample_times
+):
     sizes = dict(num_stacks=num_stacks, downsample_times=downsample_times)
     plain, pyramid = HourglassNet(**SMALL, **sizes), build(**sizes)
     plain.eval(), pyramid.eval()
@@ -54,8 +56,8 @@ def test_every_trainable_parameter_gets_a_gradient(num_stacks):
     assert all(p.grad is not None for p in trainable)
 
 
-def test_limits_are_said():
+def test_raises_on_unsupported_sizes():
     with pytest.raises(ValueError, match='downsample_times must be at least 3.*got 2'):
         build(downsample_times=2)
-    with pytest.raises(ValueError, match='divide by 64 .*got 256x200'):
+    with pytest.raises(ValueError, match='multiple of 64 .*got 256x200'):
         build(downsample_times=4)(torch.zeros(1, 3, 256, 200))

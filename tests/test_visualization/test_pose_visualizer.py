@@ -8,7 +8,7 @@ from mmpose.structures import PoseDataSample
 
 
 @pytest.mark.parametrize('backend', ['opencv', 'matplotlib'])
-def test_draws_poses(backend, tmp_path):
+def test_draws_keypoints(backend, tmp_path):
     visualizer = VISUALIZERS.build(
         dict(type='NumpySafePoseVisualizer', name=backend, backend=backend, radius=3)
     )
@@ -19,11 +19,11 @@ def test_draws_poses(backend, tmp_path):
     sample.pred_instances = InstanceData(
         keypoints=keypoints, keypoint_scores=np.ones((2, 17))
     )
-    picture = np.full((64, 60, 3), 128, dtype=np.uint8)
+    image = np.full((64, 60, 3), 128, dtype=np.uint8)
     drawn = visualizer.add_datasample(
-        'a', picture, sample, draw_gt=False, out_file=str(tmp_path / 'a.png')
+        'a', image, sample, draw_gt=False, out_file=str(tmp_path / 'a.png')
     )
-    assert drawn.shape == picture.shape
+    assert drawn.shape == image.shape
     changed = (drawn != 128).any(axis=2)
     x, y = keypoints[0, 0].astype(int)
     assert changed[y, x]

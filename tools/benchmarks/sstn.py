@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time a CPN-ResNet-50 alone and with the SSTN around it, forward and training step.
+"""Time the forward pass and a training step of CPN-ResNet-50 with and without SSTN.
 
 Example:
     python tools/benchmarks/sstn.py --batch 4 --rounds 10
@@ -18,6 +18,9 @@ from mmpose.structures import MultilevelPixelData, PoseDataSample
 from side_by_side import add_device_argument, compare, device_name
 from torch import nn
 
+from rmpe_plugin.models.pose_estimators import SSTNPoseEstimator
+from rmpe_plugin.ops import invert_affine
+
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'rmpe' / 'coco'
 STAGE1 = CONFIGS / 'td-hm_cpn-res50_rmpe-stage1-8xb32-160e_coco-256x192.py'
 STAGE2 = CONFIGS / 'td-hm_cpn-res50_rmpe-stage2-8xb32-30e_coco-256x192.py'
@@ -28,25 +31,27 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--batch', type=int, default=4, help='crops of 256x192')
+    parser.add_argument(
+        '--batch', type=int, default=4, help='number of crops of 256x192 (default: 4)'
+    )
     parser.add_argument('--rounds', type=int, default=10)
     add_device_argument(parser)
     return parser.parse_args()
 
 
 def build(path: Path, device: str, **changes) -> nn.Module:
-    """A config's model with some changes, and without pretrained weights."""
+    """Build the model of a config, with changes and without pretrained weights."""
     config = Config.fromfile(path)
     config.model.update(train_cfg=dict(compute_acc=False), **changes)
     torch.manual_seed(0)
     model = MODELS.build(config.model).to(device)
-    if getattr(model, 'parallel', None) is not None:
-        model.fill_parallel()
+    if getattr(model, 'parallel_cfg', None) is not None:
+        model.init_parallel_sppe()
     return model
 
 
 def target(device: str) -> PoseDataSample:
-    """Random targets of five levels."""
+    """Make a sample with random targets of five levels."""
     fields = MultilevelPixelData()
     fields.set_field(list(torch.rand(5, 17, 64, 48, device=device) * 255), 'heatmaps')
     labels = InstanceData(keypoint_weights=torch.ones(5, 1, 17, device=device))
@@ -56,20 +61,25 @@ def target(device: str) -> PoseDataSample:
 def forward(
     model: nn.Module, images: torch.Tensor, *stage: str
 ) -> Callable[[], object]:
-    """The heatmaps that are decoded at test; of a CPN those of a stage."""
+    """Make a function that predicts heatmaps; ``stage`` is for a CPN only."""
     model.eval()
 
     @torch.inference_mode()
     def run():
-        return model.head.forward(model.extract_feat(images), *stage)
+        if not isinstance(model, SSTNPoseEstimator):
+            return model.head.forward(model.extract_feat(images), *stage)
+        warped, theta = model.transform(images)
+        heatmaps = model.head.forward(model.extract_feat(warped), *stage)
+        return model.sdtn(heatmaps, invert_affine(theta))
 
     return run
 
 
 def step(model: nn.Module, images: torch.Tensor, samples: list) -> Callable:
-    """A training step."""
+    """Make a function that runs a training step."""
     model.train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=1e-4)
 
     def run():
         optimizer.zero_grad()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time RMPE from picture to poses, stage by stage, and count people a second.
+"""Time the stages of RMPE from an image to its poses, and people per second.
 
-By default a CPN-ResNet-50 with an SSTN at 256x192 and an RTMDet-tiny at 640x640, both
-untrained: what a network computes takes as long, but the detector's own NMS has little
-to do. The people are given, so many in each picture of 640x480.
+The default models are a CPN-ResNet-50 with an SSTN at 256x192 and an RTMDet-tiny at
+640x640, both untrained. Networks take as long as trained ones, but the detector's NMS
+has fewer boxes. Images of 640x480 are noise, with a given number of random boxes each.
 
 Example:
     python tools/benchmarks/stages.py --images 4 --people 5 --rounds 10
@@ -23,23 +23,30 @@ from rich.table import Table
 from side_by_side import add_device_argument, device_name, measure
 
 from rmpe_plugin.apis import Frame, PersonDetector, RMPEInferencer
-from rmpe_plugin.ops import invert_affine, warp
+from rmpe_plugin.ops import invert_affine
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 SSTN = 'rmpe/coco/td-hm_cpn-res50_rmpe-stage2-8xb32-30e_coco-256x192.py'
 DETECTOR = 'detection/coco/rtmdet-tiny_8xb32-300e_coco-person.py'
+POSES_OF_BOXES = 'poses of given boxes'
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--config', default=CONFIGS / SSTN, help='a CPN with an SSTN')
+    parser.add_argument(
+        '--config', default=CONFIGS / SSTN, help='config of a CPN with an SSTN'
+    )
     parser.add_argument('--checkpoint')
     parser.add_argument('--det-config', default=CONFIGS / DETECTOR)
     parser.add_argument('--det-checkpoint')
-    parser.add_argument('--images', type=int, default=4, help='at once (default: 4)')
-    parser.add_argument('--people', type=int, default=5, help='in each (default: 5)')
+    parser.add_argument(
+        '--images', type=int, default=4, help='images per batch (default: 4)'
+    )
+    parser.add_argument(
+        '--people', type=int, default=5, help='people per image (default: 5)'
+    )
     parser.add_argument('--rounds', type=int, default=10, help='default: 10')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction,
@@ -51,12 +58,12 @@ def parse_args() -> argparse.Namespace:
 
 
 def draw_batch(images: int, people: int) -> tuple[list[Frame], list[InstanceData]]:
-    """Noise, and boxes of people anywhere in it."""
+    """Make images of noise, and random boxes in them."""
     rng = np.random.default_rng(0)
     frames, boxes = [], []
     for i in range(images):
-        picture = rng.integers(0, 256, (480, 640, 3), dtype=np.uint8)
-        frames.append(Frame(i, f'noise {i}', picture))
+        image = rng.integers(0, 256, (480, 640, 3), dtype=np.uint8)
+        frames.append(Frame(i, f'noise {i}', image))
         corner = rng.uniform((0, 0), (440, 180), (people, 2))
         size = rng.uniform((80, 160), (200, 300), (people, 2))
         scores = rng.uniform(0.1, 1, people).astype(np.float32)
@@ -68,7 +75,7 @@ def draw_batch(images: int, people: int) -> tuple[list[Frame], list[InstanceData
 def stages(
     inferencer: RMPEInferencer, frames: list[Frame], people: list[InstanceData]
 ) -> dict:
-    """What each stage does, on what the stage before it gave."""
+    """Make a function of each stage, on the output of the stage before it."""
     detector, model = inferencer.detector, inferencer.model
     prepared = [detector.prepare(frame.image) for frame in frames]
     batch = pseudo_collate(list(inferencer.crops(frames, people)))
@@ -76,15 +83,14 @@ def stages(
     images, theta = model.transform(inputs)
 
     def sppe():
-        features = model.warped_features(images, theta).feats
-        return model.head.forward(features, 'refine')
+        return model.head.forward(model.extract_feat(images), 'refine')
 
-    (maps,) = sppe()
+    in_window = sppe()
 
     def sdtn():
-        return warp(maps, invert_affine(theta), maps.shape[-2:])
+        return model.sdtn(in_window, invert_affine(theta))
 
-    back = sdtn()
+    (heatmaps,) = sdtn()
     poses = inferencer.estimate(frames, people)
 
     return {
@@ -97,14 +103,12 @@ def stages(
         'STN': lambda: model.transform(inputs),
         'SPPE: CPN': sppe,
         'SDTN': sdtn,
-        'decode': lambda: model.head.decode(back),
+        'decode': lambda: model.head.decode(heatmaps),
         'pose NMS': lambda: [
-            inferencer.suppress(frame, found)
-            for frame, found in zip(frames, poses, strict=True)
+            inferencer.suppress(frame, poses_of_frame)
+            for frame, poses_of_frame in zip(frames, poses, strict=True)
         ],
-        'poses of boxes that are given, in one': lambda: inferencer.estimate(
-            frames, people
-        ),
+        POSES_OF_BOXES: lambda: inferencer.estimate(frames, people),
     }
 
 
@@ -123,21 +127,21 @@ def main() -> None:
     frames, people = draw_batch(args.images, args.people)
     times = measure(stages(inferencer, frames, people), args.rounds)
     medians = {name: median(values) for name, values in times.items()}
-    whole = medians.pop('poses of boxes that are given, in one')
+    estimation = medians.pop(POSES_OF_BOXES)
     total, number = sum(medians.values()), args.images * args.people
 
     table = Table(
-        'stage', 'ms a batch', 'ms a person', 'share',
+        'stage', 'ms per batch', 'ms per person', 'share',
         title=f'{args.images} images of 640x480, {args.people} people each, '
         f'{device_name(args.device)}',
     )  # fmt: skip
     for name, value in medians.items():
         share = f'{value / total:.1%}'
         table.add_row(name, f'{value:.2f}', f'{value / number:.3f}', share)
-    table.add_row('all', f'{total:.2f}', f'{total / number:.3f}', '')
+    table.add_row('total', f'{total:.2f}', f'{total / number:.3f}', '')
     Console().print(table)
-    print(f'{number / total * 1e3:.1f} people a second')
-    print(f'{number / whole * 1e3:.1f} people a second on boxes that are given')
+    print(f'{number / total * 1e3:.1f} people per second')
+    print(f'{number / estimation * 1e3:.1f} people per second with given boxes')
 
 
 if __name__ == '__main__':

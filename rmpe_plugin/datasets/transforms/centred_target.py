@@ -9,18 +9,18 @@ from rmpe_plugin.ops import invert_affine, transform_points
 
 @TRANSFORMS.register_module()
 class GenerateCentredTarget(GenerateTarget):
-    """Make targets in the frame of the true box, for the parallel SPPE.
+    """Make the centre-located targets of the parallel SPPE.
 
-    What ``GenerateTarget`` would make if the crop came from the true box. RMPE paper,
-    section 3.1.
+    They are the targets that ``GenerateTarget`` makes for the crop of the ground-truth
+    box. RMPE paper, section 3.1.
 
     Required Keys:
         - theta_gt (2, 3), from :class:`TrueWindow`
         - input_size (w, h), pixels
-        - and those of ``GenerateTarget``
+        - keys of ``GenerateTarget``
 
     Added Keys:
-        - centred (dict): The results with the centre-located targets.
+        - centred (dict): Results with the centre-located targets
 
     Args:
         kwargs: As ``GenerateTarget``'s.
@@ -41,18 +41,18 @@ class GenerateCentredTarget(GenerateTarget):
 
 @TRANSFORMS.register_module()
 class PackSSTNInputs(PackPoseInputs):
-    """``PackPoseInputs`` and what trains the STN.
+    """``PackPoseInputs`` that also packs the targets of the STN.
 
-    The data sample gets ``theta_gt`` (2, 3), a tensor, if :class:`TrueWindow` made
-    one, and ``centred``, a data sample that holds the centre-located targets, if
-    :class:`GenerateCentredTarget` made them.
+    The data sample has ``theta_gt`` (2, 3), a tensor, after :class:`TrueWindow`, and
+    ``centred``, a data sample with the centre-located targets, after
+    :class:`GenerateCentredTarget`.
 
     Args:
         kwargs: As ``PackPoseInputs``'s.
     """
 
     def transform(self, results: dict) -> dict:
-        """Pack; see the class."""
+        """Pack the results; see the class."""
         packed = super().transform(results)
         sample = packed['data_samples']
         if 'theta_gt' in results:

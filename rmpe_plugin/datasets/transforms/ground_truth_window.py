@@ -16,31 +16,32 @@ from rmpe_plugin.ops import theta_from_pixels
 
 @TRANSFORMS.register_module()
 class KeepTrueBox(BaseTransform):
-    """Remember the true box's crop before the box is perturbed.
+    """Save the centre and scale of the ground-truth box before it is perturbed.
 
-    It stands after ``RandomFlip`` and the transform that makes ``bbox_center`` and
-    ``bbox_scale``, and before ``RandomBBoxTransform``. Where a proposal has taken the
-    true box's place, the true box is grown by the same factors as the proposal was.
+    Place it after ``RandomFlip`` and the transform that makes ``bbox_center`` and
+    ``bbox_scale``, and before ``RandomBBoxTransform``. If ``PoseGuidedProposal``
+    replaced the box by a proposal, the ground-truth box is padded by the factors of the
+    proposal.
 
     Required Keys:
         - bbox_center (1, 2), pixels
         - bbox_scale (1, 2), pixels
-        - bbox and gt_bbox (1, 4), xyxy, pixels, and gt_flip, from
-          ``PoseGuidedProposal`` if there is one
+        - bbox and gt_bbox (1, 4), xyxy, pixels, and gt_flip, only after
+          ``PoseGuidedProposal``
 
     Added Keys:
         - gt_center (1, 2), pixels
         - gt_scale (1, 2), pixels
-        - gt_flip (bool): whether the image was flipped by then
+        - gt_flip (bool): whether the image is already flipped
     """
 
     def transform(self, results: dict) -> dict:
-        """Copy centre and scale; see the class."""
+        """Add the keys; see the class."""
         center, scale = results['bbox_center'].copy(), results['bbox_scale'].copy()
         flip = results.get('flip', False)
         if 'gt_bbox' in results:
-            center, true_size = bbox_xyxy2cs(results['gt_bbox'])
-            scale *= true_size / bbox_xyxy2cs(results['bbox'])[1]
+            center, gt_size = bbox_xyxy2cs(results['gt_bbox'])
+            scale *= gt_size / bbox_xyxy2cs(results['bbox'])[1]
             if flip != results['gt_flip']:
                 center = flip_bbox(
                     center,
@@ -57,27 +58,28 @@ class KeepTrueBox(BaseTransform):
 
 @TRANSFORMS.register_module()
 class TrueWindow(BaseTransform):
-    """Find where in the crop the true box's own crop lies: the theta to be learnt.
+    """Compute the ground-truth window: the theta that the STN should predict.
 
-    The crop of a perturbed box and the one that the same pipeline would have made of
-    the true box differ by a shift and a scale. A rotation by ``RandomBBoxTransform`` is
-    an augmentation and no error of a detector, so both have it. It stands after
-    ``TopdownAffine``.
+    It warps the crop of a perturbed box to the crop that the same pipeline makes of the
+    ground-truth box. They differ by a shift and a scale. A rotation by
+    ``RandomBBoxTransform`` is an augmentation, not a detector's error, so both crops
+    have it. Place it after ``TopdownAffine``.
 
     Required Keys:
-        - gt_center, gt_scale and gt_flip, from :class:`KeepTrueBox`
+        - gt_center (1, 2), gt_scale (1, 2), pixels, and gt_flip, from
+          :class:`KeepTrueBox`
         - bbox_center (1, 2), bbox_scale (1, 2), pixels
         - bbox_rotation (1,), degrees, optional
         - input_size (w, h), pixels
 
     Added Keys:
-        - theta_gt (2, 3): theta, float32, see :mod:`rmpe_plugin.ops.affine`
+        - theta_gt (2, 3), float32, see :mod:`rmpe_plugin.ops.affine`
 
     Args:
         use_udp (bool): As ``TopdownAffine``'s. Defaults to ``False``.
 
     Raises:
-        ValueError: If KeepTrueBox is not in the pipeline, or stands before RandomFlip.
+        ValueError: If ``KeepTrueBox`` is not in the pipeline, or before ``RandomFlip``.
     """
 
     def __init__(self, use_udp: bool = False) -> None:
@@ -87,34 +89,39 @@ class TrueWindow(BaseTransform):
         """Add ``theta_gt``; see the class."""
         if 'gt_center' not in results:
             raise ValueError(
-                'TrueWindow needs the true box: put KeepTrueBox before '
+                'TrueWindow needs the ground-truth box: put KeepTrueBox before '
                 'RandomBBoxTransform in the pipeline'
             )
         if results['gt_flip'] != results.get('flip', False):
-            raise ValueError('KeepTrueBox must stand after RandomFlip in the pipeline')
+            raise ValueError('KeepTrueBox must be after RandomFlip in the pipeline')
         width, height = results['input_size']
         gt_scale = TopdownAffine._fix_aspect_ratio(
             results['gt_scale'], aspect_ratio=width / height
         )
-        warp_matrix = get_udp_warp_matrix if self.use_udp else get_warp_matrix
         rotation = results.get('bbox_rotation', [0.0])[0]
-        crop, true = (
-            np.vstack(
-                (
-                    warp_matrix(center[0], scale[0], rotation, (width, height)),
-                    (0, 0, 1),
-                )
-            )
+        image_to_crop, image_to_gt_crop = (
+            self._image_to_crop(center[0], scale[0], rotation, (width, height))
             for center, scale in (
                 (results['bbox_center'], results['bbox_scale']),
                 (results['gt_center'], gt_scale),
             )
         )
-        pixels = (crop @ np.linalg.inv(true))[:2]
+        gt_crop_to_crop = (image_to_crop @ np.linalg.inv(image_to_gt_crop))[:2]
         size = (height, width)
-        theta = theta_from_pixels(torch.from_numpy(pixels), size, size)
+        theta = theta_from_pixels(torch.from_numpy(gt_crop_to_crop), size, size)
         results['theta_gt'] = theta.numpy().astype(np.float32)
         return results
+
+    def _image_to_crop(
+        self,
+        center: np.ndarray,
+        scale: np.ndarray,
+        rotation: float,
+        size: tuple[int, int],
+    ) -> np.ndarray:
+        """Matrix (3, 3) from pixels of the image to pixels of a crop of size (w, h)."""
+        get_matrix = get_udp_warp_matrix if self.use_udp else get_warp_matrix
+        return np.vstack((get_matrix(center, scale, rotation, size), (0, 0, 1)))
 
     def __repr__(self) -> str:
         return f'{self.__class__.__name__}(use_udp={self.use_udp})'

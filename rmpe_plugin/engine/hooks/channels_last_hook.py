@@ -7,10 +7,10 @@ from mmpose.registry import HOOKS
 
 @HOOKS.register_module()
 class ChannelsLastHook(Hook):
-    """Keeps the model's convolutions in channels-last memory, which many machines like.
+    """Converts the model to the channels-last memory format, often faster.
 
-    A convolution whose weights are so gives features that are so, from the first on.
-    What is computed stays the same, but for the order in which floats are added.
+    Channels-last weights produce channels-last features. Results change only by the
+    order of floating-point additions.
     """
 
     def before_run(self, runner: Runner) -> None:

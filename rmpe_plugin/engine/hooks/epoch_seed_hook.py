@@ -12,19 +12,18 @@ from mmpose.registry import HOOKS
 
 @HOOKS.register_module()
 class EpochSeedHook(Hook):
-    """Seeds every epoch anew, so that a resumed run sees what an unbroken one sees.
+    """Seeds every epoch, so that a resumed run has the data of an uninterrupted run.
 
-    MMEngine seeds once, when a run starts: a resumed run augments its first epoch as
-    the first of all was. Here the seed of an epoch is made of ``randomness.seed``, the
-    epoch and the process's rank, for this process and for the data loader's workers.
-    These must start anew with each epoch.
+    MMEngine seeds once per run, so a resumed run would repeat the augmentations of
+    epoch 1. This hook derives a seed from ``randomness.seed``, the epoch and the rank,
+    for the process and for the data loader's workers, which must restart every epoch.
 
     Raises:
-        ValueError: If the training loader has persistent workers.
+        ValueError: If the training data loader has persistent workers.
     """
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Seed this process, and the workers that the loader is about to start.
+        """Seed the process and the workers that the data loader will start.
 
         Args:
             runner (Runner): The runner.
@@ -33,12 +32,12 @@ class EpochSeedHook(Hook):
         if loader.num_workers and loader.persistent_workers:
             raise ValueError(
                 'EpochSeedHook needs train_dataloader.persistent_workers=False: '
-                'workers that live on keep the randomness of the epochs before'
+                'persistent workers would keep the random state of earlier epochs'
             )
         rank = get_rank()
-        source = np.random.SeedSequence([runner.seed, runner.epoch, rank])
-        # Half of 32 bits: a worker's number is added to it.
-        seed = int(source.generate_state(1)[0] >> 1)
+        sequence = np.random.SeedSequence([runner.seed, runner.epoch, rank])
+        # 31 of 32 bits: worker_init_fn adds the worker's index.
+        seed = int(sequence.generate_state(1)[0] >> 1)
         set_random_seed(seed)
         loader.worker_init_fn = partial(
             worker_init_fn, num_workers=loader.num_workers, rank=rank, seed=seed

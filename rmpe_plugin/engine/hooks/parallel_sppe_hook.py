@@ -1,56 +1,73 @@
 # SPDX-License-Identifier: Apache-2.0
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from mmpose.registry import HOOKS
+from torch import nn
 
-from rmpe_plugin.utils.model import unwrapped
+from rmpe_plugin.models.pose_estimators import ParallelSPPE
+from rmpe_plugin.utils.model import unwrap_model
 
 KEY = 'parallel_sppe'
 
 
 @HOOKS.register_module()
 class ParallelSPPEHook(Hook):
-    """Fills the parallel SPPE of an :class:`SSTNPoseEstimator` when training starts.
+    """Creates the parallel SPPE of an :class:`SSTNPoseEstimator` for training.
 
-    That is after ``load_from`` has been loaded. Its weights go into the checkpoints,
-    beside the model's, so that a resumed run has the same ones again.
+    It is created after the optimizer, so its parameters are not optimised, and gets its
+    weights when training starts, after ``load_from`` or a checkpoint is loaded. The
+    weights are saved in checkpoints as ``parallel_sppe``, beside the model's state
+    dict, and are restored when training is resumed.
     """
+
+    # Before EMAHook copies the model: it pairs the parameters of model and copy by
+    # their order.
+    priority = 'ABOVE_NORMAL'
 
     def __init__(self) -> None:
         self._resumed: dict | None = None
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Take the weights out of a checkpoint that is resumed.
+    def before_run(self, runner: Runner) -> None:
+        """Create the module, in training only; :meth:`before_train` sets its weights.
 
         Args:
             runner (Runner): The runner.
-            checkpoint (dict): The checkpoint. One that ``load_from`` names starts a new
-                training, and its parallel SPPE is of no use there.
+
+        Raises:
+            ValueError: If the model has no parallel SPPE.
+        """
+        if isinstance(runner._train_loop, BaseLoop):
+            model = _parallel_model(runner)
+            model.parallel_sppe = ParallelSPPE(model)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep the parallel SPPE's weights of a checkpoint that is resumed.
+
+        Args:
+            runner (Runner): The runner.
+            checkpoint (dict): The checkpoint. If it is from ``load_from``, its parallel
+                SPPE is ignored.
         """
         if runner._resume:
             self._resumed = checkpoint.get(KEY)
 
     def before_train(self, runner: Runner) -> None:
-        """Fill it.
+        """Set the weights.
 
         Args:
-            runner (Runner): The runner, with its weights loaded.
+            runner (Runner): The runner, whose model has its weights.
 
         Raises:
-            ValueError: If the model has no parallel SPPE, or if training was to be
-                resumed and no checkpoint with its weights was.
+            ValueError: If the model has no parallel SPPE, or if ``resume`` is set and
+                no checkpoint with a parallel SPPE was loaded.
         """
-        model = unwrapped(runner.model)
-        if getattr(model, 'parallel', None) is None:
-            raise ValueError(
-                'ParallelSPPEHook is in custom_hooks, but model.parallel is not set'
-            )
+        model = _parallel_model(runner)
         if runner._resume and self._resumed is None:
             raise ValueError(
                 'resume is set, but no checkpoint with a parallel SPPE was resumed: '
-                'start without it, from load_from'
+                'train without resume, and with load_from'
             )
-        model.fill_parallel(self._resumed)
+        model.init_parallel_sppe(self._resumed)
         self._resumed = None
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -58,6 +75,16 @@ class ParallelSPPEHook(Hook):
 
         Args:
             runner (Runner): The runner.
-            checkpoint (dict): What will be saved.
+            checkpoint (dict): The checkpoint, changed in place.
         """
-        checkpoint[KEY] = unwrapped(runner.model).parallel_state()
+        checkpoint[KEY] = unwrap_model(runner.model).parallel_sppe.state_dict()
+
+
+def _parallel_model(runner: Runner) -> nn.Module:
+    """The runner's model, which must have ``parallel`` set."""
+    model = unwrap_model(runner.model)
+    if getattr(model, 'parallel_cfg', None) is None:
+        raise ValueError(
+            'ParallelSPPEHook is in custom_hooks, but model.parallel is not set'
+        )
+    return model

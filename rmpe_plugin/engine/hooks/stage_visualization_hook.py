@@ -5,25 +5,25 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpose.registry import HOOKS
 
-from rmpe_plugin.utils.model import unwrapped
-from rmpe_plugin.visualization import stage_pictures, stage_sheet
+from rmpe_plugin.utils.model import unwrap_model
+from rmpe_plugin.visualization import draw_batch_stages
 
 
 @HOOKS.register_module()
 class StageVisualizationHook(Hook):
-    """Shows in validation and test what the model does to crops, stage by stage.
+    """Draws the stages of a model on crops, in validation and test.
 
-    Crop and STN window, heatmaps of GlobalNet and RefineNet, SDTN: a sheet as
-    :func:`rmpe_plugin.visualization.stage_sheet` draws it, handed to the runner's
-    visualiser, which writes it where its backends do.
+    The sheet of :func:`rmpe_plugin.visualization.draw_batch_stages` (crop and STN
+    window, heatmaps of GlobalNet and RefineNet, SDTN) is passed to the runner's
+    visualizer.
 
     Args:
-        interval (int): Of every so many batches one is drawn, from the first on.
+        interval (int): One of ``interval`` batches is drawn, starting with the first.
             Defaults to 50.
-        num (int): How many of its people. Defaults to 4.
+        num (int): Number of crops of such a batch. Defaults to 4.
 
     Raises:
-        ValueError: If one is below 1.
+        ValueError: If an argument is below 1.
     """
 
     def __init__(self, interval: int = 50, num: int = 4) -> None:
@@ -42,16 +42,11 @@ class StageVisualizationHook(Hook):
         outputs: Sequence | None = None,
         mode: str = 'train',
     ) -> None:
-        """Draw a batch of validation or test; not of training, where it would cost."""
+        """Draw a batch of validation or test."""
         if mode == 'train' or batch_idx % self.interval:
             return
-        model = unwrapped(runner.model)
         batch = {key: values[: self.num] for key, values in data_batch.items()}
-        batch = model.data_preprocessor(batch)
-        windows = [sample.get('theta_gt') for sample in batch['data_samples']]
-        sheet = stage_sheet(
-            stage_pictures(model, batch['inputs'], true_windows=windows)
-        )
+        sheet = draw_batch_stages(unwrap_model(runner.model), batch)
         runner.visualizer.add_image(
             f'stages_{mode}_{batch_idx}', sheet[..., ::-1], step=runner.epoch
         )

@@ -11,36 +11,41 @@ from torch import Tensor
 from rmpe_plugin.ops import identity_affine, window_corners
 
 
-def window_iou(theta: Tensor, other: Tensor) -> np.ndarray:
-    """Intersection over union of windows, pair by pair.
+def window_iou(theta: Tensor, theta_gt: Tensor) -> np.ndarray:
+    """Compute the intersection over union of pairs of windows.
 
     Args:
-        theta (Tensor): (B, 2, 3).
-        other (Tensor): (B, 2, 3).
+        theta (Tensor): Windows (B, 2, 3).
+        theta_gt (Tensor): Windows (B, 2, 3).
 
     Returns:
-        np.ndarray: (B,).
+        np.ndarray: IoU (B,) of theta[i] and theta_gt[i].
     """
-    # mmcv.ops.box_iou_quadri would take a batch, but is wrong for slanted windows.
-    pairs = zip(
-        *(window_corners(x.float()).numpy() for x in (theta, other)), strict=True
+    # mmcv.ops.box_iou_quadri takes a batch, but is wrong for sheared windows.
+    corners, corners_gt = (window_corners(x.float()).numpy() for x in (theta, theta_gt))
+    overlap = np.array(
+        [
+            cv2.intersectConvexConvex(a, b)[0]
+            for a, b in zip(corners, corners_gt, strict=True)
+        ]
     )
-    overlap = np.array([cv2.intersectConvexConvex(a, b)[0] for a, b in pairs])
-    # the normalised crop is 2 x 2
-    area, other_area = (
-        4 * torch.linalg.det(x[..., :2].double()).abs().numpy() for x in (theta, other)
-    )
-    return overlap / (area + other_area - overlap)
+    area, area_gt = (_area(x) for x in (theta, theta_gt))
+    return overlap / (area + area_gt - overlap)
+
+
+def _area(theta: Tensor) -> np.ndarray:
+    """Areas (B,) of windows (B, 2, 3); the crop is 2 x 2 in normalised coordinates."""
+    return 4 * torch.linalg.det(theta[..., :2].double()).abs().numpy()
 
 
 @METRICS.register_module()
 class WindowIoUMetric(BaseMetric):
-    """How well the STN's window covers the true box's, and the crop does without it.
+    """IoU of the STN's windows and the ground-truth windows.
 
-    For an :class:`SSTNPoseEstimator` on perturbed true boxes: the pipeline needs
-    :class:`KeepTrueBox`, a perturbation, :class:`TrueWindow` and
-    :class:`PackSSTNInputs`. Gives ``window/iou``, ``window/iou_crop`` (of the crop
-    itself) and ``window/gain``, their difference.
+    It is for an :class:`SSTNPoseEstimator` on perturbed ground-truth boxes: the
+    pipeline needs :class:`KeepTrueBox`, a perturbation, :class:`TrueWindow` and
+    :class:`PackSSTNInputs`. Results are ``window/iou``; ``window/iou_crop``, the IoU of
+    the crop itself; and their difference ``window/gain``.
 
     Args:
         kwargs: As ``mmengine.evaluator.BaseMetric``'s.
@@ -53,11 +58,11 @@ class WindowIoUMetric(BaseMetric):
 
         Args:
             data_batch (Sequence[dict]): Not used.
-            data_samples (Sequence[dict]): Samples with ``theta_gt`` and
-                ``pred_instances.theta``.
+            data_samples (Sequence[dict]): Samples with ``theta_gt`` (2, 3) and
+                ``pred_instances.theta`` (1, 2, 3).
 
         Raises:
-            ValueError: If a sample lacks one of them.
+            ValueError: If a sample does not have one of them.
         """
         for sample in data_samples:
             if 'theta_gt' not in sample or 'theta' not in sample['pred_instances']:
@@ -68,16 +73,16 @@ class WindowIoUMetric(BaseMetric):
             theta = torch.as_tensor(sample['pred_instances']['theta'][0])
             self.results.append((theta, sample['theta_gt'].cpu()))
 
-    def compute_metrics(self, results: list) -> dict[str, float]:
+    def compute_metrics(self, results: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
         """Average over all samples.
 
         Args:
-            results (list): Chosen and true windows.
+            results (list[tuple[Tensor, Tensor]]): Predicted and ground-truth windows.
 
         Returns:
             dict[str, float]: ``iou``, ``iou_crop`` and ``gain``.
         """
-        theta, true = (torch.stack(x) for x in zip(*results, strict=True))
-        iou = float(window_iou(theta, true).mean())
-        iou_crop = float(window_iou(identity_affine(true), true).mean())
+        theta, theta_gt = (torch.stack(x) for x in zip(*results, strict=True))
+        iou = float(window_iou(theta, theta_gt).mean())
+        iou_crop = float(window_iou(identity_affine(theta_gt), theta_gt).mean())
         return dict(iou=iou, iou_crop=iou_crop, gain=iou - iou_crop)

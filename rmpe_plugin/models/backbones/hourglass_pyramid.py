@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def _decoder_levels(module: HourglassModule, x: Tensor) -> list[Tensor]:
-    """Run an hourglass; give its bottom and the sums above it, fine to coarse."""
+    """Run an hourglass; return its decoder's sums and its bottom, fine to coarse."""
     low = module.low1(x)
     if module.depth > 1:
         inner = _decoder_levels(module.low2, low)
@@ -16,23 +16,24 @@ def _decoder_levels(module: HourglassModule, x: Tensor) -> list[Tensor]:
 
 @MODELS.register_module()
 class HourglassPyramid(HourglassNet):
-    """MMPose's Hourglass, giving the inner levels of its last stack as a pyramid.
+    """Hourglass of MMPose that returns the levels of its last stack as a pyramid.
 
-    ``HourglassNet`` gives one map a stack, all at stride 4. This one gives four maps
-    at strides 4, 8, 16 and 32: the last stack's output and the sums inside its
-    decoder. Parameters and their names are ``HourglassNet``'s, so its checkpoints
-    load unchanged.
+    ``HourglassNet`` returns one feature map per stack, all at stride 4. This class
+    returns four at strides 4, 8, 16 and 32: the output of the last stack and the sums
+    inside its decoder. Parameters have the names of ``HourglassNet``, so its
+    checkpoints load unchanged.
 
     Args:
+        downsample_times (int): Depth of an hourglass. The input size must be a multiple
+            of 4 * 2^downsample_times: use 4 for 256x192 and 3 for 384x288. Defaults
+            to 5.
         kwargs: As :class:`mmpose.models.HourglassNet`'s. With the default widths the
-            pyramid has 256, 256, 384 and 384 channels, and with the default
-            ``downsample_times=5`` input sizes must be multiples of 128; 4 fits
-            256x192, 3 fits 384x288.
+            pyramid has 256, 256, 384 and 384 channels.
 
     Raises:
-        ValueError: If ``downsample_times`` is below 3 (the pyramid has four levels
-            and the hourglass one more than its depth), or in :meth:`forward` if the
-            input does not divide by 4 * 2^downsample_times.
+        ValueError: If ``downsample_times`` is below 3 (an hourglass has one level more
+            than its depth), or in :meth:`forward` if the input size is not a multiple
+            of 4 * 2^downsample_times.
     """
 
     num_levels = 4
@@ -46,23 +47,24 @@ class HourglassPyramid(HourglassNet):
         super().__init__(downsample_times=downsample_times, **kwargs)
         self.stride = 4 * 2**downsample_times
         if self.num_stacks == 1:
-            # MMPose builds a block between stacks here too. Nothing uses it, and a
-            # trainable parameter without a gradient would stop distributed training.
+            # MMPose builds an unused block after the only stack. DDP raises for
+            # trainable parameters without a gradient.
             self.inters.requires_grad_(False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Give the pyramid.
+        """Compute the feature pyramid.
 
         Args:
             x (Tensor): Images (B, 3, h, w).
 
         Returns:
-            tuple[Tensor, ...]: Four maps, fine to coarse, at strides 4 to 32.
+            tuple[Tensor, ...]: Features (B, C_i, h / s, w / s) at strides s = 4, 8, 16
+            and 32.
         """
         height, width = x.shape[-2:]
         if height % self.stride or width % self.stride:
             raise ValueError(
-                f'the Hourglass needs inputs that divide by {self.stride} '
+                f'the input size must be a multiple of {self.stride} '
                 f'(4 * 2^backbone.downsample_times), got {height}x{width}'
             )
         x = self.stem(x)

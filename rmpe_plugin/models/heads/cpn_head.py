@@ -16,17 +16,21 @@ from torch import Tensor
 
 from rmpe_plugin.ops import pck_accuracy
 
+from .multilevel_targets import stack_targets
+
 LEVEL_ORDERS = ('pytorch-cpn', 'tf-cpn')
+# Position of a stage's heatmaps in the output of CPNHead.forward.
+STAGES = {'global': 0, 'refine': -1}
 
 
 @MODELS.register_module()
 class CPNHead(BaseHead):
-    """Cascaded Pyramid Network on any pyramid of features (CVPR 2018).
+    """Head of the Cascaded Pyramid Network (CVPR 2018), for any feature pyramid.
 
-    ``GlobalNet`` predicts heatmaps at every level, each with targets of its own width;
-    ``RefineNet`` predicts them again from all levels together, trained on the hard
-    keypoints. The targets are L level targets, from the narrowest kernel to the
-    widest, and RefineNet's last: one :class:`CPNHeatmap` each.
+    ``GlobalNet`` predicts heatmaps at every level; each level has its own targets.
+    ``RefineNet`` predicts heatmaps from all levels together, and its loss is on the
+    hard keypoints. There are L + 1 targets, each from one :class:`CPNHeatmap`: L for
+    the levels, from the narrowest kernel to the widest, then RefineNet's.
 
     Args:
         in_channels (Sequence[int]): Channels of the backbone's levels, fine to
@@ -35,25 +39,25 @@ class CPNHead(BaseHead):
         feat_channels (int): Channels of the pyramid. Defaults to 256.
         global_net (dict): Config of :class:`GlobalNet`; channels are added.
         refine_net (dict, optional): Config of :class:`RefineNet`; channels are added.
-            ``None`` leaves GlobalNet alone, the paper's baseline. Defaults to
+            ``None`` for GlobalNet only, the paper's baseline. Defaults to
             ``dict(type='RefineNet')``.
         global_loss (dict, optional): Loss of each GlobalNet level, summed over levels.
-            pytorch-cpn's weight is 0.5, tf-cpn's 0.125. ``None`` trains RefineNet
-            only and leaves GlobalNet's prediction layers out. Defaults to
+            The weight is 0.5 in pytorch-cpn and 0.125 in tf-cpn. ``None`` for the loss
+            of RefineNet only; GlobalNet then has no prediction layers. Defaults to
             ``KeypointMSELoss`` with weight 0.5.
-        loss (dict): Loss of RefineNet. Without a RefineNet it has no effect. Defaults
-            to ``OHKMMSELoss`` with ``topk=8``.
-        level_order (str): Which level learns which width. ``'pytorch-cpn'``: the
-            finest the narrowest. ``'tf-cpn'``: the finest the widest, which its
-            author calls an oversight kept for the released weights. Defaults to
-            ``'pytorch-cpn'``.
+        loss (dict): Loss of RefineNet; not used without a RefineNet. Defaults to
+            ``OHKMMSELoss`` with ``topk=8``.
+        level_order (str): Which level has which target. ``'pytorch-cpn'``: the finest
+            level has the narrowest kernel. ``'tf-cpn'``: the finest level has the
+            widest, which its author calls an oversight kept for the released weights.
+            Defaults to ``'pytorch-cpn'``.
         decoder (dict, optional): Codec that decodes heatmaps. Defaults to ``None``.
         init_cfg (dict, optional): Initialisation. Defaults to
             :attr:`default_init_cfg`.
 
     Raises:
-        ValueError: For settings that contradict one another, and in use for features
-            or targets that do not fit the head.
+        ValueError: If settings contradict each other, or in use, if features or targets
+            do not match the settings.
     """
 
     _version = 2
@@ -110,30 +114,26 @@ class CPNHead(BaseHead):
             num_levels = len(self.refine_net.cascade)
             if num_levels > len(in_channels):
                 raise ValueError(
-                    f'head.refine_net.num_bottlenecks has more levels, {num_levels}, '
+                    f'head.refine_net.num_bottlenecks has {num_levels} levels, more '
                     f'than head.in_channels {tuple(in_channels)}'
                 )
         self.decoder = None if decoder is None else KEYPOINT_CODECS.build(decoder)
-        # Many channels are resized and joined: a third faster so than channels first.
+        # Resizing and concatenating many channels is a third faster in this format.
         self.to(memory_format=torch.channels_last)
 
     @property
     def default_init_cfg(self) -> list[dict]:
-        """He initialisation by fan-out, as pytorch-cpn's."""
+        """He initialisation by fan-out, as in pytorch-cpn."""
         return [
             dict(type='Kaiming', layer='Conv2d'),
             dict(type='Constant', layer='BatchNorm2d', val=1),
         ]
 
-    def _pyramid(self, feats: Sequence[Tensor]) -> list[Tensor]:
-        """Check the backbone's features and merge them."""
-        channels = tuple(x.shape[1] for x in feats)
-        if channels != self.in_channels:
-            raise ValueError(
-                f'the backbone gives {len(channels)} levels of {channels} channels, '
-                f'head.in_channels is {self.in_channels} (fine to coarse)'
-            )
-        return self.global_net(feats)
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that predict heatmaps: ``'global'``, ``'refine'`` or both."""
+        nets = {'global': self.global_loss, 'refine': self.refine_net}
+        return tuple(stage for stage, net in nets.items() if net is not None)
 
     def forward(
         self, feats: Sequence[Tensor], stage: str | None = None
@@ -141,34 +141,56 @@ class CPNHead(BaseHead):
         """Predict heatmaps.
 
         Args:
-            feats (Sequence[Tensor]): Backbone features, fine to coarse.
-            stage (str, optional): ``'global'`` for GlobalNet's finest level alone,
-                ``'refine'`` for RefineNet alone; layers that it does not need are not
-                computed. ``None`` for all. Defaults to ``None``.
+            feats (Sequence[Tensor]): Backbone features, fine to coarse, (B, C_i, h, w).
+            stage (str, optional): ``'global'`` for the finest level of GlobalNet only,
+                ``'refine'`` for RefineNet only; layers that it does not need are not
+                computed. Defaults to ``None``: all.
 
         Returns:
-            tuple[Tensor, ...]: GlobalNet's heatmaps from the finest level to the
-            coarsest, then RefineNet's, each (B, K, H, W) at the finest size. A stage
-            that the head does not have is left out.
+            tuple[Tensor, ...]: Heatmaps (B, K, H, W) at the finest size: those of
+            GlobalNet, fine to coarse, then those of RefineNet, without the stages that
+            the head does not have.
         """
-        pyramid = self._pyramid(feats)
-        maps = []
-        if self.global_loss is not None and stage != 'refine':
-            maps += self.global_net.predict(pyramid[:1] if stage else pyramid)
-        if self.refine_net is not None and stage != 'global':
-            maps.append(self.refine_net(pyramid))
-        return tuple(maps)
-
-    def _test_stage(self, test_cfg: ConfigType) -> str:
-        """Which stage's heatmaps are decoded at test."""
-        nets = {'global': self.global_loss, 'refine': self.refine_net}
-        stages = [stage for stage, net in nets.items() if net is not None]
-        stage = test_cfg.get('stage', stages[-1])
-        if stage not in stages:
+        channels = tuple(x.shape[1] for x in feats)
+        if channels != self.in_channels:
             raise ValueError(
-                f'test_cfg.stage must be one of {stages} for this head, got {stage!r}'
+                f'head.in_channels (fine to coarse) is {self.in_channels}, but the '
+                f'backbone has {len(channels)} levels with {channels} channels'
             )
-        return stage
+        pyramid = self.global_net(feats)
+        heatmaps = []
+        if self.global_loss is not None and stage != 'refine':
+            heatmaps += self.global_net.predict(pyramid[:1] if stage else pyramid)
+        if self.refine_net is not None and stage != 'global':
+            heatmaps.append(self.refine_net(pyramid))
+        return tuple(heatmaps)
+
+    def test_stage(self, test_cfg: ConfigType) -> str | None:
+        """Argument ``stage`` of :meth:`forward` for the heatmaps that are decoded.
+
+        Args:
+            test_cfg (dict): See :meth:`predict`.
+
+        Returns:
+            str | None: ``'global'``, ``'refine'``, or ``None`` for both.
+
+        Raises:
+            ValueError: If the head does not have a stage that ``test_cfg`` names.
+        """
+        stage = test_cfg.get('stage', self.stages[-1])
+        if stage not in self.stages:
+            raise ValueError(
+                f'test_cfg.stage must be one of {self.stages} for this head, got '
+                f'{stage!r}'
+            )
+        if not test_cfg.get('output_global', False):
+            return stage
+        if self.global_loss is None:
+            raise ValueError(
+                'test_cfg.output_global needs predictions of GlobalNet, but '
+                'head.global_loss is None'
+            )
+        return None
 
     def predict(
         self,
@@ -176,92 +198,41 @@ class CPNHead(BaseHead):
         batch_data_samples: OptSampleList,
         test_cfg: ConfigType = {},  # noqa: B006
     ) -> Predictions:
-        """Predict keypoints from features.
+        """Predict keypoints.
 
         Args:
-            feats (Sequence[Tensor]): Backbone features, fine to coarse; a list of two
-                such, of the image and of its mirror image, with ``flip_test``.
-            batch_data_samples (list[PoseDataSample]): The samples; ``flip_test`` reads
-                the keypoints' ``flip_indices`` from the first.
+            feats (Sequence[Tensor]): Backbone features, fine to coarse; with
+                ``flip_test`` a list of two of these, of the images and of the mirrored
+                images.
+            batch_data_samples (list[PoseDataSample]): The samples; ``flip_test`` uses
+                ``flip_indices`` of the first.
             test_cfg (dict): ``flip_test``, ``flip_mode``, ``shift_heatmap`` and
                 ``output_heatmaps`` as in MMPose; ``stage``, ``'refine'`` or
-                ``'global'``, is the stage that is decoded, by default the last one
-                the head has; ``output_global`` (default ``False``) adds GlobalNet's
-                keypoints to those of the stage.
+                ``'global'``, the stage that is decoded (default: the last of the
+                head); ``output_global`` (default ``False``) also decodes GlobalNet.
 
         Returns:
             list[InstanceData] | tuple[list[InstanceData], list[PixelData]]: Poses with
             ``keypoints`` (1, K, 2) in pixels of the network input and
-            ``keypoint_scores`` (1, K); with ``output_global`` the same of GlobalNet as
+            ``keypoint_scores`` (1, K); with ``output_global`` also
             ``global_keypoints`` and ``global_keypoint_scores``; and with
-            ``output_heatmaps`` the heatmaps (K, H, W) they were decoded from.
+            ``output_heatmaps`` the decoded heatmaps (K, H, W).
         """
-        flip_indices = None
-        if test_cfg.get('flip_test', False):
-            flip_indices = batch_data_samples[0].metainfo['flip_indices']
-        stage = self._test_stage(test_cfg)
-        heatmaps = self._test_heatmaps(feats, stage, test_cfg, flip_indices)
+        stage = test_cfg.get('stage', self.stages[-1])
+        needed = self.test_stage(test_cfg)
+        views = feats if test_cfg.get('flip_test', False) else [feats]
+        outputs = [self.forward(x, needed) for x in views]
+
+        heatmaps = _average_views(outputs, stage, batch_data_samples, test_cfg)
         poses = self.decode(heatmaps)
         if test_cfg.get('output_global', False):
-            if self.global_loss is None:
-                raise ValueError(
-                    'test_cfg.output_global needs a GlobalNet that predicts, but '
-                    'head.global_loss is None'
-                )
-            before = self._test_heatmaps(feats, 'global', test_cfg, flip_indices)
-            for pose, other in zip(poses, self.decode(before), strict=True):
+            first = _average_views(outputs, 'global', batch_data_samples, test_cfg)
+            for pose, other in zip(poses, self.decode(first), strict=True):
                 pose.global_keypoints = other.keypoints
                 pose.global_keypoint_scores = other.keypoint_scores
         if test_cfg.get('output_heatmaps', False):
             return poses, [PixelData(heatmaps=x) for x in heatmaps.detach()]
         return poses
-
-    def _test_heatmaps(
-        self,
-        feats: Sequence[Tensor],
-        stage: str,
-        test_cfg: ConfigType,
-        flip_indices: Sequence[int] | None,
-    ) -> Tensor:
-        """A stage's heatmaps (B, K, H, W), averaged with the mirror image's."""
-        if flip_indices is None:
-            return self.forward(feats, stage)[0]
-        plain, mirrored = (self.forward(x, stage)[0] for x in feats)
-        mirrored = flip_heatmaps(
-            mirrored,
-            flip_mode=test_cfg.get('flip_mode', 'heatmap'),
-            flip_indices=flip_indices,
-            shift_heatmap=test_cfg.get('shift_heatmap', False),
-        )
-        return (plain + mirrored) / 2
-
-    def _targets(
-        self, batch_data_samples: OptSampleList
-    ) -> tuple[list[Tensor], Tensor]:
-        """Collect L + 1 targets (B, K, H, W) and their weights (L + 1, B, K)."""
-        num_targets = len(self.in_channels) + 1
-        # Targets of a single codec come as PixelData, without levels.
-        found = getattr(batch_data_samples[0].gt_fields, 'nlevel', 1)
-        if found != num_targets:
-            raise ValueError(
-                f'the pipeline makes {found} targets, the head needs {num_targets}: '
-                f'GenerateTarget.encoder must list one codec for each of the '
-                f'{num_targets - 1} levels and one for RefineNet, with multilevel=True'
-            )
-        targets = [
-            torch.stack([d.gt_fields[i].heatmaps for d in batch_data_samples])
-            for i in range(num_targets)
-        ]
-        # One person a sample, so that (L + 1, 1, K) and (1, L + 1, K), the two ways
-        # in which MMPose packs multilevel weights, hold the same numbers in order.
-        weights = torch.stack(
-            [
-                d.gt_instance_labels.keypoint_weights.reshape(num_targets, -1)
-                for d in batch_data_samples
-            ],
-            dim=1,
-        )
-        return targets, weights
 
     def loss(
         self,
@@ -275,20 +246,20 @@ class CPNHead(BaseHead):
             feats (Sequence[Tensor]): Backbone features, fine to coarse.
             batch_data_samples (list[PoseDataSample]): Samples with multilevel targets.
             train_cfg (dict): ``compute_acc`` (default ``True``) adds ``acc_pose``, the
-                accuracy of the stage that is decoded at test.
+                accuracy of the last stage.
 
         Returns:
-            dict[str, Tensor]: ``loss_global`` and ``loss_refine``, as far as the head
-            has the stage, and ``acc_pose``.
+            dict[str, Tensor]: ``loss_global`` and ``loss_refine``, for the stages that
+            the head has, and ``acc_pose``.
         """
-        maps = self.forward(feats)
-        targets, weights = self._targets(batch_data_samples)
-        if targets[-1].shape[1:] != maps[-1].shape[1:]:
+        heatmaps = self.forward(feats)
+        targets, weights = stack_targets(batch_data_samples, len(self.in_channels) + 1)
+        if targets[-1].shape[1:] != heatmaps[-1].shape[1:]:
             raise ValueError(
                 f'the targets are {tuple(targets[-1].shape[1:])} (K, H, W), the '
-                f'heatmaps {tuple(maps[-1].shape[1:])}: K is head.out_channels, H and '
-                'W are codec.heatmap_size, which must be codec.input_size divided by '
-                "the backbone's finest stride"
+                f'heatmaps {tuple(heatmaps[-1].shape[1:])}: K is head.out_channels, H '
+                'and W are codec.heatmap_size, which must be codec.input_size divided '
+                "by the backbone's finest stride"
             )
         levels = list(range(len(self.in_channels)))
         if self.level_order == 'tf-cpn':
@@ -298,13 +269,40 @@ class CPNHead(BaseHead):
         if self.global_loss is not None:
             losses['loss_global'] = sum(
                 self.global_loss(x, targets[i], weights[i])
-                for x, i in zip(maps, levels, strict=False)
+                for x, i in zip(heatmaps, levels, strict=False)
             )
         if self.refine_net is not None:
-            losses['loss_refine'] = self.loss_module(maps[-1], targets[-1], weights[-1])
-        if train_cfg.get('compute_acc', True):
-            last = maps[0] if self.refine_net is None else maps[-1]
-            losses['acc_pose'] = pck_accuracy(
-                last.detach(), targets[-1], weights[-1] > 0
+            losses['loss_refine'] = self.loss_module(
+                heatmaps[-1], targets[-1], weights[-1]
             )
+        if train_cfg.get('compute_acc', True):
+            last = heatmaps[STAGES[self.stages[-1]]].detach()
+            losses['acc_pose'] = pck_accuracy(last, targets[-1], weights[-1] > 0)
         return losses
+
+
+def _average_views(
+    outputs: Sequence[tuple[Tensor, ...]],
+    stage: str,
+    batch_data_samples: OptSampleList,
+    test_cfg: ConfigType,
+) -> Tensor:
+    """Select a stage's heatmaps (B, K, H, W), averaged with the mirrored images'.
+
+    Args:
+        outputs (Sequence): Output of :meth:`CPNHead.forward` for the images, and with
+            ``flip_test`` also for the mirrored images.
+        stage (str): ``'global'`` or ``'refine'``.
+        batch_data_samples (list[PoseDataSample]): The samples.
+        test_cfg (dict): See :meth:`CPNHead.predict`.
+    """
+    heatmaps, *mirrored = (output[STAGES[stage]] for output in outputs)
+    if not mirrored:
+        return heatmaps
+    flipped = flip_heatmaps(
+        mirrored[0],
+        flip_mode=test_cfg.get('flip_mode', 'heatmap'),
+        flip_indices=batch_data_samples[0].metainfo['flip_indices'],
+        shift_heatmap=test_cfg.get('shift_heatmap', False),
+    )
+    return (heatmaps + flipped) / 2

@@ -12,12 +12,12 @@ NORM_CFG = dict(type='BN')
 
 
 class HeatmapPredictor(BaseModule):
-    """One level's prediction: 1x1 conv, 3x3 conv to K maps, resize, batch norm.
+    """Prediction layers of one level: 1x1 conv, 3x3 conv, resize, norm.
 
     Args:
         in_channels (int): Channels of the merged feature map.
         out_channels (int): Number of keypoints K.
-        norm_first (bool): Whether the last norm comes before the resize.
+        norm_first (bool): Whether the norm of the heatmaps is before the resize.
         resize_grid (str): See :func:`rmpe_plugin.ops.resize_heatmap`.
         norm_cfg (dict): Norm layer.
     """
@@ -47,7 +47,7 @@ class HeatmapPredictor(BaseModule):
 
 @MODELS.register_module()
 class GlobalNet(BaseModule):
-    """CPN's first stage: a feature pyramid that predicts heatmaps at every level.
+    """First stage of CPN: feature pyramid with heatmaps at every level.
 
     Paper section 3.2.1. The defaults build the network of
     github.com/GengDavid/pytorch-cpn; ``merge_norm=False, norm_first=True,
@@ -56,19 +56,19 @@ class GlobalNet(BaseModule):
     Args:
         in_channels (Sequence[int]): Channels of the backbone's levels, fine to
             coarse.
-        out_channels (int, optional): Number of keypoints K. ``None`` leaves the
-            prediction layers out: a GlobalNet without supervision of its own (the
-            paper's "RefineNet loss only" rows).
+        out_channels (int, optional): Number of keypoints K. ``None`` for a GlobalNet
+            without prediction layers and without a loss (the paper's ablation of the
+            losses).
         feat_channels (int): Channels of the pyramid. Defaults to 256.
         merge_norm (bool): Whether the 1x1 conv after each upsampling is followed by a
-            norm (pytorch-cpn) or has a bias instead (tf-cpn). Defaults to ``True``.
-        norm_first (bool): Whether heatmaps are normalised before they are resized
-            (tf-cpn) or after (pytorch-cpn). The same at test, not in training.
-            Defaults to ``False``.
+            norm (pytorch-cpn) or has a bias (tf-cpn). Defaults to ``True``.
+        norm_first (bool): Whether the norm of the heatmaps is before the resize
+            (tf-cpn) or after it (pytorch-cpn). Both are equal in eval mode, not in
+            training. Defaults to ``False``.
         resize_grid (str): ``'corners'`` (pytorch-cpn) or ``'tf1'`` (tf-cpn), see
             :func:`rmpe_plugin.ops.resize_heatmap`. Defaults to ``'corners'``.
         norm_cfg (dict): Norm layer. Defaults to ``dict(type='BN')``.
-        init_cfg (dict, optional): Initialisation; the head's where it is ``None``.
+        init_cfg (dict, optional): Initialisation. Defaults to ``None``: the head's.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class GlobalNet(BaseModule):
             )
 
     def forward(self, feats: Sequence[Tensor]) -> list[Tensor]:
-        """Merge the backbone's levels from the coarsest down.
+        """Merge the backbone's levels, from the coarsest to the finest.
 
         Args:
             feats (Sequence[Tensor]): Backbone features, fine to coarse, (B, C_i, h, w).
@@ -125,14 +125,14 @@ class GlobalNet(BaseModule):
         return merged
 
     def predict(self, pyramid: Sequence[Tensor]) -> list[Tensor]:
-        """Predict every level's heatmaps at the finest level's size.
+        """Predict the heatmaps of every level, at the size of the finest level.
 
         Args:
-            pyramid (Sequence[Tensor]): What :meth:`forward` returns, or its finest
-                levels only.
+            pyramid (Sequence[Tensor]): Output of :meth:`forward`, or its first levels
+                only, (B, feat_channels, h, w).
 
         Returns:
-            list[Tensor]: Heatmaps (B, K, H, W), fine to coarse.
+            list[Tensor]: Heatmaps (B, K, H, W) of the given levels, fine to coarse.
         """
         size = pyramid[0].shape[-2:]
         return [

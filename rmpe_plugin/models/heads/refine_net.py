@@ -16,7 +16,7 @@ from .global_net import NORM_CFG
 def _bottleneck(
     in_channels: int, out_channels: int, projection: bool, norm_cfg: dict
 ) -> Bottleneck:
-    """Residual bottleneck of half the width, its shortcut projected where asked."""
+    """Bottleneck of half the width; ``projection`` forces a conv in the shortcut."""
     shortcut = None
     if projection or in_channels != out_channels:
         shortcut = nn.Sequential(
@@ -30,28 +30,29 @@ def _bottleneck(
 
 @MODELS.register_module()
 class RefineNet(BaseModule):
-    """CPN's second stage: all levels together, the deeper ones worked on longer.
+    """Second stage of CPN: heatmaps from all levels together.
 
-    Level i of the pyramid passes ``num_bottlenecks[i]`` bottlenecks and is resized
-    once to the finest size; the levels are concatenated, pass one more bottleneck and
-    give the final heatmaps. Paper section 3.2.2. The defaults build the network of
+    ``num_bottlenecks[i]`` bottlenecks are applied to level i of the pyramid, and the
+    result is resized to the finest size. The levels are concatenated; one more
+    bottleneck and a conv predict the heatmaps. Paper section 3.2.2. The defaults build
+    the network of
     github.com/GengDavid/pytorch-cpn; ``projection=False, resize_grid='tf1'`` that of
     github.com/chenyilun95/tf-cpn.
 
     Args:
         feat_channels (int): Channels of the pyramid.
         out_channels (int): Number of keypoints K.
-        num_bottlenecks (Sequence[int]): Bottlenecks per level, fine to coarse. The
-            paper's ablation has (0, 1, 2, 3), (1, 1, 1, 1) and (0, 0, 0, 0); fewer
-            numbers than levels use the finest levels only, as its "C2", "C2-3",
-            "C2-4". Defaults to (0, 1, 2, 3).
+        num_bottlenecks (Sequence[int]): Bottlenecks of each level, fine to coarse. If
+            it is shorter than the pyramid, only the finest levels are used. The paper's
+            ablations have (0, 1, 2, 3), (1, 1, 1, 1) and (0, 0, 0, 0), and fewer levels
+            as "C2", "C2-3" and "C2-4". Defaults to (0, 1, 2, 3).
         projection (bool): Whether the shortcut is always a 1x1 conv with a norm
-            (pytorch-cpn) or the identity where the channels allow it (tf-cpn).
-            Defaults to ``True``.
+            (pytorch-cpn), or the identity if the channels are equal (tf-cpn). Defaults
+            to ``True``.
         resize_grid (str): ``'corners'`` (pytorch-cpn) or ``'tf1'`` (tf-cpn), see
             :func:`rmpe_plugin.ops.resize_heatmap`. Defaults to ``'corners'``.
         norm_cfg (dict): Norm layer. Defaults to ``dict(type='BN')``.
-        init_cfg (dict, optional): Initialisation; the head's where it is ``None``.
+        init_cfg (dict, optional): Initialisation. Defaults to ``None``: the head's.
     """
 
     def __init__(
@@ -82,10 +83,10 @@ class RefineNet(BaseModule):
         self.norm = build_norm_layer(norm_cfg, out_channels)[1]
 
     def forward(self, pyramid: Sequence[Tensor]) -> Tensor:
-        """Refine.
+        """Predict heatmaps from the pyramid.
 
         Args:
-            pyramid (Sequence[Tensor]): GlobalNet's features, fine to coarse,
+            pyramid (Sequence[Tensor]): Features of :class:`GlobalNet`, fine to coarse,
                 (B, feat_channels, h, w).
 
         Returns:
@@ -96,5 +97,5 @@ class RefineNet(BaseModule):
             resize_heatmap(blocks(x), size, self.resize_grid)
             for blocks, x in zip(self.cascade, pyramid, strict=False)
         ]
-        # Coarse first, so that pytorch-cpn's weights fit by their names alone.
+        # Coarse to fine, the channel order of pytorch-cpn's weights.
         return self.norm(self.conv(self.fuse(torch.cat(levels[::-1], dim=1))))

@@ -8,17 +8,16 @@ from torch import Tensor, nn
 
 
 class ParallelSPPE(nn.Module):
-    """A frozen copy of a single-person pose estimator, which judges the STN's output.
+    """Frozen copy of a single-person pose estimator that supervises the STN.
 
-    No parameter gets a gradient and the module stays in eval mode whatever it is told,
-    so batch-norm statistics stand still; the gradient passes through to its input.
-    RMPE paper, section 3.1; the authors' own code freezes it in part only.
+    Its parameters have no gradient, and it stays in eval mode, so batch-norm statistics
+    do not change. Gradients flow through it to its input. RMPE paper, section 3.1; the
+    authors' code freezes only a part of it.
 
     Args:
-        sppe (TopdownPoseEstimator): The model whose backbone, neck and head are
-            copied.
-        checkpoint (str, optional): A top-down checkpoint to fill the copy from
-            instead. Defaults to ``None``.
+        sppe (TopdownPoseEstimator): Model whose backbone, neck and head are copied.
+        checkpoint (str, optional): Top-down checkpoint that replaces the copied
+            weights. Defaults to ``None``.
     """
 
     def __init__(
@@ -31,21 +30,21 @@ class ParallelSPPE(nn.Module):
         if checkpoint is not None:
             load_checkpoint(self, checkpoint, map_location='cpu')
         self.requires_grad_(False)
-        self.train(False)
+        self.eval()
 
     def train(self, mode: bool = True) -> 'ParallelSPPE':
-        """Stay in eval mode."""
+        """Stay in eval mode, whatever ``mode`` is."""
         return super().train(False)
 
     def loss(self, images: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
-        """The head's losses, accuracies left out.
+        """Compute the losses of the head, without accuracies.
 
         Args:
-            images (Tensor): The STN's output (B, 3, h, w).
+            images (Tensor): Output of the STN (B, 3, h, w).
             data_samples (list[PoseDataSample]): Samples with centre-located targets.
 
         Returns:
-            dict[str, Tensor]: The losses under the head's names.
+            dict[str, Tensor]: Losses, named as by the head.
         """
         feats = self.neck(self.backbone(images))
         losses = self.head.loss(feats, data_samples, dict(compute_acc=False))

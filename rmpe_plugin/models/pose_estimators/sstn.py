@@ -1,12 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
+from typing import Any
+
 import numpy as np
 import torch
 from mmpose.models.pose_estimators import TopdownPoseEstimator
 from mmpose.registry import MODELS
-from mmpose.utils.typing import ConfigType, InstanceList, OptConfigType, SampleList
-from torch import Tensor
+from mmpose.utils.typing import (
+    ConfigType,
+    InstanceList,
+    OptConfigType,
+    OptSampleList,
+    SampleList,
+)
+from torch import Tensor, nn
 
-from rmpe_plugin.models.heads import WarpedFeatures, add_sdtn
+from rmpe_plugin.models.heads import CPNHead, head_on_heatmaps
+from rmpe_plugin.models.spatial_transformers import SDTN
 from rmpe_plugin.ops import compose_affine, invert_affine, transform_points, warp
 
 from .parallel_sppe import ParallelSPPE
@@ -15,63 +24,92 @@ SDTN_MODES = ('heatmaps', 'keypoints')
 
 
 def _mirror(theta: Tensor) -> Tensor:
-    """F theta F for the mirror image F: x -> -x."""
+    """F theta F for the reflection F: x -> -x; theta is (..., 2, 3)."""
     return theta * theta.new_tensor([[1, -1, -1], [-1, 1, 1]])
 
 
-def _hold_outliers(gradient: Tensor) -> Tensor:
-    """Hold every sample's gradient of theta (B, 2, 3) at the batch's median length.
+def _clip_to_median_norm(gradient: Tensor) -> Tensor:
+    """Clip each sample's gradient of theta (B, 2, 3) to the median norm of the batch.
 
-    It comes through the edges of the picture under a few heatmap peaks, and one sample
-    in twenty has half of the squared length: the STN would follow these alone. The
-    median makes the limit independent of the losses' scale, AMP's included.
+    The gradient comes from image edges below a few heatmap peaks. Without clipping, 5 %
+    of the samples have half of the sum of squared norms and dominate the update of the
+    STN. A limit relative to the batch does not depend on the scale of the losses or of
+    AMP.
     """
-    length = gradient.norm(dim=(1, 2), keepdim=True)
-    return gradient * (length.median() / length.clamp(min=1e-30)).clamp(max=1)
+    norm = gradient.norm(dim=(1, 2), keepdim=True)
+    return gradient * (norm.median() / norm.clamp(min=1e-30)).clamp(max=1)
 
 
 def _map_keypoints(poses: InstanceList, theta: Tensor, size: tuple[int, int]) -> None:
-    """Map decoded keypoints from the windows' pixels to the crops', in place."""
-    found = torch.from_numpy(np.concatenate([pose.keypoints for pose in poses]))
-    mapped = transform_points(found, theta.detach().cpu().to(found), size, size).numpy()
-    for pose, keypoints in zip(poses, mapped, strict=True):
-        pose.keypoints = keypoints[None]
+    """Map keypoints from pixels of the windows to pixels of the crops, in place."""
+    keypoints = torch.from_numpy(np.concatenate([pose.keypoints for pose in poses]))
+    theta = theta.detach().cpu().to(keypoints)
+    mapped = transform_points(keypoints, theta, size, size).numpy()  # (B, K, 2)
+    for pose, keypoints_in_crop in zip(poses, mapped, strict=True):
+        pose.keypoints = keypoints_in_crop[None]
+
+
+def _drop_parallel_sppe(
+    model: nn.Module, state: dict[str, Tensor], prefix: str, metadata: dict
+) -> None:
+    """State-dict hook: leave the parallel SPPE out of the model's state dict."""
+    excluded = f'{prefix}parallel_sppe.'
+    for key in [key for key in state if key.startswith(excluded)]:
+        del state[key]
+
+
+def _ignore_parallel_sppe(model: nn.Module, keys: Any) -> None:
+    """Load hook: the parallel SPPE's keys are expected to be missing."""
+    keys.missing_keys[:] = [
+        key for key in keys.missing_keys if 'parallel_sppe' not in key.split('.')
+    ]
 
 
 @MODELS.register_module()
 class SSTNPoseEstimator(TopdownPoseEstimator):
-    """A top-down estimator between a spatial transformer and its inverse (RMPE).
+    """Top-down pose estimator with a symmetric spatial transformer network (RMPE).
 
-    crop -> STN -> backbone, neck, head -> SDTN -> losses or decoding. The STN warps
-    the crop to where the person should be, the SDTN brings the heatmaps back, so all
-    that follows sees the crop's frame, as in ``TopdownPoseEstimator``. RMPE paper,
-    section 3.1.
+    crop -> STN -> backbone, neck, head -> SDTN -> losses or decoding. The STN warps the
+    crop to a window centred on the person, and the SDTN warps the heatmaps back. Losses
+    and decoding are in the frame of the crop, as in ``TopdownPoseEstimator``. RMPE
+    paper, section 3.1.
 
-    The SDTN makes up for a bad window, so the main loss alone does not train the STN to
-    find the person. Two things do, together or alone: the paper's parallel SPPE, a
-    frozen copy without an SDTN that wants the person as the true box would show it;
-    and a loss on the window itself. Not in the paper either: a sample's gradient of
-    theta is held at the median length of its batch.
+    The SDTN compensates for a badly chosen window, so the main loss alone does not
+    train the STN to localise the person. Two losses do, and can be combined: that of
+    the paper's parallel SPPE, a frozen copy of the network without an SDTN, whose
+    targets are in the frame of the ground-truth box; and a loss on the window itself,
+    which is not in the paper. Also not in the paper: the gradient of each sample's
+    theta is clipped to the median norm of the batch.
+
+    ``extract_feat`` is the base class's: features of the images that it is given,
+    without the STN.
 
     Args:
         backbone (dict): Config of any backbone.
         neck (dict, optional): Config of any neck. Defaults to ``None``.
-        head (dict): Config of any head that predicts heatmaps.
+        head (dict): Config of any head that predicts heatmaps, see
+            :func:`rmpe_plugin.models.heads.head_on_heatmaps`.
         stn (dict): Config of :class:`SpatialTransformer`.
-        parallel (dict, optional): The parallel SPPE: ``loss_weight`` (default 1.0) and
-            ``checkpoint``, a top-down checkpoint to fill it from (default ``None``:
-            this model's own weights when training starts). It exists in training only
-            and is no part of the state dict. Needs :class:`ParallelSPPEHook` and, in
-            the pipeline, :class:`GenerateCentredTarget`. Defaults to ``None``.
+        parallel (dict, optional): Config of the parallel SPPE: ``loss_weight`` (default
+            1.0) and ``checkpoint``, a top-down checkpoint with its weights (default
+            ``None``: the weights of this model when training starts). Needs
+            :class:`ParallelSPPEHook` and, in the pipeline,
+            :class:`GenerateCentredTarget`. Defaults to ``None``.
         window_loss (dict, optional): Config of :class:`WindowCornerLoss`. Needs
             :class:`TrueWindow` in the pipeline. Defaults to ``None``.
         kwargs: As ``TopdownPoseEstimator``'s. ``test_cfg.sdtn`` is ``'heatmaps'``
-            (default; the paper) or ``'keypoints'``, which decodes the maps of the
-            STN's window and maps the keypoints back exactly.
+            (default; the paper) or ``'keypoints'``, which decodes heatmaps in the frame
+            of the window and maps the keypoints to the crop, without interpolation.
+
+    Attributes:
+        parallel_sppe (ParallelSPPE | None): Exists in training only, from
+            :meth:`init_parallel_sppe` on. It moves with the model, but is not part of
+            its state dict: checkpoints have the same keys with and without it, and
+            :class:`ParallelSPPEHook` saves its weights separately.
 
     Raises:
-        ValueError: For a missing head or settings that do not exist; in use, for
-            samples that lack what a loss needs.
+        ValueError: If the head is missing, if a setting is unknown, or in use, if
+            samples lack what a loss needs.
     """
 
     def __init__(
@@ -86,90 +124,83 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
     ) -> None:
         if head is None:
             raise ValueError('model.head is missing: the SDTN needs its heatmaps')
-        super().__init__(backbone, neck, head, **kwargs)
-        add_sdtn(self.head)
-        self.stn = MODELS.build(stn)
         unknown = set(parallel or {}) - {'loss_weight', 'checkpoint'}
         if unknown:
             raise ValueError(
-                f"model.parallel takes 'loss_weight' and 'checkpoint', got {unknown}"
+                "model.parallel must only have 'loss_weight' and 'checkpoint', got "
+                f'{unknown}'
             )
-        self.parallel = parallel
-        # In a list, so that it is no submodule: not saved, not optimised, not wrapped.
-        self._parallel_sppe: list[ParallelSPPE] = []
+        super().__init__(backbone, neck, head, **kwargs)
+        self._check_test_cfg()
+        self.stn = MODELS.build(stn)
+        self.sdtn = SDTN()
         self.window_loss = None if window_loss is None else MODELS.build(window_loss)
-        if self.test_cfg.get('flip_mode', 'heatmap') != 'heatmap':
-            raise ValueError(
-                "test_cfg.flip_mode must be 'heatmap', got "
-                f'{self.test_cfg["flip_mode"]!r}: offsets are no heatmaps to warp'
-            )
-        if self._sdtn_mode not in SDTN_MODES:
-            raise ValueError(
-                f'test_cfg.sdtn must be one of {SDTN_MODES}, got {self._sdtn_mode!r}'
-            )
+
+        self.parallel_cfg = parallel
+        self.parallel_sppe: ParallelSPPE | None = None
+        self._register_state_dict_hook(_drop_parallel_sppe)
+        self.register_load_state_dict_post_hook(_ignore_parallel_sppe)
 
     @property
     def _sdtn_mode(self) -> str:
         return self.test_cfg.get('sdtn', 'heatmaps')
 
-    def fill_parallel(self, state: dict[str, Tensor] | None = None) -> None:
-        """Make the frozen parallel SPPE; to be called once the weights are loaded.
+    def _check_test_cfg(self) -> None:
+        """Raise if a setting contradicts the SDTN."""
+        flip_mode = self.test_cfg.get('flip_mode', 'heatmap')
+        if flip_mode != 'heatmap':
+            raise ValueError(
+                f"test_cfg.flip_mode must be 'heatmap', got {flip_mode!r}: the SDTN "
+                'can only warp heatmaps'
+            )
+        if self._sdtn_mode not in SDTN_MODES:
+            raise ValueError(
+                f'test_cfg.sdtn must be one of {SDTN_MODES}, got {self._sdtn_mode!r}'
+            )
+        for output in ('output_heatmaps', 'output_global'):
+            if self._sdtn_mode == 'keypoints' and self.test_cfg.get(output, False):
+                raise ValueError(
+                    f"test_cfg.{output} needs test_cfg.sdtn='heatmaps': "
+                    "'keypoints' computes no heatmaps in the frame of the crop"
+                )
+
+    def init_parallel_sppe(self, state: dict[str, Tensor] | None = None) -> None:
+        """Create the frozen parallel SPPE. Call it when the weights are loaded.
 
         Args:
-            state (dict[str, Tensor], optional): What :meth:`parallel_state` gave.
-                Defaults to ``None``: ``parallel.checkpoint``, or this model's weights.
+            state (dict[str, Tensor], optional): State dict of an earlier parallel SPPE.
+                Defaults to ``None``: ``parallel.checkpoint``, or the weights of this
+                model.
         """
-        sppe = ParallelSPPE(self, self.parallel.get('checkpoint'))
+        sppe = ParallelSPPE(self, self.parallel_cfg.get('checkpoint'))
         if state is not None:
             sppe.load_state_dict(state)
-        self._parallel_sppe = [sppe]
-
-    def parallel_state(self) -> dict[str, Tensor]:
-        """The weights of the parallel SPPE.
-
-        Returns:
-            dict[str, Tensor]: Its state dict.
-        """
-        return self._parallel_sppe[0].state_dict()
+        self.parallel_sppe = sppe
 
     def transform(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Let the STN choose a window and cut it out, black outside the crop.
+        """Choose windows with the STN and warp the crops to them.
+
+        Pixels outside the crop are black, as crops are outside the image.
 
         Args:
             inputs (Tensor): Crops (B, 3, h, w).
 
         Returns:
-            tuple[Tensor, Tensor]: The windows as images (B, 3, h, w), and theta
-            (B, 2, 3).
+            tuple[Tensor, Tensor]: Warped images (B, 3, h, w), and theta (B, 2, 3).
         """
         theta = self.stn(inputs)
-        # The pixel 0 is what crops have outside the picture; normalised it is not 0.
+        # Padding of the warp is 0, and a black pixel after normalisation is not.
         norm = self.data_preprocessor
         black = -norm.mean / norm.std if hasattr(norm, 'mean') else 0.0
         return warp(inputs - black, theta, inputs.shape[-2:]) + black, theta
 
-    def extract_feat(self, inputs: Tensor) -> WarpedFeatures:
-        """Features of the STN's window, and the way back.
-
-        Args:
-            inputs (Tensor): Crops (B, 3, h, w).
-
-        Returns:
-            WarpedFeatures: What the head takes.
-        """
-        return self.warped_features(*self.transform(inputs))
-
-    def warped_features(self, images: Tensor, theta: Tensor) -> WarpedFeatures:
-        """Features of windows that are cut out already, and the way back.
-
-        Args:
-            images (Tensor): The windows (B, 3, h, w).
-            theta (Tensor): Where they lie in the crops (B, 2, 3).
-
-        Returns:
-            WarpedFeatures: What the head takes.
-        """
-        return WarpedFeatures(super().extract_feat(images), invert_affine(theta))
+    def _forward(
+        self, inputs: Tensor, data_samples: OptSampleList = None
+    ) -> Tensor | list | tuple:
+        """Predict heatmaps in the frame of the crop (``mode='tensor'``)."""
+        images, theta = self.transform(inputs)
+        heatmaps = self.head.forward(self.extract_feat(images))
+        return self.sdtn(heatmaps, invert_affine(theta))
 
     def loss(self, inputs: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
         """Compute the losses of a batch.
@@ -177,84 +208,106 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
         Args:
             inputs (Tensor): Crops (B, 3, h, w).
             data_samples (list[PoseDataSample]): Samples with targets in the frame of
-                the crop; ``centred`` for the parallel SPPE and ``theta_gt`` for the
-                window loss.
+                the crop; with ``centred`` for the parallel SPPE and ``theta_gt`` for
+                the window loss.
 
         Returns:
-            dict[str, Tensor]: The head's; with a parallel SPPE the same losses of it
-            with ``parallel.`` before their names; ``loss_window``.
+            dict[str, Tensor]: Losses of the head; those of the parallel SPPE, with the
+            prefix ``parallel.``; and ``loss_window``.
         """
+        # STN: crop -> window
         images, theta = self.transform(inputs)
         if theta.requires_grad:
-            theta.register_hook(_hold_outliers)
-        feats = self.warped_features(images, theta)
-        losses = self.head.loss(feats, data_samples, train_cfg=self.train_cfg)
-        if self.parallel is not None:
+            theta.register_hook(_clip_to_median_norm)
+
+        # SPPE: window -> heatmaps in the frame of the window
+        heatmaps = self.head.forward(self.extract_feat(images))
+
+        # SDTN: -> heatmaps in the frame of the crop
+        heatmaps = self.sdtn(heatmaps, invert_affine(theta))
+        losses = head_on_heatmaps(self.head).loss(
+            heatmaps, data_samples, train_cfg=self.train_cfg
+        )
+
+        # Losses that train the STN
+        if self.parallel_cfg is not None:
             losses.update(self._parallel_loss(images, data_samples))
         if self.window_loss is not None:
-            if 'theta_gt' not in data_samples[0]:
-                raise ValueError(
-                    'model.window_loss needs the true window: put KeepTrueBox, '
-                    'TrueWindow and PackSSTNInputs in the pipeline'
-                )
-            true = torch.stack([d.theta_gt for d in data_samples])
-            losses['loss_window'] = self.window_loss(theta, true)
+            losses['loss_window'] = self._window_loss(theta, data_samples)
         return losses
 
-    def _parallel_loss(self, images: Tensor, data_samples: SampleList) -> dict:
-        """Losses of the parallel SPPE on the STN's output."""
-        if not self._parallel_sppe:
+    def _parallel_loss(
+        self, images: Tensor, data_samples: SampleList
+    ) -> dict[str, Tensor]:
+        """Losses of the parallel SPPE on warped images (B, 3, h, w)."""
+        if self.parallel_sppe is None:
             raise ValueError(
-                "the parallel SPPE is empty: put dict(type='ParallelSPPEHook') in "
-                'custom_hooks, or call fill_parallel() once the weights are loaded'
+                'the parallel SPPE does not exist yet: add '
+                "dict(type='ParallelSPPEHook') to custom_hooks, or call "
+                'init_parallel_sppe() when the weights are loaded'
             )
         if 'centred' not in data_samples[0]:
             raise ValueError(
-                'model.parallel needs centre-located targets: put KeepTrueBox, '
-                'TrueWindow, GenerateCentredTarget and PackSSTNInputs in the pipeline'
+                'model.parallel needs centre-located targets: add KeepTrueBox, '
+                'TrueWindow, GenerateCentredTarget and PackSSTNInputs to the pipeline'
             )
-        weight = self.parallel.get('loss_weight', 1.0)
-        centred = [d.centred for d in data_samples]
-        losses = self._parallel_sppe[0].loss(images, centred)
+        weight = self.parallel_cfg.get('loss_weight', 1.0)
+        centred = [sample.centred for sample in data_samples]
+        losses = self.parallel_sppe.loss(images, centred)
         return {f'parallel.{name}': weight * loss for name, loss in losses.items()}
+
+    def _window_loss(self, theta: Tensor, data_samples: SampleList) -> Tensor:
+        """Window loss of theta (B, 2, 3)."""
+        if 'theta_gt' not in data_samples[0]:
+            raise ValueError(
+                'model.window_loss needs the ground-truth window: add KeepTrueBox, '
+                'TrueWindow and PackSSTNInputs to the pipeline'
+            )
+        theta_gt = torch.stack([sample.theta_gt for sample in data_samples])
+        return self.window_loss(theta, theta_gt)
 
     def predict(self, inputs: Tensor, data_samples: SampleList) -> SampleList:
         """Predict poses.
 
-        With ``test_cfg.flip_test`` the mirror image has a window of its own; its maps
-        are brought back before the two are averaged.
+        With ``test_cfg.flip_test`` the STN chooses a second window for the mirrored
+        crop. Both heatmaps are warped to one frame and averaged there: that of the
+        crop, or with ``test_cfg.sdtn='keypoints'`` that of the first window.
 
         Args:
             inputs (Tensor): Crops (B, 3, h, w).
             data_samples (list[PoseDataSample]): The samples.
 
         Returns:
-            list[PoseDataSample]: As ``TopdownPoseEstimator``'s; ``pred_instances`` has
-            ``theta`` (1, 2, 3) too, the window that was chosen in the crop.
+            list[PoseDataSample]: As of ``TopdownPoseEstimator``; ``pred_instances``
+            also has ``theta`` (1, 2, 3), the window.
         """
-        exact = self._sdtn_mode == 'keypoints'
-        for output in ('output_heatmaps', 'output_global'):
-            if exact and self.test_cfg.get(output, False):
-                raise ValueError(
-                    f"test_cfg.{output} needs test_cfg.sdtn='heatmaps': with "
-                    "'keypoints' no heatmaps of the crop are made"
-                )
+        in_crop = self._sdtn_mode == 'heatmaps'
         images, theta = self.transform(inputs)
-        feats = self.warped_features(images, theta)
-        # Maps are averaged and decoded in the crop's frame or, if keypoints are to be
-        # mapped, in the frame of the window.
-        if exact:
-            feats = feats.feats
+        heatmaps = self._test_heatmaps(images)
+        if in_crop:
+            heatmaps = self.sdtn(heatmaps, invert_affine(theta))
+
         if self.test_cfg.get('flip_test', False):
-            mirrored = self.extract_feat(inputs.flip(-1))
-            if exact:
-                gamma = compose_affine(mirrored.gamma, _mirror(theta))
-                mirrored = mirrored._replace(gamma=gamma)
-            feats = [feats, mirrored]
-        preds = self.head.predict(feats, data_samples, test_cfg=self.test_cfg)
+            mirrored_images, mirrored_theta = self.transform(inputs.flip(-1))
+            gamma = invert_affine(mirrored_theta)
+            if not in_crop:
+                gamma = compose_affine(gamma, _mirror(theta))
+            mirrored = self.sdtn(self._test_heatmaps(mirrored_images), gamma)
+            heatmaps = [heatmaps, mirrored]
+
+        preds = head_on_heatmaps(self.head).predict(
+            heatmaps, data_samples, test_cfg=self.test_cfg
+        )
         poses, fields = preds if isinstance(preds, tuple) else (preds, None)
-        if exact:
+        if not in_crop:
             _map_keypoints(poses, theta, inputs.shape[-2:])
         for pose, window in zip(poses, theta.detach().cpu().numpy(), strict=True):
             pose.theta = window[None]
         return self.add_pred_to_datasample(poses, fields, data_samples)
+
+    def _test_heatmaps(self, images: Tensor) -> Tensor | list | tuple:
+        """Heatmaps of warped images (B, 3, h, w), in the frame of the window."""
+        feats = self.extract_feat(images)
+        if isinstance(self.head, CPNHead):  # skip stages that are not decoded
+            return self.head.forward(feats, self.head.test_stage(self.test_cfg))
+        return self.head.forward(feats)

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+from .sdtn import SDTN
 from .spatial_transformer import SpatialTransformer
 
-__all__ = ['SpatialTransformer']
+__all__ = ['SDTN', 'SpatialTransformer']

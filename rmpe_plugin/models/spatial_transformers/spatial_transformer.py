@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rmpe_plugin.ops import identity_affine
 
-# What each number of a form may do; the order is the last layer's.
+# Kinds of a form's parameters, in the order of the linear layer's outputs.
 FORMS = {
     'affine': ('scale', 'shear', 'shift', 'shear', 'scale', 'shift'),
     'similarity': ('scale', 'shear', 'shift', 'shift'),
@@ -20,41 +20,45 @@ FORMS = {
 
 @MODELS.register_module()
 class SpatialTransformer(BaseModule):
-    """The STN's localisation network: it looks at a crop and chooses a window of it.
+    """Localisation network of the STN: predicts the window of a crop to warp to.
 
-    A backbone, average pooling to a coarse grid and one linear layer whose weights
-    start at zero, so that training starts at the identity. RMPE paper, section 3.1.
+    A backbone, average pooling to a coarse grid, and a linear layer whose weights are
+    initialised to zero, so that training starts at the identity. RMPE paper, section
+    3.1.
 
-    A number r of the linear layer moves its entry of theta by ``b * tanh(r / b)``
-    from the identity, ``b`` being one of the bounds below: almost r near the identity,
-    and never more than b. With the default bounds a window is 0.5 to 1.5 times as wide
-    as the crop, its middle within a quarter of the crop's width from the crop's, and
-    theta's determinant at least 0.1875, so that it can always be inverted.
+    An output r of the linear layer changes its entry of theta by ``b * tanh(r / b)``
+    from the identity, where b is one of the bounds below. This is close to r near the
+    identity, and its magnitude is below b. With the default bounds a window is 0.5 to
+    1.5 times as wide as the crop, the distance of their centres is at most a quarter of
+    the crop's width, and the determinant of theta is at least 0.1875, so theta always
+    has an inverse.
 
     Args:
-        backbone (dict): Any MMPose backbone; its last output is used. Defaults to a
-            ResNet-18 of half the width. The RMPE authors' is a ResNet-18.
+        backbone (dict): Config of any MMPose backbone; its last output is used.
+            Defaults to a ResNet-18 of half the width. The RMPE authors use a ResNet-18.
         in_channels (int): Channels of the backbone's last output. Defaults to 256.
-        downscale (int): Whole factor by which the crop is shrunk before. Defaults
+        downscale (int): Integer factor by which the crop is downsampled first. Defaults
             to 2.
-        pool_size (int): Rows and columns of the grid that the linear layer sees; 1
-            pools globally, as the RMPE authors do. Defaults to 4.
-        form (str): ``'affine'``: the paper's six numbers. ``'similarity'``: scale,
+        pool_size (int): Rows and columns of the pooled grid. 1 is global average
+            pooling, which the RMPE authors use. Defaults to 4.
+        form (str): ``'affine'``: the paper's six parameters. ``'similarity'``: scale,
             rotation and shift, in pixels of the crop. ``'translation-scale'``: one
-            scale for both axes and shift. Defaults to ``'affine'``.
-        max_scale (float): Bound of the diagonal's distance from 1. Defaults to 0.5.
-        max_shear (float): Bound of the entries off the diagonal; for a similarity, of
-            the sine times the scale. Defaults to 0.25.
-        max_shift (float): Bound of the shift, normalised coordinates. Defaults to
+            scale for both axes, and shift. Defaults to ``'affine'``.
+        max_scale (float): Bound of the change of the diagonal entries. Defaults to 0.5.
+        max_shear (float): Bound of the off-diagonal entries; for a similarity, of scale
+            times sine. Defaults to 0.25.
+        max_shift (float): Bound of the shift, in normalised coordinates. Defaults to
             0.5.
         init_cfg (dict, optional): Initialisation. Defaults to ``None``.
 
     Raises:
-        ValueError: If ``form`` is unknown, a bound is not positive or the bounds allow
-            a theta without an inverse; in use, for features that do not fit.
-        RuntimeError: In training, if a number of the linear layer is not finite. (On
-            CUDA at one of the next synchronisations: nothing waits for this check.)
-            At test such a sample gets the identity, which is logged once.
+        ValueError: If ``form`` is unknown, if a bound is not positive, or if the bounds
+            allow a theta without an inverse; in use, if the backbone's channels differ
+            from ``in_channels``.
+        RuntimeError: In training, if an output of the linear layer is not finite. (On
+            CUDA at one of the next synchronisations, because the check is
+            asynchronous.) In eval mode theta of such a sample is the identity, and a
+            warning is logged once.
     """
 
     def __init__(
@@ -87,7 +91,7 @@ class SpatialTransformer(BaseModule):
             )
         self.in_channels = in_channels
         self.form = form
-        self.shrink = nn.AvgPool2d(downscale)
+        self.downsample = nn.AvgPool2d(downscale)
         self.backbone = MODELS.build(backbone)
         self.pool = nn.AdaptiveAvgPool2d(pool_size)
         self.fc = nn.Linear(in_channels * pool_size**2, len(FORMS[form]))
@@ -100,37 +104,8 @@ class SpatialTransformer(BaseModule):
         )
         self._warned = False
 
-    def _localise(self, x: Tensor) -> Tensor:
-        """The linear layer's numbers (B, P) for crops (B, 3, h, w)."""
-        feats = self.backbone(self.shrink(x))[-1]
-        if feats.shape[1] != self.in_channels:
-            raise ValueError(
-                f'stn.backbone gives {feats.shape[1]} channels, stn.in_channels is '
-                f'{self.in_channels}'
-            )
-        pooled = self.pool(feats).flatten(1)
-        # Half precision would move the window by a tenth of a pixel.
-        with torch.autocast(x.device.type, enabled=False):
-            return self.fc(pooled.to(self.fc.weight.dtype))
-
-    def _theta(self, numbers: Tensor, size: tuple[int, int]) -> Tensor:
-        """Arrange bounded numbers (B, P) as theta (B, 2, 3)."""
-        if self.form == 'affine':
-            offset = numbers.view(-1, 2, 3)
-        else:
-            if self.form == 'similarity':
-                scale, turn, x, y = numbers.unbind(dim=1)
-            else:
-                scale, x, y = numbers.unbind(dim=1)
-                turn = torch.zeros_like(scale)
-            # A turn by pixels, written in coordinates normalised by either side.
-            ratio = (size[0] - 1) / (size[1] - 1)
-            entries = (scale, -turn * ratio, x, turn / ratio, scale, y)
-            offset = torch.stack(entries, dim=1).view(-1, 2, 3)
-        return identity_affine(offset) + offset
-
     def forward(self, x: Tensor) -> Tensor:
-        """Choose the windows.
+        """Predict the windows of crops.
 
         Args:
             x (Tensor): Crops (B, 3, h, w).
@@ -138,11 +113,10 @@ class SpatialTransformer(BaseModule):
         Returns:
             Tensor: theta (B, 2, 3), see :mod:`rmpe_plugin.ops.affine`.
         """
-        numbers = self._localise(x)
-        finite = numbers.isfinite().all(dim=1)
-        theta = self._theta(
-            self.bounds * torch.tanh(numbers / self.bounds), x.shape[-2:]
-        )
+        outputs = self._localise(x)
+        finite = outputs.isfinite().all(dim=1)
+        bounded = self.bounds * torch.tanh(outputs / self.bounds)
+        theta = self._build_theta(bounded, x.shape[-2:])
         if self.training:
             torch._assert_async(
                 finite.all(),
@@ -153,15 +127,44 @@ class SpatialTransformer(BaseModule):
         self._warn_once(finite)
         return torch.where(finite[:, None, None], theta, identity_affine(theta))
 
+    def _localise(self, x: Tensor) -> Tensor:
+        """Outputs of the linear layer (B, P) for crops (B, 3, h, w)."""
+        feats = self.backbone(self.downsample(x))[-1]
+        if feats.shape[1] != self.in_channels:
+            raise ValueError(
+                f'stn.backbone has {feats.shape[1]} output channels, stn.in_channels '
+                f'is {self.in_channels}'
+            )
+        pooled = self.pool(feats).flatten(1)
+        # In half precision the window would shift by a tenth of a pixel.
+        with torch.autocast(x.device.type, enabled=False):
+            return self.fc(pooled.to(self.fc.weight.dtype))
+
+    def _build_theta(self, bounded: Tensor, size: tuple[int, int]) -> Tensor:
+        """Arrange bounded parameters (B, P) as theta (B, 2, 3); size is (h, w)."""
+        if self.form == 'affine':
+            offset = bounded.view(-1, 2, 3)
+        else:
+            if self.form == 'similarity':
+                scale, rotation, x, y = bounded.unbind(dim=1)
+            else:
+                scale, x, y = bounded.unbind(dim=1)
+                rotation = torch.zeros_like(scale)
+            # A rotation of pixels, in coordinates normalised by height and width.
+            ratio = (size[0] - 1) / (size[1] - 1)
+            entries = (scale, -rotation * ratio, x, rotation / ratio, scale, y)
+            offset = torch.stack(entries, dim=1).view(-1, 2, 3)
+        return identity_affine(offset) + offset
+
     def _warn_once(self, finite: Tensor) -> None:
-        """Say that samples get the identity."""
+        """Log once that samples without a finite theta (B,) get the identity."""
         if self._warned or finite.all():
             return
         self._warned = True
         print_log(
             f'the spatial transformer predicts no finite theta for '
-            f'{int((~finite).sum())} of {len(finite)} crops; such crops are taken as '
-            'they are (said once)',
+            f'{int((~finite).sum())} of {len(finite)} crops; these crops are not '
+            'warped (logged once)',
             logger='current',
             level=logging.WARNING,
         )
