@@ -12,7 +12,6 @@ import argparse
 from pathlib import Path
 
 import torch
-from rich import print
 
 from rmpe_plugin.utils.cpn_checkpoint import convert_cpn_state_dict
 
