@@ -59,10 +59,15 @@ def test_replaces_the_box_and_keeps_the_ground_truth_box():
 def test_boxes_have_the_distribution_of_the_model():
     model = ProposalModel.alphapose()
     boxes = np.stack([run(PROPOSAL, seed=i)['bbox'][0] for i in range(500)])
-    person = {
-        key: sample()[key][0] for key in ('keypoints', 'keypoints_visible', 'bbox')
-    }
-    expected = model.sample(*person.values(), 500, np.random.default_rng(0), (64, 48))
+    person = sample()
+    expected = model.sample(
+        person['keypoints'][0],
+        person['keypoints_visible'][0],
+        person['bbox'][0],
+        500,
+        np.random.default_rng(0),
+        (64, 48),
+    )
     np.testing.assert_allclose(boxes.mean(axis=0), expected.mean(axis=0), atol=0.8)
     np.testing.assert_allclose(boxes.std(axis=0), expected.std(axis=0), rtol=0.15)
 

@@ -74,7 +74,7 @@ class PoseGuidedProposal(BaseTransform):
         """Replace ``bbox``; see the class."""
         if 'bbox_center' in results:
             raise ValueError(
-                'PoseGuidedProposal must precede the transform that adds bbox_center '
+                'PoseGuidedProposal must come before the transform that adds bbox_center '
                 'and bbox_scale in the pipeline'
             )
         visible = results['keypoints_visible']

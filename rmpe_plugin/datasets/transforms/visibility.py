@@ -28,7 +28,9 @@ class RawVisibility(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Replace ``keypoints_visible``; see the class."""
         if 'flip' in results:
-            raise ValueError('RawVisibility must precede RandomFlip in the pipeline')
+            raise ValueError(
+                'RawVisibility must come before RandomFlip in the pipeline'
+            )
         ann = results.get('raw_ann_info')
         name = f'annotation {results.get("id")} of {results.get("img_path")}'
         if not ann:
@@ -40,8 +42,8 @@ class RawVisibility(BaseTransform):
         if raw.shape[:2] != results['keypoints'].shape[:2]:
             raise ValueError(
                 f'{name} has {raw.shape[1]} keypoints, the pipeline '
-                f'{results["keypoints"].shape[1]}: RawVisibility must precede any '
-                'transform that changes the keypoint set'
+                f'{results["keypoints"].shape[1]}: RawVisibility must come before '
+                'any transform that changes the keypoint set'
             )
         visibility = raw[..., 2]
         invalid = (visibility > 0) & ~np.isfinite(raw).all(axis=2)
