@@ -74,8 +74,8 @@ class PoseGuidedProposal(BaseTransform):
         """Replace ``bbox``; see the class."""
         if 'bbox_center' in results:
             raise ValueError(
-                'PoseGuidedProposal must come before the transform that adds bbox_center '
-                'and bbox_scale in the pipeline'
+                'PoseGuidedProposal must come before the transform that adds '
+                'bbox_center and bbox_scale in the pipeline'
             )
         visible = results['keypoints_visible']
         if visible.ndim == 3:
