@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Package what OpenMIM looks for; everything else stands in setup.cfg."""
+"""Add the files that OpenMIM needs to the wheel; all settings are in setup.cfg."""
 
 import shutil
 from pathlib import Path
@@ -11,10 +11,10 @@ ROOT = Path(__file__).parent
 
 
 class BuildWithMim(build_py):
-    """Put configs, tools and the model index into ``rmpe_plugin/.mim`` of the wheel."""
+    """Copy configs, tools and the model index to ``rmpe_plugin/.mim`` of the wheel."""
 
     def run(self) -> None:
-        """Build the package, then add the files; an editable install needs none."""
+        """Build the package, then add the files unless the install is editable."""
         super().run()
         if self.editable_mode:
             return

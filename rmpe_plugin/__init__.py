@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """CPN and RMPE (AlphaPose) for MMPose and MMDetection.
 
-Importing this package checks the OpenMMLab stack, registers every class in MMPose's
-registries and makes MMEngine load its own checkpoints safely. Where no OpenMMLab
-package is installed, :mod:`rmpe_plugin.ops` is all there is.
+Importing this package checks the versions of the OpenMMLab packages, registers all
+classes in MMPose's registries, and makes MMEngine load checkpoints with torch's
+weights-only unpickler. If no OpenMMLab package is installed, only
+:mod:`rmpe_plugin.ops` can be used.
 """
 
 from .utils.stack import check_stack

@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures that several tests share."""
+"""Shared fixtures."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
+import tests.unformatted_configs  # noqa: F401
 from tests.golden_weights import fill, image
+from tests.processes import ROOT, run_script
 
-ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / 'tests' / 'data'
 
 torch.set_num_threads(2)
@@ -20,7 +17,7 @@ torch.set_num_threads(2)
 
 @pytest.fixture(scope='session', autouse=True)
 def mmpose_scope():
-    """Resolve types in MMPose's registries, as a runner does."""
+    """Resolve config types in MMPose's registries, as a runner does."""
     from mmengine.registry import init_default_scope
 
     import rmpe_plugin  # noqa: F401
@@ -30,13 +27,13 @@ def mmpose_scope():
 
 @pytest.fixture(scope='session')
 def golden():
-    """The folder of numbers from the reference implementations."""
+    """Folder with the numbers of the reference implementations."""
     return DATA / 'golden'
 
 
 @pytest.fixture(scope='session')
 def golden_weights(golden):
-    """The reference's state dict of CPN50, and the function that makes its input."""
+    """State dict of the reference CPN50, and the function that makes its input."""
     shapes = json.loads((golden / 'cpn_r50_state_shapes.json').read_text())
     filled = fill(shapes, seed=7)
     return {k: torch.from_numpy(v) for k, v in filled.items()}, image
@@ -44,13 +41,13 @@ def golden_weights(golden):
 
 @pytest.fixture(scope='session')
 def coco_cc():
-    """The folder of 16 freely licensed COCO photographs with their annotations."""
+    """Folder with 16 freely licensed COCO photographs and their annotations."""
     return DATA / 'coco_cc'
 
 
 @pytest.fixture(scope='session')
 def synthetic(tmp_path_factory):
-    """A small synthetic data set on disk."""
+    """Folder with a small synthetic data set."""
     from rmpe_plugin.datasets.synthetic import write_split
 
     root = tmp_path_factory.mktemp('synthetic_people')
@@ -60,12 +57,19 @@ def synthetic(tmp_path_factory):
 
 
 def run_tool(name: str, *args, check: bool = True):
-    """Run one of ``tools/`` as a user does."""
-    env = dict(os.environ, PYTHONPATH=str(ROOT))
-    command = [sys.executable, str(ROOT / 'tools' / name), *map(str, args)]
-    result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    """Run a script of ``tools/`` in a new process.
+
+    Args:
+        name (str): File name of the script.
+        args: Arguments of the script.
+        check (bool): Whether to raise if the exit status is not 0.
+
+    Returns:
+        subprocess.CompletedProcess: Exit status and output.
+    """
+    result = run_script(ROOT / 'tools' / name, *args)
     if check and result.returncode:
         raise AssertionError(
-            f'{command}\n{result.stdout[-3000:]}{result.stderr[-6000:]}'
+            f'{result.args}\n{result.stdout[-3000:]}{result.stderr[-6000:]}'
         )
     return result

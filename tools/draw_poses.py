@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draw predicted poses beside the true ones, one picture an image.
+"""Draw ground-truth and predicted poses side by side, one output image per image.
 
-Reads what MMPose's CocoMetric writes with ``outfile_prefix``. With --pose-nms the
-pictures show the predictions before and after pose NMS instead.
+The predictions are a file that MMPose's CocoMetric writes with ``outfile_prefix``. With
+--pose-nms the output shows the predictions before and after pose NMS instead.
 
 Example:
     python tools/draw_poses.py --ann data/synthetic_people/annotations/person_keypoints_val.json \
@@ -20,8 +20,13 @@ from mmpose.structures import PoseDataSample
 from rich.progress import track
 
 from rmpe_plugin.ops import PoseNMSParams
-from rmpe_plugin.structures import group_by_image, poses_from_records, suppress_poses
-from rmpe_plugin.utils.coco_files import read_coco, require_keypoints
+from rmpe_plugin.structures import (
+    group_by_image,
+    poses_from_records,
+    read_coco,
+    require_keypoints,
+    suppress_poses,
+)
 from rmpe_plugin.visualization import NumpySafePoseVisualizer
 
 RESULT_KEYS = {'image_id', 'keypoints', 'bbox', 'score'}
@@ -34,24 +39,33 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--ann', type=Path, required=True, help='COCO annotations')
     parser.add_argument('--pred', type=Path, required=True, help='COCO results')
     parser.add_argument('--images', type=Path, required=True, help='folder of images')
-    parser.add_argument('--out', type=Path, required=True, help='folder to write to')
-    parser.add_argument('--num', type=int, default=8, help='how many images to draw')
+    parser.add_argument('--out', type=Path, required=True, help='output folder')
     parser.add_argument(
-        '--score-thr', type=float, default=0.3, help='poses below are not drawn'
+        '--num', type=int, default=8, help='number of images (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--score-thr',
+        type=float,
+        default=0.3,
+        help='minimum score of drawn poses (default: %(default)s)',
     )
     parser.add_argument(
         '--kpt-thr',
         type=float,
         default=0.65,
-        help='keypoints below are not drawn (CPN scores a joint without evidence 0.5)',
+        help='minimum score of drawn keypoints; CPN gives 0.5 to a keypoint without '
+        'evidence (default: %(default)s)',
     )
     parser.add_argument(
-        '--scale', type=float, default=1.0, help='size of the pictures to the images'
+        '--scale',
+        type=float,
+        default=1.0,
+        help='scale factor of the output images (default: %(default)s)',
     )
     parser.add_argument(
         '--metainfo',
         default='configs/_base_/datasets/coco.py',
-        help="the data set's keypoints, as MMPose's data sets name them",
+        help="MMPose's metainfo file of the data set (default: %(default)s)",
     )
     parser.add_argument(
         '--pose-nms',
@@ -70,62 +84,68 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def after_nms(people: InstanceData, params: PoseNMSParams) -> InstanceData:
-    """The people of one image who stay after pose NMS."""
+def read_files(
+    ann: Path, pred: Path, num_keypoints: int
+) -> tuple[list[dict], list[dict], list[dict]]:
+    """Images, annotations with keypoints, and results."""
+    try:
+        dataset, results = read_coco(ann, pred, RESULT_KEYS)
+        annotations = dataset['annotations']
+        require_keypoints(pred, 'result', results, num_keypoints)
+        require_keypoints(ann, 'annotation', annotations, num_keypoints)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    annotations = [a for a in annotations if 'keypoints' in a]
+    return dataset['images'], annotations, results
+
+
+def apply_nms(poses: InstanceData, params: PoseNMSParams) -> InstanceData:
+    """Apply pose NMS to the poses of an image."""
     sample = PoseDataSample()
-    sample.pred_instances = people
-    return suppress_poses(sample, params, people.scores).pred_instances
+    sample.pred_instances = poses
+    return suppress_poses(sample, params, poses.scores).pred_instances
 
 
-def instances(people: InstanceData, scale: float) -> InstanceData:
-    """People as the visualiser takes them, on a picture ``scale`` as large."""
+def to_drawable(poses: InstanceData, scale: float) -> InstanceData:
+    """Convert poses to the visualizer's input, for an image scaled by ``scale``."""
     return InstanceData(
-        keypoints=people.keypoints * scale, keypoints_visible=people.keypoint_scores
+        keypoints=poses.keypoints * scale, keypoints_visible=poses.keypoint_scores
     )
 
 
 def main() -> None:
     args = parse_args()
     meta = parse_pose_metainfo(dict(from_file=args.metainfo))
+    num_keypoints = meta['num_keypoints']
     visualizer = NumpySafePoseVisualizer(radius=3, line_width=2)
     visualizer.set_dataset_meta(meta)
 
-    try:
-        truth, results = read_coco(args.ann, args.pred, RESULT_KEYS)
-        require_keypoints(args.pred, 'result', results, meta['num_keypoints'])
-        require_keypoints(
-            args.ann, 'annotation', truth['annotations'], meta['num_keypoints']
-        )
-    except ValueError as error:
-        raise SystemExit(str(error)) from error
-    true_people = group_by_image([a for a in truth['annotations'] if 'keypoints' in a])
-    people = group_by_image([r for r in results if r['score'] >= args.score_thr])
+    images, annotations, results = read_files(args.ann, args.pred, num_keypoints)
+    gt_records = group_by_image(annotations)
+    pred_records = group_by_image(r for r in results if r['score'] >= args.score_thr)
     args.out.mkdir(parents=True, exist_ok=True)
     written = []
-    for image in track(truth['images'][: args.num], 'drawing'):
-        picture = mmcv.imread(
-            str(args.images / image['file_name']), channel_order='rgb'
-        )
-        picture = mmcv.imrescale(picture, args.scale)
-        found = people[image['id']]
-        right = poses_from_records(found, meta['num_keypoints'])
+    for info in track(images[: args.num], 'drawing'):
+        path = args.images / info['file_name']
+        image = mmcv.imread(str(path), channel_order='rgb')
+        image = mmcv.imrescale(image, args.scale)
+        right = poses_from_records(pred_records[info['id']], num_keypoints)
         if args.pose_nms:
-            left, right = right, after_nms(right, args.pose_nms)
+            left, right = right, apply_nms(right, args.pose_nms)
         else:
-            there = true_people[image['id']]
-            left = poses_from_records(there, meta['num_keypoints'])
-        # COCO's v is 0 to 2, a predicted score mostly 0.5 to 1.5
+            left = poses_from_records(gt_records[info['id']], num_keypoints)
         sample = PoseDataSample(
-            gt_instances=instances(left, args.scale),
-            pred_instances=instances(right, args.scale),
+            gt_instances=to_drawable(left, args.scale),
+            pred_instances=to_drawable(right, args.scale),
         )
-        path = args.out / f'{Path(image["file_name"]).stem}.png'
+        written.append(args.out / f'{path.stem}.png')
         visualizer.add_datasample(
-            path.stem, picture, sample, kpt_thr=args.kpt_thr, out_file=str(path)
+            path.stem, image, sample, kpt_thr=args.kpt_thr, out_file=str(written[-1])
         )
-        written.append(path)
-    sides = ('before pose NMS', 'after') if args.pose_nms else ('truth', 'prediction')
-    print(f'{sides[0]} on the left, {sides[1]} on the right:')
+    if args.pose_nms:
+        print('Before pose NMS on the left, after pose NMS on the right:')
+    else:
+        print('Ground truth on the left, predictions on the right:')
     for path in written:
         print(path)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draw the synthetic people: a COCO keypoint data set with simulated detections.
+"""Render the synthetic people, a COCO keypoint data set with simulated detections.
 
 Example:
     python tools/make_synthetic_people.py data/synthetic_people \
@@ -19,14 +19,39 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('root', type=Path, help='folder to write the data set to')
-    parser.add_argument('--train', type=int, default=1000, help='training images')
-    parser.add_argument('--val', type=int, default=200, help='validation images')
-    parser.add_argument('--difficulty', choices=tuple(DIFFICULTIES), default='crowd')
+    parser.add_argument('root', type=Path, help='output folder')
     parser.add_argument(
-        '--size', type=int, nargs=2, default=(320, 240), metavar=('W', 'H')
+        '--train',
+        type=int,
+        default=1000,
+        help='number of training images (default: %(default)s)',
     )
-    parser.add_argument('--seed', type=int, default=0, help='same seed, same bytes')
+    parser.add_argument(
+        '--val',
+        type=int,
+        default=200,
+        help='number of validation images (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--difficulty',
+        choices=tuple(DIFFICULTIES),
+        default='crowd',
+        help='number, poses and occlusion of the people (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--size',
+        type=int,
+        nargs=2,
+        default=(320, 240),
+        metavar=('W', 'H'),
+        help='width and height of the images (default: 320 240)',
+    )
+    parser.add_argument(
+        '--seed',
+        type=int,
+        default=0,
+        help='the same seed writes the same bytes (default: %(default)s)',
+    )
     args = parser.parse_args()
     if args.train < 1 or args.val < 1 or args.seed < 0:
         parser.error('--train and --val must be at least 1, --seed at least 0')

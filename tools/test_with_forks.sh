@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Run the tests on the maintained forks of OpenMMLab: onedl-mmengine, onedl-mmcv and
-# onedl-mmdetection, with the same import names, under MMPose 1.3.
+# Run the tests with MMPose 1.3 and the maintained forks of OpenMMLab: onedl-mmengine,
+# onedl-mmcv and onedl-mmdetection, which have the original import names.
 #
 #   bash tools/test_with_forks.sh
 #   bash tools/test_with_forks.sh -m 'not slow'
 #
-# Makes .venv-forks, in which onedl-mmcv compiles the first time (about 14 minutes on two
-# cores; MAX_JOBS compiler processes). Arguments go to pytest. .venv is not touched.
+# Creates the environment .venv-forks; .venv is not changed. The first run compiles
+# onedl-mmcv (about 14 minutes on two cores, MAX_JOBS compiler processes). Arguments are
+# passed to pytest.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -16,9 +17,9 @@ install=("$venv/bin/python" -m pip install --disable-pip-version-check -q -c con
 export MAX_JOBS=${MAX_JOBS:-$(getconf _NPROCESSORS_ONLN)}
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
 
-say() { printf '[forks] %s\n' "$*"; }
+log() { printf '[forks] %s\n' "$*"; }
 
-say 'installing'
+log 'installing'
 "${install[@]}" --upgrade pip setuptools wheel ninja psutil cython numpy
 "${install[@]}" torch torchvision
 "${install[@]}" --no-build-isolation --no-binary xtcocotools \
@@ -26,6 +27,6 @@ say 'installing'
     mmpose pycocotools
 "${install[@]}" --no-build-isolation -e '.[tests]'
 "$venv/bin/python" -m pip check
-say 'testing on'
+log 'testing with'
 "$venv/bin/python" -m pip list 2>/dev/null | grep -Ei '^(onedl|mmpose|torch|numpy|opencv)'
 "$venv/bin/python" -m pytest "$@"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train a model: the ``tools/train.py`` of the installed MMPose, with its arguments.
+"""Train a model with ``tools/train.py`` of the installed MMPose and its arguments.
 
 Example:
     python tools/train.py configs/cpn/coco/td-hm_cpn-res50_8xb32-160e_coco-256x192.py

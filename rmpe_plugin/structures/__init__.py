@@ -1,10 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-from .coco_records import (
+from .coco import (
     boxes_from_records,
     boxes_to_records,
     group_by_image,
+    make_annotation,
+    make_detection,
     poses_from_records,
     poses_to_records,
+    read_annotations,
+    read_coco,
+    read_results,
+    require_images,
+    require_keypoints,
+    require_keys,
 )
 from .person_scores import SCORE_MODES, person_scores
 from .pose_nms import suppress_poses
@@ -14,8 +22,16 @@ __all__ = [
     'boxes_from_records',
     'boxes_to_records',
     'group_by_image',
+    'make_annotation',
+    'make_detection',
     'person_scores',
     'poses_from_records',
     'poses_to_records',
+    'read_annotations',
+    'read_coco',
+    'read_results',
+    'require_images',
+    'require_keypoints',
+    'require_keys',
     'suppress_poses',
 ]

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Load MMEngine's checkpoints with torch's weights-only unpickler.
 
-Since torch 2.6 ``torch.load`` reads weights only, and stock MMEngine 0.10 cannot read
-the checkpoints it writes: they also hold the message hub's ``HistoryBuffer`` objects
-and numpy arrays. Here exactly those classes are allowed, for the time of one load.
+Since torch 2.6 ``torch.load`` loads weights only by default, and MMEngine 0.10 cannot
+load its own checkpoints: they also contain the message hub's ``HistoryBuffer`` objects
+and numpy arrays. The loaders in this module allow exactly these classes, and only
+during a load.
 """
 
 import pickle
@@ -23,14 +24,14 @@ from mmengine.utils import digit_version
 
 _STATISTICS = ('min', 'max', 'current', 'mean')
 
-# What torch's RuntimeErrors say of a file that is cut off, by where it is.
-_CUT_OFF = re.compile('PytorchStreamReader|unexpected EOF|corrupted')
+# Messages of torch's RuntimeErrors for a truncated file.
+_TRUNCATED = re.compile('PytorchStreamReader|unexpected EOF|corrupted')
 
 
 def _history_method(obj: Any, name: str) -> Callable:
-    """Stand in for ``getattr`` where a pickled ``HistoryBuffer`` names a statistic."""
-    known = obj is HistoryBuffer or isinstance(obj, HistoryBuffer)
-    if known and name in _STATISTICS:
+    """Replace ``getattr``, with which a pickled ``HistoryBuffer`` gets its methods."""
+    is_history = obj is HistoryBuffer or isinstance(obj, HistoryBuffer)
+    if is_history and name in _STATISTICS:
         return getattr(obj, name)
     raise pickle.UnpicklingError(
         f'a checkpoint may not look up {name!r} on {type(obj).__name__}'
@@ -38,11 +39,12 @@ def _history_method(obj: Any, name: str) -> Callable:
 
 
 def _allowed_globals() -> list:
-    """Everything but tensors and builtins that an MMEngine checkpoint holds."""
+    """Globals in an MMEngine checkpoint that torch does not allow by default."""
     reconstruct = np.empty(0).__reduce__()[0]
     scalar = np.float64(0).__reduce__()[0]
-    # numpy 2 moved these two; a checkpoint names them as its writer's numpy did.
-    moved = [
+    # numpy 2 moved these functions. A checkpoint contains the names of the numpy that
+    # wrote it.
+    functions = [
         (function, f'numpy.{core}.multiarray.{function.__name__}')
         for function in (reconstruct, scalar)
         for core in ('core', '_core')
@@ -53,53 +55,53 @@ def _allowed_globals() -> list:
         (_history_method, 'builtins.getattr'),
         np.ndarray,
         np.dtype,
-        *moved,
+        *functions,
         *dtypes,
     ]
 
 
-def _allowing() -> AbstractContextManager:
-    """Allow the globals above; torch below 2.6 cannot, and reads weights alone."""
+def _allow_globals() -> AbstractContextManager:
+    """Allow these globals within the context; has no effect with torch below 2.6."""
     if digit_version(torch.__version__) < digit_version('2.6.0'):
         return nullcontext()
     return torch.serialization.safe_globals(_allowed_globals())
 
 
-def _safely(loader: Callable) -> Callable:
-    """Wrap a loader: the globals above are allowed while it runs, and no others."""
+def _with_allowed_globals(loader: Callable) -> Callable:
+    """Wrap a loader so that only the globals above are allowed while it runs."""
 
     @wraps(loader)
     def load(filename: str, map_location: Any = None, **kwargs) -> Any:
         try:
-            with _allowing():
+            with _allow_globals():
                 return loader(filename, map_location, **kwargs)
         except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-            if isinstance(error, RuntimeError) and not _CUT_OFF.search(str(error)):
+            if isinstance(error, RuntimeError) and not _TRUNCATED.search(str(error)):
                 raise
             raise pickle.UnpicklingError(
-                f'{filename} was not loaded: beside weights it holds objects that '
-                f'MMEngine does not write, or it is damaged. {error}'
+                f'{filename} was not loaded: it is damaged, or contains objects that '
+                f'MMEngine does not write. {error}'
             ) from error
 
     return load
 
 
 def load_from_local(filename: str, map_location: Any = None) -> Any:
-    """Read a checkpoint weights-only.
+    """Load a local checkpoint with the weights-only unpickler.
 
-    MMEngine's own loader of this name leaves it to torch's default, and that of the
-    fork onedl-mmengine unpickles anything once the weights-only unpickler refuses.
+    MMEngine's loader of this name depends on torch's default, and that of the fork
+    onedl-mmengine unpickles any object after the weights-only unpickler has failed.
 
     Args:
-        filename (str): Path.
-        map_location (Any, optional): As ``torch.load``'s.
+        filename (str): Path of the file.
+        map_location (Any, optional): See ``torch.load``. Defaults to ``None``.
 
     Returns:
         dict: The checkpoint.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        EOFError: If it is cut off.
+        FileNotFoundError: If the file does not exist.
+        EOFError: If the file is truncated.
     """
     path = Path(filename).expanduser()
     if not path.is_file():
@@ -107,20 +109,20 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     try:
         return torch.load(path, map_location=map_location, weights_only=True)
     except OSError as error:
-        # where the file is cut off, torch seeks beyond its ends
+        # torch seeks beyond the end of some truncated files.
         raise EOFError(str(error)) from error
 
 
 def load_from_http(filename: str, map_location: Any = None, **kwargs) -> Any:
-    """Download a checkpoint and read it weights-only.
+    """Download a checkpoint and load it with the weights-only unpickler.
 
-    MMEngine's own loader of this name leaves it to torch's hub, which would unpickle
-    anything.
+    MMEngine's loader of this name depends on the default of torch's hub, which
+    unpickles any object.
 
     Args:
         filename (str): URL.
-        map_location (Any, optional): As ``torch.load``'s.
-        kwargs: As ``torch.hub.load_state_dict_from_url``'s.
+        map_location (Any, optional): See ``torch.load``. Defaults to ``None``.
+        kwargs: Arguments of ``torch.hub.load_state_dict_from_url``.
 
     Returns:
         dict: The checkpoint.
@@ -132,21 +134,22 @@ def load_from_http(filename: str, map_location: Any = None, **kwargs) -> Any:
         weights_only=True,
         **kwargs,
     )
-    # One process downloads, the others read its file.
+    # One process downloads; the others load the downloaded file.
     checkpoint = load() if is_main_process() else None
     barrier()
     return load() if checkpoint is None else checkpoint
 
 
 def register_safe_loaders() -> None:
-    """Make MMEngine's ``CheckpointLoader`` read its own checkpoints weights-only.
+    """Make MMEngine's ``CheckpointLoader`` use the weights-only unpickler.
 
-    Local files and http(s) addresses are covered. Torch below 2.6 cannot be told of
-    more classes: there checkpoints that hold weights alone are read, and those that
-    MMEngine writes are refused.
+    This covers local files and http(s) URLs. With torch below 2.6 no further classes
+    can be allowed: checkpoints that contain only weights are loaded, and those that
+    MMEngine writes during training raise ``pickle.UnpicklingError``.
     """
     for prefixes, loader in (
         ('', load_from_local),
         (('http://', 'https://'), load_from_http),
     ):
-        CheckpointLoader.register_scheme(prefixes, _safely(loader), force=True)
+        safe_loader = _with_allowed_globals(loader)
+        CheckpointLoader.register_scheme(prefixes, safe_loader, force=True)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Check that the OpenMMLab packages are there and fit."""
+"""Check that the OpenMMLab packages are installed in supported versions."""
 
 from importlib import import_module
 from importlib.util import find_spec
 
-# First version that works and first that is not known to, in the order in which the
-# packages import one another.
+# Lowest supported version and first unsupported one, in the order of the imports
+# between the packages.
 SUPPORTED = {
     'mmengine': ('0.10.0', '1.0.0'),
     'mmcv': ('2.0.0', '3.0.0'),
@@ -15,30 +15,32 @@ SUPPORTED = {
 
 
 def check_stack(supported: dict[str, tuple[str, str]] = SUPPORTED) -> bool:
-    """Check the OpenMMLab packages' versions.
+    """Check the versions of the OpenMMLab packages.
 
     Args:
-        supported (dict[str, tuple[str, str]]): For each package the lowest version and
-            the version to stay below.
+        supported (dict[str, tuple[str, str]]): Lowest supported version and first
+            unsupported version of each package.
 
     Returns:
-        bool: Whether the packages are installed; ``False`` where none of them is.
+        bool: Whether the packages are installed; ``False`` if none of them is.
 
     Raises:
-        ImportError: If only some of them are installed, or one of another version.
+        ImportError: If only some of them are installed, or a version is not supported.
     """
     missing = [name for name in supported if find_spec(name) is None]
     if len(missing) == len(supported):
         return False
-    wanted = ', '.join(f'{n}>={low},<{high}' for n, (low, high) in supported.items())
+    required = ', '.join(f'{n}>={low},<{high}' for n, (low, high) in supported.items())
     if missing:
         raise ImportError(
-            f'rmpe_plugin wants {wanted}; not installed: {", ".join(missing)}'
+            f'rmpe_plugin requires {required}; not installed: {", ".join(missing)}'
         )
     from mmengine.utils import digit_version
 
     for name, (low, high) in supported.items():
-        found = import_module(name).__version__
-        if not digit_version(low) <= digit_version(found) < digit_version(high):
-            raise ImportError(f'rmpe_plugin wants {wanted}; found {name} {found}')
+        version = import_module(name).__version__
+        if not digit_version(low) <= digit_version(version) < digit_version(high):
+            raise ImportError(
+                f'rmpe_plugin requires {required}; installed: {name} {version}'
+            )
     return True

@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trainings that are killed, run out of disk or lose a worker, and are resumed."""
+"""Trainings that are killed, run out of disk space or lose a worker, and are resumed."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,11 +11,25 @@ from mmengine.config import Config
 from mmpose.registry import MODELS
 
 from tests.conftest import ROOT
+from tests.processes import run_script
 
 QUICKSTART = ROOT / 'configs' / 'quickstart'
 STAGE1 = QUICKSTART / 'td-hm_cpn-res18_synthetic-128x96.py'
 STAGE2 = QUICKSTART / 'td-hm_cpn-res18_sstn_synthetic-128x96.py'
-MEBIBYTE = 2**20
+KIBIBYTE = 2**10
+
+pytestmark = pytest.mark.slow
+
+
+def load_config(path):
+    """A quickstart config with a narrower network."""
+    config = Config.fromfile(path)
+    config.model.backbone.update(base_channels=8, stem_channels=8)
+    config.model.head.update(in_channels=[8, 16, 32, 64], feat_channels=16)
+    if 'stn' in config.model:
+        config.model.stn.backbone.update(base_channels=8, stem_channels=8)
+        config.model.stn.in_channels = 64
+    return config
 
 
 class Training:
@@ -27,55 +38,52 @@ class Training:
     def __init__(self, folder, synthetic, config, load_from=None):
         folder.mkdir()
         self.folder = folder
-        self.config = config = Config.fromfile(config)
-        truths = str(synthetic / 'annotations' / 'person_keypoints_val.json')
+        self.config = config = load_config(config)
+        ann_file = str(synthetic / 'annotations' / 'person_keypoints_val.json')
         for name in ('train', 'val', 'test'):
             loader = config[f'{name}_dataloader']
             loader.update(batch_size=4, num_workers=2)
             loader.dataset.update(data_root=f'{synthetic}/')
             loader.dataset.bbox_file = None
         for name in ('val_evaluator', 'test_evaluator'):
-            found = config[name]
-            metric = found[0] if isinstance(found, list) else found
-            metric.ann_file = truths
+            evaluator = config[name]
+            metric = evaluator[0] if isinstance(evaluator, list) else evaluator
+            metric.ann_file = ann_file
             config[name] = metric
         config.train_cfg.update(max_epochs=3, val_interval=1)
         config.param_scheduler[-1].end = 3
         config.default_hooks.logger.interval = 1
         config.default_hooks.checkpoint.update(interval=1, max_keep_ckpts=1)
-        config.custom_imports.imports.append('tests.faults.accidents')
+        config.custom_imports.imports.append('tests.faults.fault_injection')
         config.load_from = load_from
         if load_from:
             config.model.stn.backbone.init_cfg.checkpoint = load_from
 
     def run(self, *hooks, transform=None, resume=False):
-        """Run tools/train.py with accidents; its exit status and what it printed."""
+        """Run tools/train.py with further hooks; return exit status and output."""
         config = self.config.copy()
         config.custom_hooks = [*config.custom_hooks, *hooks]
         if transform:
             config.train_dataloader.dataset.pipeline.append(transform)
         path = self.folder / 'config.py'
         config.dump(path)
-        command = [sys.executable, ROOT / 'tools' / 'train.py', path]
-        command += ['--work-dir', self.folder, *(['--resume'] if resume else [])]
-        env = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
-        done = subprocess.run(
-            command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300
-        )
-        return done.returncode, done.stdout + done.stderr
+        arguments = [path, '--work-dir', self.folder, *(['--resume'] if resume else [])]
+        env = dict(OMP_NUM_THREADS='1')
+        result = run_script(ROOT / 'tools' / 'train.py', *arguments, env=env)
+        return result.returncode, result.stdout + result.stderr
 
     def losses(self):
-        """Every loss that was logged, for each step the values that it had."""
-        found = {}
+        """The set of logged losses of each step."""
+        losses = {}
         for path in sorted(self.folder.glob('*/vis_data/scalars.json')):
             for line in path.read_text().splitlines():
                 record = json.loads(line)
                 if 'loss' in record:
-                    found.setdefault(record['step'], set()).add(record['loss'])
-        return found
+                    losses.setdefault(record['step'], set()).add(record['loss'])
+        return losses
 
-    def last(self):
-        """Number of the last checkpoint, which must be whole; 0 if there is none."""
+    def last_epoch(self):
+        """Epoch of the last checkpoint, which must be complete; 0 without one."""
         pointer = self.folder / 'last_checkpoint'
         if not pointer.exists():
             return 0
@@ -85,92 +93,92 @@ class Training:
 
 @pytest.fixture(scope='module')
 def stage1(tmp_path_factory):
-    """A checkpoint of stage 1, not trained."""
+    """An untrained checkpoint of stage 1."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp('stage1') / 'epoch_3.pth'
-    state = MODELS.build(Config.fromfile(STAGE1).model).state_dict()
-    torch.save(dict(state_dict=state), path)
+    state_dict = MODELS.build(load_config(STAGE1).model).state_dict()
+    torch.save(dict(state_dict=state_dict), path)
     return str(path)
 
 
 @pytest.fixture(scope='module', params=['stage 1', 'stage 2'])
-def start(request, synthetic, stage1):
-    """How a training is made."""
+def make_training(request, synthetic, stage1):
+    """Function that makes a training in a folder."""
     if request.param == 'stage 1':
         return lambda folder: Training(folder, synthetic, STAGE1)
     return lambda folder: Training(folder, synthetic, STAGE2, stage1)
 
 
 @pytest.fixture(scope='module')
-def unbroken(start, tmp_path_factory):
-    """The losses of a training that nothing happened to."""
-    training = start(tmp_path_factory.mktemp('unbroken') / 'work')
-    status, printed = training.run()
-    assert status == 0, printed[-3000:]
+def expected_losses(make_training, tmp_path_factory):
+    """The losses of a training without interruption."""
+    training = make_training(tmp_path_factory.mktemp('uninterrupted') / 'work')
+    status, output = training.run()
+    assert status == 0, output[-3000:]
     losses = training.losses()
     assert len(losses) == max(losses) >= 9
     return losses
 
 
-@pytest.mark.slow
-def test_killed_again_and_again_it_learns_the_same(start, unbroken, tmp_path):
-    training = start(tmp_path / 'work')
-    epoch = len(unbroken) // 3
-    # Each checkpoint is three files to write: the weights, last_checkpoint, and after
-    # validation the best, when the first two are written again.
-    accidents = [
-        (dict(type='KilledAt', iteration=1), 0),
-        (dict(type='KilledInSave', call='fsync', number=0), 0),
-        (dict(type='KilledInSave', call='replace', number=1), 0),
-        (dict(type='KilledAt', iteration=epoch + 1), 1),
-        (dict(type='KilledInSave', call='fsync', number=0), 1),
-        (dict(type='KilledInSave', call='fsync', number=1), 1),
-        (dict(type='KilledAt', iteration=3 * epoch - 1), 2),
+def test_training_killed_many_times_has_the_same_losses(
+    make_training, expected_losses, tmp_path
+):
+    training = make_training(tmp_path / 'work')
+    epoch = len(expected_losses) // 3
+    # Three files are written for each epoch: the weights, last_checkpoint, and after
+    # validation the best weights. Then MMEngine writes the first two again.
+    faults = [
+        (dict(type='KillBeforeIteration', iteration=1), 0),
+        (dict(type='KillDuringWrite', call='fsync', number=0), 0),
+        (dict(type='KillDuringWrite', call='replace', number=1), 0),
+        (dict(type='KillBeforeIteration', iteration=epoch + 1), 1),
+        (dict(type='KillDuringWrite', call='fsync', number=0), 1),
+        (dict(type='KillDuringWrite', call='fsync', number=1), 1),
+        (dict(type='KillBeforeIteration', iteration=3 * epoch - 1), 2),
     ]
-    for accident, last in accidents:
-        # before there is a checkpoint there is nothing to resume
+    for fault, last_epoch in faults:
+        # Without a checkpoint there is nothing to resume from.
         resume = (training.folder / 'last_checkpoint').exists()
-        status, printed = training.run(accident, resume=resume)
-        assert status == -signal.SIGKILL, printed[-3000:]
-        assert training.last() == last
-    status, printed = training.run(resume=True)
-    assert status == 0, printed[-3000:]
-    assert training.losses() == unbroken
-    assert training.last() == 3
+        status, output = training.run(fault, resume=resume)
+        assert status == -signal.SIGKILL, output[-3000:]
+        assert training.last_epoch() == last_epoch
+    status, output = training.run(resume=True)
+    assert status == 0, output[-3000:]
+    assert training.losses() == expected_losses
+    assert training.last_epoch() == 3
     assert [path.name for path in training.folder.glob('epoch_*')] == ['epoch_3.pth']
 
 
-@pytest.mark.slow
-def test_on_a_full_disk_the_last_checkpoint_stays(start, unbroken, tmp_path):
-    training = start(tmp_path / 'work')
-    iteration = len(unbroken) // 3 + 1
-    full = dict(type='DiskFull', iteration=iteration, most=MEBIBYTE)
-    status, printed = training.run(full)
+def test_full_disk_keeps_the_last_checkpoint(make_training, expected_losses, tmp_path):
+    training = make_training(tmp_path / 'work')
+    iteration = len(expected_losses) // 3 + 1
+    full = dict(type='FillDisk', iteration=iteration, max_bytes=256 * KIBIBYTE)
+    status, output = training.run(full)
     assert status == 1
-    assert 'epoch_2.pth' in printed.splitlines()[-1]
-    assert 'OSError: [Errno' in printed
-    assert training.last() == 1
+    assert 'epoch_2.pth' in output.splitlines()[-1]
+    assert 'OSError: [Errno' in output
+    assert training.last_epoch() == 1
     assert not list(training.folder.glob('*.part'))
-    status, printed = training.run(resume=True)
-    assert status == 0, printed[-3000:]
-    assert training.losses() == unbroken
+    status, output = training.run(resume=True)
+    assert status == 0, output[-3000:]
+    assert training.losses() == expected_losses
 
 
-@pytest.mark.slow
-def test_a_dead_worker_is_named_and_training_resumes(start, unbroken, tmp_path):
-    training = start(tmp_path / 'work')
-    dies = dict(type='WorkerDies', marker=str(tmp_path / 'dead'))
-    status, printed = training.run(transform=dies)
+def test_killed_worker_is_reported_and_training_restarts(
+    make_training, expected_losses, tmp_path
+):
+    training = make_training(tmp_path / 'work')
+    fault = dict(type='KillWorkerOnce', marker=str(tmp_path / 'killed'))
+    status, output = training.run(transform=fault)
     assert status == 1
-    assert 'DataLoader worker (pid' in printed
-    status, printed = training.run(transform=dies)
-    assert status == 0, printed[-3000:]
-    assert training.losses() == unbroken
+    assert 'DataLoader worker (pid' in output
+    status, output = training.run(transform=fault)
+    assert status == 0, output[-3000:]
+    assert training.losses() == expected_losses
 
 
-@pytest.mark.slow
-def test_nothing_to_resume_is_no_new_start_of_stage_2(synthetic, stage1, tmp_path):
+def test_stage2_raises_if_there_is_nothing_to_resume(synthetic, stage1, tmp_path):
     training = Training(tmp_path / 'work', synthetic, STAGE2, stage1)
-    status, printed = training.run(resume=True)
+    status, output = training.run(resume=True)
     assert status == 1
-    assert 'no checkpoint with a parallel SPPE was resumed' in printed
+    assert 'no checkpoint with a parallel SPPE was resumed' in output

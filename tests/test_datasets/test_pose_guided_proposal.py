@@ -16,7 +16,7 @@ from tests.test_datasets.test_transforms import CODEC, sample
 PROPOSAL = dict(type='PoseGuidedProposal', model='alphapose')
 CROP = dict(type='GetBBoxCenterScale')
 FLIP = dict(type='RandomFlip', direction='horizontal', prob=1.0)
-# only one keypoint of the lower half is seen, so that it takes the upper one
+# Only one keypoint of the lower half is labelled, so the upper half is chosen.
 HALF = dict(
     type='RandomHalfBody',
     min_total_keypoints=1,
@@ -35,39 +35,44 @@ REST = [
 
 
 def run(*pipeline, seed=3, **changes):
-    """What a pipeline makes of the sample."""
+    """Apply a pipeline to the sample."""
     set_random_seed(seed)
     return Compose(list(pipeline))(deepcopy(dict(sample(), **changes)))
 
 
-def test_the_box_is_replaced_and_the_true_one_kept():
+def test_replaces_the_box_and_keeps_the_ground_truth_box():
     results = run(PROPOSAL)
-    true = sample()['bbox']
-    np.testing.assert_array_equal(results['gt_bbox'], true)
+    gt_bbox = sample()['bbox']
+    np.testing.assert_array_equal(results['gt_bbox'], gt_bbox)
     assert results['bbox'].shape == (1, 4)
     assert results['bbox'].dtype == np.float32
-    assert (results['bbox'] != true).all()
+    assert (results['bbox'] != gt_bbox).all()
     np.testing.assert_array_equal(run(PROPOSAL)['bbox'], results['bbox'])
     assert (run(PROPOSAL, seed=4)['bbox'] != results['bbox']).all()
-    # what is cropped is the proposal
+    # The crop is around the proposal.
     center = run(PROPOSAL, CROP)['bbox_center']
     np.testing.assert_allclose(
         center, (results['bbox'][:, :2] + results['bbox'][:, 2:]) / 2
     )
 
 
-def test_boxes_are_those_of_the_model():
+def test_boxes_have_the_distribution_of_the_model():
     model = ProposalModel.alphapose()
     boxes = np.stack([run(PROPOSAL, seed=i)['bbox'][0] for i in range(500)])
-    true, visible = sample()['bbox'][0], sample()['keypoints_visible'][0]
+    person = sample()
     expected = model.sample(
-        sample()['keypoints'][0], visible, true, 500, np.random.default_rng(0), (64, 48)
+        person['keypoints'][0],
+        person['keypoints_visible'][0],
+        person['bbox'][0],
+        500,
+        np.random.default_rng(0),
+        (64, 48),
     )
     np.testing.assert_allclose(boxes.mean(axis=0), expected.mean(axis=0), atol=0.8)
     np.testing.assert_allclose(boxes.std(axis=0), expected.std(axis=0), rtol=0.15)
 
 
-def test_clipped_or_not():
+def test_clips_boxes_if_configured():
     border = dict(bbox=np.array([[0, 0, 64, 48]], dtype=np.float32))
     for clip, inside in ((True, 1.0), (False, 0.1)):
         step = dict(PROPOSAL, clip=clip)
@@ -76,59 +81,57 @@ def test_clipped_or_not():
         assert (within.all(axis=1).mean() >= inside) == clip
 
 
-def test_windows_inside_the_true_box():
+def test_random_windows_are_inside_the_ground_truth_box():
     step = dict(PROPOSAL, crop_prob=1.0)
-    true = sample()['bbox'][0]
+    gt_bbox = sample()['bbox'][0]
     for seed in range(20):
         box = run(step, seed=seed)['bbox'][0]
-        assert (box[:2] >= true[:2]).all()
-        assert (box[2:] <= true[2:]).all()
+        assert (box[:2] >= gt_bbox[:2]).all()
+        assert (box[2:] <= gt_bbox[2:]).all()
 
 
 @pytest.mark.parametrize(
     'order', [(PROPOSAL, CROP, FLIP), (PROPOSAL, FLIP, CROP), (FLIP, PROPOSAL, CROP)]
 )
 @pytest.mark.parametrize('crop', ['GetBBoxCenterScale', 'CPNBBoxCenterScale'])
-def test_the_true_crop_is_that_without_a_proposal(order, crop):
+def test_ground_truth_crop_equals_the_crop_without_proposal(order, crop):
     order = [dict(step, type=crop) if step is CROP else step for step in order]
-    found = run(*order, KEEP)
+    results = run(*order, KEEP)
     plain = run(*(step for step in order if step is not PROPOSAL))
-    np.testing.assert_allclose(found['gt_center'], plain['bbox_center'], rtol=1e-5)
-    np.testing.assert_allclose(found['gt_scale'], plain['bbox_scale'], rtol=1e-5)
-    assert not np.allclose(found['bbox_center'], plain['bbox_center'], atol=0.1)
+    np.testing.assert_allclose(results['gt_center'], plain['bbox_center'], rtol=1e-5)
+    np.testing.assert_allclose(results['gt_scale'], plain['bbox_scale'], rtol=1e-5)
+    assert not np.allclose(results['bbox_center'], plain['bbox_center'], atol=0.1)
 
 
 @pytest.mark.parametrize('order', [(PROPOSAL, CROP, FLIP), (FLIP, PROPOSAL, CROP)])
-def test_the_centred_target_is_that_of_the_true_box(order):
-    found = run(*order, KEEP, *REST)['data_samples']
+def test_centred_target_is_that_of_the_ground_truth_box(order):
+    sstn = run(*order, KEEP, *REST)['data_samples']
     plain = run(*(s for s in order if s is not PROPOSAL), KEEP, *REST)['data_samples']
     torch.testing.assert_close(
-        found.centred.gt_fields.heatmaps, plain.gt_fields.heatmaps, atol=1e-4, rtol=0
+        sstn.centred.gt_fields.heatmaps, plain.gt_fields.heatmaps, atol=1e-4, rtol=0
     )
-    assert not torch.equal(found.gt_fields.heatmaps, plain.gt_fields.heatmaps)
-    assert (found.theta_gt - torch.eye(2, 3)).abs().max() > 0.02
+    assert not torch.equal(sstn.gt_fields.heatmaps, plain.gt_fields.heatmaps)
+    assert (sstn.theta_gt - torch.eye(2, 3)).abs().max() > 0.02
 
 
-def test_flipping_before_is_flipping_after():
-    """A model that does not know the pose and has no left or right."""
-    still = ProposalModel(
+def test_flip_commutes_with_a_symmetric_model():
+    step = PoseGuidedProposal('alphapose')
+    step.model = ProposalModel(
         GaussianMixture([1.0], [[-0.1, 0.1, 0.1, 0.05]], [1e-10 * np.eye(4)])
     )
-    step = PoseGuidedProposal('alphapose')
-    step.model = still
     before, after = run(FLIP, step, CROP), run(step, CROP, FLIP)
     np.testing.assert_allclose(before['bbox_center'], after['bbox_center'], atol=0.01)
     np.testing.assert_allclose(before['bbox_scale'], after['bbox_scale'], atol=0.01)
 
 
-def test_half_a_body_takes_the_place_of_the_proposal():
-    found, plain, whole = run(PROPOSAL, CROP, HALF), run(CROP, HALF), run(CROP)
-    np.testing.assert_array_equal(found['bbox_center'], plain['bbox_center'])
-    np.testing.assert_array_equal(found['bbox_scale'], plain['bbox_scale'])
+def test_half_body_crop_overrides_the_proposal():
+    results, plain, whole = run(PROPOSAL, CROP, HALF), run(CROP, HALF), run(CROP)
+    np.testing.assert_array_equal(results['bbox_center'], plain['bbox_center'])
+    np.testing.assert_array_equal(results['bbox_scale'], plain['bbox_scale'])
     assert (plain['bbox_scale'] != whole['bbox_scale']).all()
 
 
-def test_visibility_of_both_kinds():
+def test_accepts_both_shapes_of_visibility():
     raw = RawVisibility().transform(sample())['keypoints_visible']
     assert raw.shape == (1, 4, 2)
     np.testing.assert_array_equal(
@@ -136,7 +139,7 @@ def test_visibility_of_both_kinds():
     )
 
 
-def test_several_people_at_once():
+def test_several_instances():
     people = {
         name: np.repeat(sample()[name], 3, axis=0)
         for name in ('bbox', 'keypoints', 'keypoints_visible')
@@ -154,8 +157,8 @@ def test_cached_randomness_gives_the_same_box():
     assert (step.transform(sample())['bbox'] != first).any()
 
 
-def people(root, times=1):
-    """A training set of the synthetic people, each so many times."""
+def build_dataset(root, times=1):
+    """The synthetic training split, repeated."""
     dataset = dict(
         type='CocoDataset',
         data_root=str(root),
@@ -167,8 +170,8 @@ def people(root, times=1):
     return DATASETS.build(dict(type='RepeatDataset', dataset=dataset, times=times))
 
 
-def boxes_of(dataset, seed):
-    """Proposals of one epoch, in the order of a loader with two processes."""
+def load_boxes(dataset, seed):
+    """Proposals of one epoch, from a data loader with two workers."""
     loader = Runner.build_dataloader(
         dict(
             batch_size=4,
@@ -184,32 +187,32 @@ def boxes_of(dataset, seed):
     )
 
 
-def test_repeatable_under_mmengines_seed_and_several_a_person(synthetic):
-    once, twice = people(synthetic), people(synthetic, times=2)
-    assert len(twice) == 2 * len(once)
-    boxes = boxes_of(twice, seed=5)
+def test_seed_makes_several_proposals_per_person_repeatable(synthetic):
+    dataset = build_dataset(synthetic, times=2)
+    assert len(dataset) == 2 * len(build_dataset(synthetic))
+    boxes = load_boxes(dataset, seed=5)
     first, second = np.split(boxes, 2)
     assert (first != second).any(axis=1).all()
-    np.testing.assert_array_equal(boxes_of(twice, seed=5), boxes)
-    assert (boxes_of(twice, seed=6) != boxes).any(axis=1).all()
+    np.testing.assert_array_equal(load_boxes(dataset, seed=5), boxes)
+    assert (load_boxes(dataset, seed=6) != boxes).any(axis=1).all()
 
 
-def test_a_fitted_model_is_read_from_its_file(tmp_path):
+def test_loads_a_fitted_model(tmp_path):
     path = tmp_path / 'model.json'
-    always = GaussianMixture([1.0], [[0.1, 0.1, -0.1, -0.1]], [1e-6 * np.eye(4)])
-    ProposalModel(always).to_json(path)
+    fixed = GaussianMixture([1.0], [[0.1, 0.1, -0.1, -0.1]], [1e-6 * np.eye(4)])
+    ProposalModel(fixed).to_json(path)
     results = run(dict(PROPOSAL, model=str(path)))
     np.testing.assert_allclose(results['bbox'], [[12.8, 9.6, 51.2, 38.4]], atol=0.5)
 
 
-def test_errors_name_the_key_and_the_culprit(tmp_path):
+def test_errors_name_the_argument_or_the_instance(tmp_path):
     with pytest.raises(
         FileNotFoundError, match=r"PoseGuidedProposal\.model.*'no.json'"
     ):
         PoseGuidedProposal('no.json')
     with pytest.raises(ValueError, match=r'PoseGuidedProposal\.crop_prob .* got 2'):
         PoseGuidedProposal('alphapose', crop_prob=2)
-    with pytest.raises(ValueError, match='must stand before the transform'):
+    with pytest.raises(ValueError, match='must come before the transform'):
         run(CROP, PROPOSAL)
     empty = np.array([[5, 5, 5, 9]], dtype=np.float32)
     with pytest.raises(ValueError, match=r'instance 7 of a\.jpg: .*x1 < x2'):
@@ -223,7 +226,7 @@ def test_errors_name_the_key_and_the_culprit(tmp_path):
         run(dict(PROPOSAL, model=str(path)))
 
 
-def test_says_what_it_is():
+def test_repr():
     assert repr(PoseGuidedProposal('alphapose', 0.15)) == (
         "PoseGuidedProposal(model='alphapose', crop_prob=0.15, clip=True)"
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The set-up script decides, fails and goes on as it says; stubs stand in for pip."""
+"""Decisions, failures and reruns of the setup script; pip is replaced by stubs."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A folder with the set-up script and a place for a stub ``python3``."""
+    """A folder with the setup script and a ``bin`` for a stub ``python3``."""
     (tmp_path / 'tools').mkdir()
     (tmp_path / 'bin').mkdir()
     shutil.copy(ROOT / 'tools' / 'setup_env.sh', tmp_path / 'tools')
@@ -21,7 +21,8 @@ def checkout(tmp_path):
     return tmp_path
 
 
-def run(checkout, stub):
+def run_setup(checkout, stub):
+    """Run the setup script with a shell script as ``python3``."""
     python = checkout / 'bin' / 'python3'
     python.write_text(f'#!/bin/sh\n{stub}\n')
     python.chmod(0o755)
@@ -30,42 +31,42 @@ def run(checkout, stub):
     return subprocess.run(['bash', script], env=env, capture_output=True, text=True)
 
 
-def test_a_python_with_the_stack_is_used_as_it_is(checkout):
-    result = run(checkout, f'exec {sys.executable} "$@"')
+def test_uses_a_python_that_has_the_stack(checkout):
+    result = run_setup(checkout, f'exec {sys.executable} "$@"')
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == [sys.executable]
     assert not (checkout / '.venv').exists()
 
 
-def test_an_unsupported_python_is_refused(checkout):
+def test_fails_on_unsupported_python(checkout):
     stub = 'case "$*" in --version) echo Python 3.9.1;; esac; exit 1'
-    result = run(checkout, stub)
+    result = run_setup(checkout, stub)
     assert result.returncode == 1
     assert (
-        'FAILED: Python 3.10 to 3.12 is needed, python3 is Python 3.9.1'
+        'FAILED: Python 3.10 to 3.12 is required, python3 is Python 3.9.1'
         in result.stderr
     )
     assert not (checkout / '.venv').exists()
 
 
-# Answers the script's questions; pip installs by leaving a note, and fails for whatever
-# the file "broken" names.
-WORKING = """
+# Stub for python3 and pip. Installs are written to the file "log", and an install of
+# the package in the file "broken" fails.
+STUB = """
 case "$*" in
-    *'import torch'*) [ -f "{notes}/ready" ] && [ "$0" != "{bin}" ]; exit;;
+    *'import torch'*) [ -f "{folder}/ready" ] && [ "$0" != "{bin}" ]; exit;;
     *-m\\ venv*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; exit;;
-    *pip\\ check*) touch "{notes}/ready"; exit;;
-    *pip\\ install*|*pip\\ --*) echo "$*" >> "{notes}/log"
-        case "$*" in *"$(cat {notes}/broken)"*) echo no such package; exit 1;; esac;;
+    *pip\\ check*) touch "{folder}/ready"; exit;;
+    *pip\\ install*|*pip\\ --*) echo "$*" >> "{folder}/log"
+        case "$*" in *"$(cat {folder}/broken)"*) echo no such package; exit 1;; esac;;
 esac
 exit 0
 """
 
 
-def test_a_failed_step_names_itself_and_a_rerun_goes_on(checkout):
-    stub = WORKING.format(notes=checkout, bin=checkout / 'bin' / 'python3')
+def test_logs_a_failed_step_and_a_rerun_continues_there(checkout):
+    stub = STUB.format(folder=checkout, bin=checkout / 'bin' / 'python3')
     (checkout / 'broken').write_text('torchvision')
-    first = run(checkout, stub)
+    first = run_setup(checkout, stub)
     assert first.returncode == 1
     assert first.stdout == ''
     assert "FAILED: step 'torch', see" in first.stderr
@@ -73,17 +74,17 @@ def test_a_failed_step_names_itself_and_a_rerun_goes_on(checkout):
     assert 'no such package' in first.stderr
 
     (checkout / 'broken').write_text('nothing')
-    second = run(checkout, stub)
+    second = run_setup(checkout, stub)
     assert second.returncode == 0, second.stderr
     assert second.stdout.splitlines() == [str(checkout / '.venv' / 'bin' / 'python')]
-    assert 'build-tools: done before' in second.stderr
-    assert 'torch: done before' not in second.stderr
+    assert 'build-tools: already done' in second.stderr
+    assert 'torch: already done' not in second.stderr
     installs = (checkout / 'log').read_text().splitlines()
     assert len(installs) == 5  # build tools, torch twice, the stack, the plugin
 
-    # other requirements than those that were installed
+    # After a change of the requirements all steps run again.
     newer = (checkout / '.venv' / 'setup-logs' / 'plugin.done').stat().st_mtime + 10
     os.utime(checkout / 'constraints.txt', (newer, newer))
-    third = run(checkout, stub)
+    third = run_setup(checkout, stub)
     assert third.returncode == 0, third.stderr
-    assert 'done before' not in third.stderr
+    assert 'already done' not in third.stderr

@@ -16,7 +16,7 @@ load = CheckpointLoader.load_checkpoint
 
 @pytest.fixture
 def saved(tmp_path):
-    """A file that holds what MMEngine writes beside weights."""
+    """A checkpoint with the objects that MMEngine writes in addition to weights."""
     history = HistoryBuffer([3.0, 1.0, 2.0], [1, 1, 1])
     content = dict(
         state_dict=dict(weight=torch.arange(3.0)),
@@ -36,7 +36,7 @@ def saved(tmp_path):
     return path
 
 
-def test_what_mmengine_writes_is_loaded(saved):
+def test_loads_checkpoints_of_mmengine(saved):
     content = load(str(saved), map_location='cpu')
     history = content['message_hub']['log_scalars']['train/loss']
     assert (history.min(), history.max(), history.current()) == (1.0, 3.0, 2.0)
@@ -49,8 +49,8 @@ def test_what_mmengine_writes_is_loaded(saved):
     assert model.weight.tolist() == [0, 1, 2]
 
 
-def test_names_of_numpy_1_are_known(saved, tmp_path):
-    # What numpy < 2 wrote differs in the module's name only.
+def test_allows_module_names_of_numpy_1():
+    # Files written by numpy < 2 differ only in the name of the module.
     names = pickle.dumps(np.zeros(1)).split(b'numpy')
     assert b'multiarray' in names[1]
     allowed = [g[1] for g in module._allowed_globals() if isinstance(g, tuple)]
@@ -59,7 +59,7 @@ def test_names_of_numpy_1_are_known(saved, tmp_path):
         assert f'numpy.{core}.multiarray.scalar' in allowed
 
 
-def test_nothing_stays_allowed_after_a_load(saved):
+def test_allows_no_globals_after_a_load(saved):
     before = set(torch.serialization.get_safe_globals())
     load(str(saved), map_location='cpu')
     assert set(torch.serialization.get_safe_globals()) == before
@@ -76,7 +76,7 @@ class Payload:
 
 
 @pytest.mark.parametrize('function', [os.mkdir, eval])
-def test_malicious_pickle_is_refused_and_not_run(function, tmp_path):
+def test_raises_on_malicious_pickle_without_running_it(function, tmp_path):
     marker = tmp_path / 'payload-ran'
     argument = str(marker) if function is os.mkdir else f'open({str(marker)!r}, "w")'
     path = tmp_path / 'evil.pth'
@@ -86,7 +86,7 @@ def test_malicious_pickle_is_refused_and_not_run(function, tmp_path):
     assert not marker.exists()
 
 
-def test_getattr_reaches_a_history_buffer_statistics_only(tmp_path):
+def test_getattr_is_limited_to_history_buffer_statistics(tmp_path):
     for target, name in ((HistoryBuffer, '__init__'), (np.ndarray, 'tofile')):
         path = tmp_path / 'evil.pth'
         torch.save(dict(meta=Payload(getattr, target, name)), path)
@@ -94,8 +94,8 @@ def test_getattr_reaches_a_history_buffer_statistics_only(tmp_path):
             load(str(path), map_location='cpu')
 
 
-def test_downloads_are_read_weights_only(saved, tmp_path, monkeypatch):
-    """Torch's hub finds the file in its cache, so nothing is downloaded."""
+def test_loads_only_weights_from_downloads(saved, tmp_path, monkeypatch):
+    # torch's hub finds the files in its cache, so nothing is downloaded.
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
     cache = tmp_path / 'hub' / 'checkpoints'
     cache.mkdir(parents=True)
@@ -108,8 +108,8 @@ def test_downloads_are_read_weights_only(saved, tmp_path, monkeypatch):
     assert not marker.exists()
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a CUDA device')
-def test_a_device_that_is_not_there_is_no_damage(tmp_path):
+@pytest.mark.skipif(torch.cuda.is_available(), reason='needs a machine without CUDA')
+def test_missing_device_is_not_reported_as_damage(tmp_path):
     path = tmp_path / 'weights.pth'
     torch.save(dict(weight=torch.zeros(1)), path)
     with pytest.raises(RuntimeError, match='CUDA'):

@@ -25,7 +25,7 @@ def test_atomic_write_keeps_the_old_file_after_an_error(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ['file.bin']
 
 
-def test_journal_continues_after_a_line_that_was_cut_off(tmp_path):
+def test_journal_continues_after_a_truncated_line(tmp_path):
     path = tmp_path / 'runs' / 'journal.jsonl'
     settings = dict(seed=0, sizes=(1, 2))
     journal = ResumeJournal(path, settings)

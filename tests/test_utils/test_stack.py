@@ -15,6 +15,7 @@ for name in {hidden}:
 
 
 def run(code, hidden=()):
+    """Run code in a process in which some modules cannot be imported."""
     return subprocess.run(
         [sys.executable, '-c', HIDE.format(hidden=tuple(hidden)) + code],
         cwd=ROOT,
@@ -34,7 +35,7 @@ def test_ops_work_without_openmmlab():
     assert result.stdout.split() == ['1.0', '[]'], result.stderr
 
 
-def test_half_a_stack_is_an_error():
+def test_raises_on_incomplete_stack():
     result = run('import rmpe_plugin', hidden=['mmdet'])
     assert result.returncode
     message = result.stderr.splitlines()[-1]
@@ -42,7 +43,9 @@ def test_half_a_stack_is_an_error():
     assert 'mmpose>=1.3.0,<2.0.0' in message
 
 
-def test_version_is_checked():
-    with pytest.raises(ImportError, match='wants mmengine>=99,<100; found mmengine 0'):
+def test_raises_on_unsupported_version():
+    with pytest.raises(
+        ImportError, match='requires mmengine>=99,<100; installed: mmengine 0'
+    ):
         stack.check_stack(dict(mmengine=('99', '100')))
     assert stack.check_stack()

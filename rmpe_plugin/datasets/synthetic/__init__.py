@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Synthetic people: a COCO keypoint data set that is rendered, not downloaded."""
+"""Synthetic people: a rendered COCO keypoint data set."""
 
 from .body import KEYPOINTS
 from .coco import NOTICE, render_split, write_split

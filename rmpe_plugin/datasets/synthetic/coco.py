@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from rich.progress import track
 
+from rmpe_plugin.structures import make_annotation
+
 from .body import KEYPOINTS
 from .detector import detect_people
 from .person import Person
@@ -25,37 +27,26 @@ SKELETON = [
     [4, 6], [5, 7],
 ]  # fmt: skip
 
-
-def _annotation(person: Person, image_id: int, ann_id: int) -> dict:
-    """COCO's record of one person."""
-    x1, y1, x2, y2 = person.bbox.tolist()
-    keypoints = np.round(person.keypoints, 2)
-    return dict(
-        id=ann_id,
-        image_id=image_id,
-        category_id=1,
-        iscrowd=0,
-        bbox=[x1, y1, x2 - x1, y2 - y1],
-        area=person.area,
-        num_keypoints=int((keypoints[:, 2] > 0).sum()),
-        keypoints=[
-            int(value) if i % 3 == 2 else value
-            for i, value in enumerate(keypoints.ravel().tolist())
-        ],
-    )
+_CATEGORY = dict(
+    id=1,
+    name='person',
+    supercategory='person',
+    keypoints=list(KEYPOINTS),
+    skeleton=SKELETON,
+)
 
 
 def render_split(
     split: str, number: int, size: tuple[int, int], difficulty: str, seed: int
 ) -> Iterator[tuple[np.ndarray, list[Person], list[dict]]]:
-    """Draw the images of a split one by one.
+    """Render the images of a split one after another.
 
-    Every image has its own generator, made of seed, split and number, so that image i
-    is the same however many there are.
+    Each image has its own random generator, seeded with the seed, the name of the split
+    and the index of the image. So an image does not depend on the number of images.
 
     Args:
         split (str): Name of the split, part of the seed.
-        number (int): How many images.
+        number (int): Number of images.
         size (tuple[int, int]): Width and height, pixels.
         difficulty (str): A key of :data:`DIFFICULTIES`.
         seed (int): Seed, not negative.
@@ -63,6 +54,9 @@ def render_split(
     Yields:
         tuple[np.ndarray, list[Person], list[dict]]: Image, people and simulated
         detections (COCO results without ``image_id``).
+
+    Raises:
+        ValueError: If the difficulty is unknown.
     """
     if difficulty not in DIFFICULTIES:
         raise ValueError(
@@ -82,7 +76,7 @@ def write_split(
     difficulty: str,
     seed: int,
 ) -> tuple[int, int]:
-    """Write one split as a COCO data set.
+    """Write a split as a COCO data set.
 
     Writes ``{split}/*.jpg``, ``annotations/person_keypoints_{split}.json`` and
     ``annotations/person_detections_{split}.json`` (COCO result format, simulated).
@@ -90,43 +84,42 @@ def write_split(
     Args:
         root (Path): Folder of the data set.
         split (str): Name of the split.
-        number (int): How many images.
+        number (int): Number of images.
         size (tuple[int, int]): Width and height, pixels.
         difficulty (str): A key of :data:`DIFFICULTIES`.
         seed (int): Seed, not negative.
 
     Returns:
-        tuple[int, int]: How many people and how many detections were written.
+        tuple[int, int]: Number of people and number of detections.
+
+    Raises:
+        OSError: If a file cannot be written.
+        ValueError: If the difficulty is unknown.
     """
-    (root / split).mkdir(parents=True, exist_ok=True)
-    (root / 'annotations').mkdir(exist_ok=True)
+    folder = root / 'annotations'
+    for path in (root / split, folder):
+        path.mkdir(parents=True, exist_ok=True)
     images, annotations, detections = [], [], []
     scenes = render_split(split, number, size, difficulty, seed)
     for image_id, (image, people, boxes) in enumerate(
-        track(scenes, f'drawing {split}', total=number), start=1
+        track(scenes, f'rendering {split}', total=number), start=1
     ):
         name = f'{image_id:06d}.jpg'
         if not cv2.imwrite(str(root / split / name), image):
             raise OSError(f'could not write {root / split / name}')
         images.append(dict(id=image_id, file_name=name, width=size[0], height=size[1]))
-        for person in people:
-            annotations.append(_annotation(person, image_id, len(annotations) + 1))
+        annotations += [
+            make_annotation(i, image_id, p.keypoints, p.bbox, p.area)
+            for i, p in enumerate(people, start=len(annotations) + 1)
+        ]
         detections += [dict(image_id=image_id, **box) for box in boxes]
 
-    category = dict(
-        id=1,
-        name='person',
-        supercategory='person',
-        keypoints=list(KEYPOINTS),
-        skeleton=SKELETON,
-    )
     dataset = dict(
         info=dict(description=NOTICE, difficulty=difficulty, seed=seed),
         images=images,
         annotations=annotations,
-        categories=[category],
+        categories=[_CATEGORY],
     )
-    folder = root / 'annotations'
     (folder / f'person_keypoints_{split}.json').write_text(json.dumps(dataset))
     (folder / f'person_detections_{split}.json').write_text(json.dumps(detections))
     return len(annotations), len(detections)

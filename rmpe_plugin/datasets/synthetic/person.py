@@ -6,15 +6,17 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Person:
-    """One drawn person.
+    """Ground truth of one person in a rendered image.
 
     Attributes:
-        keypoints (np.ndarray): (17, 3), x, y in pixels and v; zeros where v = 0.
-        bbox (np.ndarray): Box of the visible pixels, xyxy, pixels.
-        full_bbox (np.ndarray): Box of the whole body, hidden parts and parts outside
-            the image included, xyxy, pixels.
+        keypoints (np.ndarray): x and y in pixels and COCO's v (17, 3); zeros where
+            v = 0.
+        bbox (np.ndarray): Box of the visible pixels (4,), xyxy, pixels.
+        full_bbox (np.ndarray): Box of the whole body (4,), including occluded parts and
+            parts outside the image, xyxy, pixels.
         area (int): Number of visible pixels.
-        visible (float): Visible share of the body inside the image, 0 to 1.
+        visible (float): Fraction of the body's pixels inside the image that is visible,
+            0 to 1.
     """
 
     keypoints: np.ndarray

@@ -5,21 +5,23 @@ import numpy as np
 from mmpose.datasets.transforms import GetBBoxCenterScale
 from mmpose.registry import TRANSFORMS
 
+from rmpe_plugin.ops import valid_boxes
+
 
 @TRANSFORMS.register_module()
 class CPNBBoxCenterScale(GetBBoxCenterScale):
-    """CPN's crop: the box grown by its own factor in width and in height.
+    """CPN's crop, which pads width and height of the box by different factors.
 
-    It stands in the place of ``GetBBoxCenterScale``; ``TopdownAffine`` then grows the
-    short side to the aspect ratio of the network input around the same centre. Factors
-    from github.com/chenyilun95/tf-cpn.
+    Replaces ``GetBBoxCenterScale``. ``TopdownAffine`` then extends the shorter side to
+    the aspect ratio of the network input, around the same centre. The default factors
+    are those of github.com/chenyilun95/tf-cpn.
 
     Required Keys:
-        - bbox (n, 4), xyxy, pixels
+        - bbox (N, 4), xyxy, pixels
 
     Added Keys:
-        - bbox_center (n, 2), pixels
-        - bbox_scale (n, 2), pixels
+        - bbox_center (N, 2), pixels
+        - bbox_scale (N, 2), pixels
 
     Args:
         padding (Sequence[float]): Factors of width and height. Defaults to
@@ -40,10 +42,9 @@ class CPNBBoxCenterScale(GetBBoxCenterScale):
     def transform(self, results: dict) -> dict:
         """Add the centre and the scale of the crop; see the class."""
         bbox = results['bbox']
-        size = bbox[:, 2:4] - bbox[:, :2]
-        if not (np.isfinite(bbox).all() and (size > 0).all()):
+        if not valid_boxes(bbox).all():
             raise ValueError(
-                f'box {bbox.tolist()} (x1, y1, x2, y2) has no area inside the image: '
+                f'box {bbox.tolist()} (x1, y1, x2, y2) has no area or is not finite: '
                 f'instance {results.get("id")} of {results.get("img_path")}'
             )
         return super().transform(results)

@@ -11,12 +11,12 @@ from rmpe_plugin.ops import ProposalModel
 
 @TRANSFORMS.register_module()
 class PoseGuidedProposal(BaseTransform):
-    """Put a box as a detector would give it in the true box's place.
+    """Replace the ground-truth box by a proposal that resembles a detection.
 
-    The pose-guided proposals generator of the RMPE paper, section 3.3. It stands before
-    the transform that makes ``bbox_center`` and ``bbox_scale``, in the place of
-    ``RandomBBoxTransform``'s shift and scale. Several proposals a person in an epoch
-    are MMEngine's ``RepeatDataset``.
+    This is the pose-guided proposals generator (PGPG) of the RMPE paper, section 3.3.
+    It precedes the transform that adds ``bbox_center`` and ``bbox_scale``, and replaces
+    the shift and scale of ``RandomBBoxTransform``. Use MMEngine's ``RepeatDataset`` for
+    several proposals per person and epoch.
 
     Required Keys:
         - bbox (N, 4), xyxy, pixels
@@ -28,21 +28,20 @@ class PoseGuidedProposal(BaseTransform):
         - bbox (N, 4)
 
     Added Keys:
-        - gt_bbox (N, 4): what ``bbox`` was, for ``KeepTrueBox``
-        - gt_flip (bool): whether the image was flipped by then
+        - gt_bbox (N, 4): the ground-truth box, for ``KeepTrueBox``
+        - gt_flip (bool): whether the image was already flipped
 
     Args:
-        model (str): A file that ``tools/fit_pgpg.py`` wrote, or ``'alphapose'`` for
+        model (str): A file written by ``tools/fit_pgpg.py``, or ``'alphapose'`` for
             AlphaPose's constants.
-        crop_prob (float): Share of windows inside the true box in place of detections,
-            see :meth:`rmpe_plugin.ops.ProposalModel.sample`. Defaults to 0.
-        clip (bool): Whether proposals end at the image's border, as detections do.
-            Defaults to ``True``.
+        crop_prob (float): Fraction of random windows inside the ground-truth box, see
+            :meth:`rmpe_plugin.ops.ProposalModel.sample`. Defaults to 0.
+        clip (bool): Whether to clip proposals to the image. Defaults to ``True``.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is no proposal model or of other keypoints, if
-            ``crop_prob`` is no share, or if the box was made a crop already.
+        FileNotFoundError: If the model file does not exist.
+        ValueError: If the file is not a proposal model or has another keypoint set, if
+            ``crop_prob`` is not between 0 and 1, or if ``bbox_center`` exists already.
     """
 
     def __init__(self, model: str, crop_prob: float = 0.0, clip: bool = True) -> None:
@@ -57,15 +56,15 @@ class PoseGuidedProposal(BaseTransform):
             self.model = ProposalModel.from_json(model)
         else:
             raise FileNotFoundError(
-                "PoseGuidedProposal.model must be 'alphapose' or a file that "
-                f'tools/fit_pgpg.py wrote, got {self.name!r}, which is no file'
+                "PoseGuidedProposal.model must be 'alphapose' or an existing file "
+                f'written by tools/fit_pgpg.py, got {self.name!r}'
             )
 
     @cache_randomness
-    def _propose(
+    def _sample_boxes(
         self, keypoints: np.ndarray, visible: np.ndarray, bbox: np.ndarray, size
     ) -> np.ndarray:
-        """One box a person (N, 4)."""
+        """Sample one box (N, 4) for each person."""
         boxes = self.model.sample(
             keypoints, visible, bbox, 1, np.random, size, self.crop_prob
         )
@@ -75,7 +74,7 @@ class PoseGuidedProposal(BaseTransform):
         """Replace ``bbox``; see the class."""
         if 'bbox_center' in results:
             raise ValueError(
-                'PoseGuidedProposal must stand before the transform that makes '
+                'PoseGuidedProposal must come before the transform that adds '
                 'bbox_center and bbox_scale in the pipeline'
             )
         visible = results['keypoints_visible']
@@ -85,7 +84,7 @@ class PoseGuidedProposal(BaseTransform):
         results['gt_bbox'] = results['bbox']
         results['gt_flip'] = results.get('flip', False)
         try:
-            results['bbox'] = self._propose(
+            results['bbox'] = self._sample_boxes(
                 results['keypoints'], visible, results['bbox'], size
             )
         except ValueError as error:

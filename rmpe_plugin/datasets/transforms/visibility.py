@@ -6,12 +6,12 @@ from mmpose.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class RawVisibility(BaseTransform):
-    """Carry COCO's v = 1 and v = 2 through the pipeline apart.
+    """Keep the difference between COCO's v = 1 and v = 2 in the pipeline.
 
-    MMPose keeps min(1, v) only. This puts the pair [labelled, seen] in the form that
-    ``RandomFlip``, ``RandomHalfBody`` and ``GenerateTarget`` already know (the last
-    splits it into ``keypoints_visible`` and ``keypoints_visible_weights``), for
-    training pipelines, before ``RandomFlip``.
+    MMPose keeps min(1, v) only. This transform stores the pair [labelled, visible] in
+    the form that ``RandomFlip``, ``RandomHalfBody`` and ``GenerateTarget`` support; the
+    last splits it into ``keypoints_visible`` and ``keypoints_visible_weights``. It is
+    for training pipelines and precedes ``RandomFlip``.
 
     Required Keys:
         - raw_ann_info
@@ -21,35 +21,35 @@ class RawVisibility(BaseTransform):
         - keypoints_visible (N, K, 2): [v > 0, v > 1]
 
     Raises:
-        ValueError: If it stands after ``RandomFlip``, if the annotation's keypoints
-            are not those of the data set, or if a labelled one is not finite.
+        ValueError: If ``RandomFlip`` comes first, if the annotation has another number
+            of keypoints than the pipeline, or if a labelled keypoint is not finite.
     """
 
     def transform(self, results: dict) -> dict:
         """Replace ``keypoints_visible``; see the class."""
         if 'flip' in results:
             raise ValueError(
-                'RawVisibility must stand before RandomFlip in the pipeline'
+                'RawVisibility must come before RandomFlip in the pipeline'
             )
         ann = results.get('raw_ann_info')
-        where = f'annotation {results.get("id")} of {results.get("img_path")}'
+        name = f'annotation {results.get("id")} of {results.get("img_path")}'
         if not ann:
             raise ValueError(
-                f'{where} has no raw_ann_info: RawVisibility is for training on '
-                'annotations, not for boxes from a detector'
+                f'{name} has no raw_ann_info: RawVisibility is for training on '
+                'annotations, not for detections'
             )
         raw = np.asarray(ann['keypoints'], dtype=np.float32).reshape(1, -1, 3)
         if raw.shape[:2] != results['keypoints'].shape[:2]:
             raise ValueError(
-                f'{where} has {raw.shape[1]} keypoints, the pipeline '
-                f'{results["keypoints"].shape[1]}: put RawVisibility before any '
-                'transform that changes the keypoint set'
+                f'{name} has {raw.shape[1]} keypoints, the pipeline '
+                f'{results["keypoints"].shape[1]}: RawVisibility must come before '
+                'any transform that changes the keypoint set'
             )
         visibility = raw[..., 2]
-        broken = (visibility > 0) & ~np.isfinite(raw).all(axis=2)
-        if broken.any():
+        invalid = (visibility > 0) & ~np.isfinite(raw).all(axis=2)
+        if invalid.any():
             raise ValueError(
-                f'{where}: keypoints {np.flatnonzero(broken[0]).tolist()} are labelled '
+                f'{name}: keypoints {np.flatnonzero(invalid[0]).tolist()} are labelled '
                 'but their coordinates are not finite'
             )
         results['keypoints_visible'] = np.stack(

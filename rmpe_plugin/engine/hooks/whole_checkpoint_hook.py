@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-import os
 from pathlib import Path
 
 from mmengine.dist import is_main_process
@@ -8,82 +7,79 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from mmpose.registry import HOOKS
 
+from rmpe_plugin.utils.files import atomic_write
+
 
 @register_backend('whole')
 class WholeFileBackend(LocalBackend):
-    """Local files that have their name once they are whole.
+    """Local file backend with atomic writes and delayed removal.
 
-    What is written goes to a file with ``.part`` after its name, to the disk, and only
-    then in the place of what was there. What is removed is noted in ``outdated``.
+    Attributes:
+        outdated (set[str]): Files that were passed to :meth:`remove`. They are not
+            deleted here.
     """
 
     def __init__(self) -> None:
         self.outdated: set[str] = set()
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write a file, whole or not at all.
+        """Write a file completely or not at all.
 
         Args:
-            obj (bytes): What it holds.
-            filepath (str | Path): Its path.
+            obj (bytes): Content.
+            filepath (str | Path): Path of the file.
 
         Raises:
-            OSError: If the disk is full, for example. A file that was there is there
-                as it was.
+            OSError: If the file cannot be written, for example on a full disk. An
+                existing file is unchanged.
         """
-        path = Path(filepath)
-        part = path.with_name(path.name + '.part')
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with part.open('wb') as file:
+            with atomic_write(filepath, 'wb') as file:
                 file.write(obj)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
         except OSError as error:
-            part.unlink(missing_ok=True)
             raise OSError(
-                error.errno, f'{error.strerror}, {len(obj)} bytes', str(path)
+                error.errno, f'{error.strerror}, {len(obj)} bytes', str(filepath)
             ) from error
 
     def remove(self, filepath: str | Path) -> None:
-        """Note that a file is outdated.
+        """Mark a file as outdated without deleting it.
 
         Args:
-            filepath (str | Path): Its path.
+            filepath (str | Path): Path of the file.
         """
         self.outdated.add(str(filepath))
 
 
 @HOOKS.register_module()
 class WholeCheckpointHook(CheckpointHook):
-    """MMEngine's checkpoint hook, which loses nothing when it is interrupted.
+    """MMEngine's checkpoint hook, safe against interruption.
 
-    MMEngine's own writes a checkpoint in place, removes the one before it first
-    (``max_keep_ckpts``, ``save_best``), and empties ``last_checkpoint`` before it
-    writes it: killed then, or on a full disk, there may be nothing to resume from.
-    Here a checkpoint has its name once it is whole, then ``last_checkpoint`` names it,
-    and then what it outdates is removed.
+    MMEngine's hook writes a checkpoint in place, removes the previous one first
+    (``max_keep_ckpts``, ``save_best``), and truncates ``last_checkpoint`` before it
+    writes it. If the process is killed then, or the disk is full, nothing may be left
+    to resume from. This hook writes the checkpoint atomically, then updates
+    ``last_checkpoint``, and then removes outdated checkpoints.
 
     Args:
-        kwargs: As :class:`mmengine.hooks.CheckpointHook`'s, but files are local.
+        kwargs: Arguments of :class:`mmengine.hooks.CheckpointHook`. Files must be
+            local.
 
     Raises:
-        ValueError: If ``backend_args`` or ``file_client_args`` are given.
+        ValueError: If ``backend_args`` or ``file_client_args`` are not ``None``.
     """
 
     def __init__(self, **kwargs) -> None:
         for name in ('backend_args', 'file_client_args'):
             if kwargs.pop(name, None) is not None:
                 raise ValueError(
-                    f'default_hooks.checkpoint.{name} is for files that are not local, '
-                    "which MMEngine's CheckpointHook writes; WholeCheckpointHook takes "
-                    'None'
+                    f'default_hooks.checkpoint.{name} must be None: '
+                    "WholeCheckpointHook writes local files only; use MMEngine's "
+                    'CheckpointHook for other file backends'
                 )
         super().__init__(**kwargs, backend_args=dict(backend='whole'))
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
-        """Save a checkpoint, name it the last, and remove what it outdates."""
+        """Save a checkpoint, update ``last_checkpoint``, remove outdated files."""
         join, hub = self.file_backend.join_path, runner.message_hub
         if self.max_keep_ckpts > 0 and step not in self.keep_ckpt_ids:
             if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
@@ -110,13 +106,13 @@ class WholeCheckpointHook(CheckpointHook):
             self._remove_outdated()
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        """Save the best checkpoint, then remove the one that was."""
+        """Save the best checkpoint, then remove the previous best one."""
         super()._save_best_checkpoint(runner, metrics)
         if is_main_process():
             self._remove_outdated()
 
     def _remove_outdated(self) -> None:
-        """Remove what was outdated, unless it has been written anew."""
+        """Delete outdated files except those that were written again."""
         best = [getattr(self, 'best_ckpt_path', None)]
         best += getattr(self, 'best_ckpt_path_dict', {}).values()
         for path in self.file_backend.outdated - {self.last_ckpt, *best}:

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""COCO annotations and results: reading, validation and conversion."""
+
+from .files import (
+    read_annotations,
+    read_coco,
+    read_results,
+    require_images,
+    require_keypoints,
+    require_keys,
+)
+from .records import (
+    boxes_from_records,
+    boxes_to_records,
+    group_by_image,
+    make_annotation,
+    make_detection,
+    poses_from_records,
+    poses_to_records,
+)
+
+__all__ = [
+    'boxes_from_records',
+    'boxes_to_records',
+    'group_by_image',
+    'make_annotation',
+    'make_detection',
+    'poses_from_records',
+    'poses_to_records',
+    'read_annotations',
+    'read_coco',
+    'read_results',
+    'require_images',
+    'require_keypoints',
+    'require_keys',
+]

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read COCO annotation and result files and validate each record."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+# A check of a value, and a description of valid values for the error message.
+Rule = tuple[Callable[[object], bool], str]
+
+# float32 represents coordinates up to here with a step of 64 pixels at most, and no
+# image is as large.
+_MAX_NUMBER = 1e9
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value is a finite number in range; ``True`` and ``False`` are not."""
+    # Not isinstance: bool is a subclass of int.
+    return type(value) in (int, float) and -_MAX_NUMBER < value < _MAX_NUMBER
+
+
+def _is_positive(value: object) -> bool:
+    return _is_number(value) and value > 0
+
+
+def _is_id(value: object) -> bool:
+    return type(value) is int and -(2**63) <= value < 2**63
+
+
+def _is_count(value: object) -> bool:
+    return _is_id(value) and value >= 0
+
+
+def _is_image_id_or_name(value: object) -> bool:
+    return isinstance(value, str) or _is_id(value)
+
+
+def _is_numbers(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_number, value))
+
+
+def _is_bbox(value: object) -> bool:
+    return _is_numbers(value) and len(value) == 4
+
+
+def _is_keypoints(value: object) -> bool:
+    return _is_numbers(value) and len(value) % 3 == 0
+
+
+def _is_relative_path(value: object) -> bool:
+    """Whether a value is a file name that does not lead out of its folder."""
+    if not isinstance(value, str) or not value.strip() or '\0' in value:
+        return False
+    path = PurePosixPath(value)
+    return not path.is_absolute() and '..' not in path.parts
+
+
+_ID = (_is_id, 'an integer of 64 bits')
+_NUMBER = (_is_number, 'a finite number below 1e9')
+_POSITIVE = (_is_positive, 'a positive number below 1e9')
+
+CATEGORY_RULES: dict[str, Rule] = dict(id=_ID)
+IMAGE_RULES: dict[str, Rule] = dict(
+    id=_ID,
+    file_name=(_is_relative_path, 'a path inside the folder of images'),
+    width=_POSITIVE,
+    height=_POSITIVE,
+)
+RESULT_RULES: dict[str, Rule] = dict(
+    # Images that belong to no data set are identified by a name.
+    image_id=(_is_image_id_or_name, 'an integer of 64 bits or a name'),
+    category_id=_ID,
+    bbox=(_is_bbox, 'four finite numbers below 1e9'),
+    keypoints=(
+        _is_keypoints,
+        'a list of three finite numbers below 1e9 for each keypoint',
+    ),
+    area=_NUMBER,
+    score=_NUMBER,
+)
+ANNOTATION_RULES: dict[str, Rule] = dict(
+    RESULT_RULES,
+    image_id=_ID,
+    id=_ID,
+    num_keypoints=(_is_count, 'an integer of at least 0'),
+    iscrowd=(lambda value: value in (0, 1), '0 or 1'),
+)
+
+
+def read_coco(
+    ann_file: Path, result_file: Path, required_keys: set[str]
+) -> tuple[dict, list[dict]]:
+    """Read annotations and the results for them.
+
+    Args:
+        ann_file (Path): COCO annotations.
+        result_file (Path): COCO results, not empty.
+        required_keys (set[str]): Keys that every result must have.
+
+    Returns:
+        tuple[dict, list[dict]]: The annotations, see :func:`read_annotations`, and the
+        results.
+
+    Raises:
+        ValueError: If a file is not JSON, a record is invalid, or there is no result.
+    """
+    dataset = read_annotations(ann_file)
+    results = read_results(result_file, required_keys)
+    if not results:
+        raise ValueError(f'{result_file} must be a list of COCO results and not empty')
+    return dataset, results
+
+
+def read_annotations(path: Path) -> dict:
+    """Read COCO annotations.
+
+    Args:
+        path (Path): Annotation file.
+
+    Returns:
+        dict: The content of the file: ``images``, ``annotations`` and optionally
+        ``categories``, each with unique ids. Annotations have an ``image_id``. All
+        other keys are optional, but valid where present.
+
+    Raises:
+        ValueError: If the file is not JSON or a record is invalid.
+    """
+    dataset = _read_json(path)
+    if not isinstance(dataset, dict) or not {'images', 'annotations'} <= set(dataset):
+        raise ValueError(f'{path} must hold COCO annotations: images and annotations')
+    for kind, key, rules, required_keys in (
+        ('image', 'images', IMAGE_RULES, {'id'}),
+        ('annotation', 'annotations', ANNOTATION_RULES, {'id', 'image_id'}),
+        ('category', 'categories', CATEGORY_RULES, {'id'}),
+    ):
+        records = dataset.get(key, [])
+        _require_valid(path, kind, records, rules)
+        require_keys(path, kind, records, required_keys)
+        _require_unique(path, kind, [record['id'] for record in records])
+    return dataset
+
+
+def read_results(path: Path, required_keys: set[str]) -> list[dict]:
+    """Read COCO results.
+
+    Args:
+        path (Path): Result file.
+        required_keys (set[str]): Keys that every result must have.
+
+    Returns:
+        list[dict]: The results, possibly none.
+
+    Raises:
+        ValueError: If the file is not JSON or a record is invalid.
+    """
+    results = _read_json(path)
+    if not isinstance(results, list):
+        raise ValueError(f'{path} must be a list of COCO results')
+    _require_valid(path, 'result', results, RESULT_RULES)
+    require_keys(path, 'result', results, required_keys)
+    return results
+
+
+def require_keys(
+    path: Path, kind: str, records: list[dict], required_keys: set[str]
+) -> None:
+    """Check that records have certain keys.
+
+    Args:
+        path (Path): File of the records, for the error message.
+        kind (str): Kind of the records, for the error message.
+        records (list[dict]): The records.
+        required_keys (set[str]): Keys that every record must have.
+
+    Raises:
+        ValueError: If a record lacks a key.
+    """
+    for i, record in enumerate(records):
+        missing = required_keys - record.keys()
+        if missing:
+            raise ValueError(
+                f'{path}: {_describe(kind, i, record)} has no '
+                f'{", ".join(sorted(missing))}'
+            )
+
+
+def require_images(path: Path, kind: str, records: list[dict], dataset: dict) -> None:
+    """Check that records belong to the images of a data set.
+
+    Args:
+        path (Path): File of the records, for the error message.
+        kind (str): Kind of the records, for the error message.
+        records (list[dict]): Records with ``image_id``.
+        dataset (dict): COCO annotations with the images.
+
+    Raises:
+        ValueError: If the image of a record is not in the data set.
+    """
+    images = {image['id'] for image in dataset['images']}
+    for i, record in enumerate(records):
+        if record['image_id'] not in images:
+            raise ValueError(
+                f'{path}: {_describe(kind, i, record)} is of image '
+                f'{_shorten(record["image_id"])}, which is not among the '
+                f'{len(images)} images'
+            )
+
+
+def require_keypoints(
+    path: Path, kind: str, records: list[dict], num_keypoints: int
+) -> None:
+    """Check the number of keypoints of records.
+
+    Args:
+        path (Path): File of the records, for the error message.
+        kind (str): Kind of the records, for the error message.
+        records (list[dict]): The records; those without ``keypoints`` are skipped.
+        num_keypoints (int): Number of keypoints K.
+
+    Raises:
+        ValueError: If a record has another number of keypoints.
+    """
+    for i, record in enumerate(records):
+        if 'keypoints' in record and len(record['keypoints']) != 3 * num_keypoints:
+            raise ValueError(
+                f'{path}: {_describe(kind, i, record)} has {len(record["keypoints"])} '
+                f'keypoint numbers, expected 3 x {num_keypoints}'
+            )
+
+
+def _require_valid(
+    path: Path, kind: str, records: object, rules: dict[str, Rule]
+) -> None:
+    """Raise if ``records`` is no list of objects whose values follow the rules."""
+    if not isinstance(records, list):
+        raise ValueError(f'{path}: the {kind} records must be a list')
+    for i, record in enumerate(records):
+        if not isinstance(record, dict):
+            raise ValueError(f'{path}: {kind} {i} must be a JSON object')
+        for key, (is_valid, expected) in rules.items():
+            if key in record and not is_valid(record[key]):
+                raise ValueError(
+                    f'{path}: {_describe(kind, i, record)}: {key} must be {expected}, '
+                    f'got {_shorten(record[key])}'
+                )
+
+
+def _require_unique(path: Path, kind: str, ids: list[int]) -> None:
+    """Raise if an id occurs twice."""
+    known = set()
+    for i in ids:
+        if i in known:
+            raise ValueError(f'{path}: two {kind} records have the id {i}')
+        known.add(i)
+
+
+def _describe(kind: str, i: int, record: dict) -> str:
+    """Index of a record, with its id if it has one."""
+    suffix = f' (id {_shorten(record["id"])})' if 'id' in record else ''
+    return f'{kind} {i}{suffix}'
+
+
+def _shorten(value: object) -> str:
+    """JSON of a value, cut to 60 characters."""
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f'{text[:57]}...'
+
+
+def _read_json(path: Path) -> object:
+    """Content of a JSON file."""
+    try:
+        return json.loads(path.read_text())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f'{path} is not JSON: {error}') from error
