@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find people's poses in pictures, videos and cameras.
+"""Predict the poses of all people in images, videos or a camera's stream.
 
-People come from a detector of MMDetection, from boxes that are given as COCO results,
-or from the whole image. Writes annotated pictures or videos, COCO results
-(results.json) and AlphaPose's form of them (alphapose-results.json). What cannot be
-read is passed over and listed last; the exit status is 1 then.
+Person boxes come from a detector of MMDetection, from a JSON file of COCO results, or
+are the whole image. Writes annotated images and videos, COCO results (results.json) and
+AlphaPose results (alphapose-results.json). Files that cannot be read are skipped and
+listed at the end with the reason; the exit status is then 1.
 
 Example:
     python tools/demo.py configs/quickstart/td-hm_cpn-res18_synthetic-128x96.py \
@@ -16,81 +16,80 @@ Example:
 import argparse
 import sys
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
-import cv2
-import numpy as np
 from mmengine.config import DictAction
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 from rmpe_plugin.apis import (
     Artist,
     Frames,
-    JsonList,
     PersonDetector,
-    PictureWriter,
     Posed,
+    PoseExporter,
     RMPEInferencer,
-    alphapose_records,
 )
-from rmpe_plugin.structures import SCORE_MODES, poses_to_records
+from rmpe_plugin.structures import SCORE_MODES
+
+# Number of written files that are listed at the end.
+LISTED = 10
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', type=Path, help='of a top-down pose estimator')
-    parser.add_argument('checkpoint')
+    parser.add_argument('config', type=Path, help='config of a top-down pose estimator')
+    parser.add_argument('checkpoint', help='file or URL of its weights')
     parser.add_argument(
         'inputs', nargs='+',
-        help="pictures, videos, folders, globs in quotes, 'webcam' or 'webcam:1'",
+        help="images, videos, folders, quoted globs, 'webcam' or 'webcam:INDEX'",
     )  # fmt: skip
     people = parser.add_mutually_exclusive_group(required=True)
     people.add_argument(
         '--det', nargs=2, metavar=('CONFIG', 'CHECKPOINT'),
-        help="detector; the config may be MMDetection's own, mmdet::...",
+        help="person detector; the config is a file, or MMDetection's, mmdet::...",
     )  # fmt: skip
     people.add_argument(
-        '--boxes', type=Path, help="COCO results; an image's id is its file's name"
+        '--boxes', type=Path,
+        help='JSON file of COCO results with person boxes; image ids are the numbers '
+        'in the file names of the images',
+    )  # fmt: skip
+    people.add_argument(
+        '--whole-image', action='store_true', help='one person box per image, all of it'
     )
-    people.add_argument('--whole-image', action='store_true')
-    parser.add_argument('--out', type=Path, required=True, help='folder to write to')
-    parser.add_argument('--no-pictures', action='store_true', help='write JSON alone')
-    parser.add_argument('--show', action='store_true', help='in a window; q ends it')
+    parser.add_argument('--out', type=Path, required=True, help='output folder')
     parser.add_argument(
-        '--box-thr', type=float, default=0.3, help="of the detector's (default: 0.3)"
+        '--no-pictures', action='store_true',
+        help='write only the JSON files, no annotated images and videos',
+    )  # fmt: skip
+    parser.add_argument(
+        '--show', action='store_true', help='show the poses in a window; q stops'
     )
+    add_threshold_arguments(parser)
     parser.add_argument(
-        '--pose-nms', default='rmpe-paper', metavar='PRESET|FILE|none',
-        help='default: rmpe-paper',
+        '--image-batch', type=int, default=4,
+        help='batch size of the detector, images (default: 4)',
     )  # fmt: skip
     parser.add_argument(
-        '--score-mode', choices=SCORE_MODES, default='bbox_keypoint',
-        help='of a person, in COCO results (default: bbox_keypoint)',
+        '--person-batch', type=int, default=32,
+        help='batch size of the pose estimator, people (default: 32)',
     )  # fmt: skip
+    parser.add_argument('--device', help='default: cuda if available, otherwise cpu')
     parser.add_argument(
-        '--score-thr', type=float, default=0.2,
-        help='people who score less are not drawn (default: 0.2)',
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+        help='changes to the config of the pose estimator, as in train.py',
     )  # fmt: skip
-    parser.add_argument(
-        '--kpt-thr', type=float, default=0.65,
-        help='keypoints that score less are not drawn (default: 0.65; CPN scores a '
-        'joint without evidence 0.5)',
-    )  # fmt: skip
-    parser.add_argument('--image-batch', type=int, default=4, help='default: 4')
-    parser.add_argument('--person-batch', type=int, default=32, help='default: 32')
-    parser.add_argument('--device', help='default: cuda where there is one')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='as in train.py'
-    )
     args = parser.parse_args()
     if not args.config.is_file():
         parser.error(f'{args.config} does not exist')
@@ -99,12 +98,40 @@ def parse_args() -> argparse.Namespace:
     except (OSError, ValueError) as error:
         parser.error(str(error))
     if args.out.resolve() in {path.resolve().parent for path in args.frames.paths}:
-        parser.error(f'--out {args.out}: what is read from there would be overwritten')
+        parser.error(
+            f'--out {args.out}: input files in this folder would be overwritten'
+        )
     return args
 
 
+def add_threshold_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of what is kept and drawn."""
+    parser.add_argument(
+        '--box-thr', type=float, default=0.3,
+        help='boxes of the detector with a lower score are dropped (default: 0.3)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--pose-nms', default='rmpe-paper', metavar='PRESET|FILE|none',
+        help='pose NMS: a preset, a JSON file of parameters, or none (default: '
+        'rmpe-paper)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--score-mode', choices=SCORE_MODES, default='bbox_keypoint',
+        help='person score in the COCO results (default: bbox_keypoint)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--score-thr', type=float, default=0.2,
+        help='people with a lower score are not drawn (default: 0.2)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--kpt-thr', type=float, default=0.65,
+        help='keypoints with a lower score are not drawn (default: 0.65; CPN gives a '
+        'keypoint without evidence a score of 0.5)',
+    )  # fmt: skip
+
+
 def start(args: argparse.Namespace) -> tuple[RMPEInferencer, Iterator[Posed]]:
-    """Load the models."""
+    """Load the models and start the inference."""
     detector = 'whole_image' if args.whole_image else None
     if args.det:
         detector = PersonDetector(*args.det, device=args.device, score_thr=args.box_thr)
@@ -122,66 +149,56 @@ def start(args: argparse.Namespace) -> tuple[RMPEInferencer, Iterator[Posed]]:
     return inferencer, inferencer(args.frames, args.boxes)
 
 
-def with_progress(posed: Iterator[Posed], total: int | None) -> Iterator[Posed]:
-    """Show how far it is, and how many people a second."""
-    progress = Progress(
-        TextColumn('poses'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        TextColumn('{task.fields[people]} people, {task.fields[rate]:.1f} a second'),
-    )  # fmt: skip
-    with progress:
-        task = progress.add_task('', total=total, people=0, rate=0.0)
-        people = 0
-        for one in posed:
-            people += len(one.poses.pred_instances)
-            elapsed = progress.tasks[0].elapsed or np.inf
-            progress.update(task, advance=1, people=people, rate=people / elapsed)
-            yield one
+def export(
+    args: argparse.Namespace, inferencer: RMPEInferencer, results: Iterator[Posed]
+) -> PoseExporter:
+    """Export all poses, with a progress bar, until the end, q or Ctrl-C."""
+    artist = Artist(inferencer.dataset_meta, args.kpt_thr, args.score_thr)
+    exporter = PoseExporter(args.out, artist, not args.no_pictures, args.show)
+    columns = (
+        TextColumn('poses'),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn('{task.fields[people]} people, {task.fields[rate]:.1f}/s'),
+    )
+    with exporter, Progress(*columns) as progress, suppress(KeyboardInterrupt):
+        task = progress.add_task('', total=args.frames.number, people=0, rate=0.0)
+        for posed in results:
+            proceed = exporter.add(posed)
+            people, elapsed = exporter.people, progress.tasks[0].elapsed
+            rate = people / elapsed if elapsed else 0.0
+            progress.update(task, advance=1, people=people, rate=rate)
+            if not proceed:
+                break
+    return exporter
 
 
-def wants_to_end(picture: np.ndarray) -> bool:
-    """Show a picture; whether q was pressed."""
-    cv2.imshow('poses', picture)
-    return cv2.waitKey(1) & 0xFF == ord('q')
+def print_summary(exporter: PoseExporter) -> None:
+    """Print the counts, the written files and the skipped frames."""
+    table = Table('frames', 'people', 'skipped')
+    counts = (exporter.frames, exporter.people, len(exporter.failed))
+    table.add_row(*map(str, counts))
+    Console().print(table)
+    for path in exporter.written[:LISTED]:
+        print(path)
+    if len(exporter.written) > LISTED:
+        print(f'... {len(exporter.written)} files in total')
+    for frame in exporter.failed:
+        print(f'skipped: {frame.name}: {frame.error}', file=sys.stderr)
 
 
 def main() -> int:
     args = parse_args()
     try:
-        inferencer, posed = start(args)
+        inferencer, results = start(args)
     except (OSError, ValueError) as error:
         print(f'demo.py: error: {error}', file=sys.stderr)
         return 2
-    artist = Artist(inferencer.dataset_meta, args.kpt_thr, args.score_thr)
-    failed, people = [], 0
-    with (
-        closing(PictureWriter(args.out)) as pictures,
-        JsonList(args.out / 'results.json') as coco,
-        JsonList(args.out / 'alphapose-results.json') as alphapose,
-        # so ends a camera
-        suppress(KeyboardInterrupt),
-    ):
-        for frame, poses in with_progress(posed, args.frames.number):
-            if frame.error:
-                failed.append(frame)
-                continue
-            people += len(poses.pred_instances)
-            coco.extend(poses_to_records(frame.image_id, poses.pred_instances))
-            alphapose.extend(alphapose_records(frame, poses))
-            if args.no_pictures and not args.show:
-                continue
-            picture = artist.draw(frame.image, poses)
-            if not args.no_pictures:
-                pictures.write(frame, picture)
-            if args.show and wants_to_end(picture):
-                break
-    print(f'{people} people')
-    for path in (coco.path, alphapose.path, *pictures.written[:8]):
-        print(path)
-    if len(pictures.written) > 8:
-        print(f'... {len(pictures.written)} pictures and videos')
-    for frame in failed:
-        print(f'passed over: {frame.name}: {frame.error}', file=sys.stderr)
-    return int(bool(failed))
+    exporter = export(args, inferencer, results)
+    print_summary(exporter)
+    return int(bool(exporter.failed))
 
 
 if __name__ == '__main__':

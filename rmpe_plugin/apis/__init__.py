@@ -1,18 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-from .frames import Frame, Frames, read_picture
+from .alphapose import alphapose_records
+from .artist import Artist
+from .dataset_detection import DatasetDetection, DetectorSettings, list_images
+from .frame import Frame, read_picture
+from .frames import Frames
+from .json_list import JsonList
 from .person_detector import PersonDetector
+from .picture_writer import PictureWriter
+from .pose_exporter import PoseExporter
 from .rmpe_inferencer import Posed, RMPEInferencer
-from .writers import Artist, JsonList, PictureWriter, alphapose_records
 
 __all__ = [
     'Artist',
+    'DatasetDetection',
+    'DetectorSettings',
     'Frame',
     'Frames',
     'JsonList',
     'PersonDetector',
     'PictureWriter',
+    'PoseExporter',
     'Posed',
     'RMPEInferencer',
     'alphapose_records',
+    'list_images',
     'read_picture',
 ]

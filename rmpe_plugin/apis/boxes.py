@@ -1,62 +1,64 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boxes that are given in place of a detector's."""
+"""Person boxes that are given instead of detected."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from mmengine.structures import InstanceData
+from numpy.typing import ArrayLike
 
+from rmpe_plugin.ops import valid_boxes
 from rmpe_plugin.structures import boxes_from_records, group_by_image
 from rmpe_plugin.utils.coco_files import read_results
 
+from .frame import Frame
 from .frames import Frames
 
-Boxes = str | Path | Mapping[int | str, np.ndarray] | Sequence[np.ndarray]
+BoxesById = Mapping[int | str, ArrayLike]
+Boxes = str | Path | BoxesById | Sequence[ArrayLike]
 
 
 def boxes_by_image(boxes: Boxes, frames: Frames) -> dict[int | str, InstanceData]:
-    """Sort the boxes that are given by picture.
+    """Convert given boxes to instances, grouped by image.
 
     Args:
-        boxes (Boxes): The path of a JSON of COCO results, or for each image id, or for
-            each picture in order, an array (N, 5) of xyxy boxes and scores, or (N, 4),
-            whose scores are 1.
-        frames (Frames): The pictures.
+        boxes (Boxes): Path of a JSON file of COCO results; or, by image id or in the
+            order of the images, arrays (N, 5) of xyxy boxes and scores in pixels, or
+            (N, 4), whose scores are 1.
+        frames (Frames): The images.
 
     Returns:
-        dict[int | str, InstanceData]: For each image id ``bboxes`` (N, 4), xyxy, and
-        ``bbox_scores`` (N,).
+        dict[int | str, InstanceData]: ``bboxes`` (N, 4), xyxy, and ``bbox_scores``
+        (N,) by image id.
 
     Raises:
-        ValueError: If a box is not finite or has no area, or if none belongs to any
-            picture.
+        ValueError: If a box is not finite or has no area, if the number of arrays is
+            not the number of images, or if no box belongs to any image.
     """
     if isinstance(boxes, (str, Path)):
         records = read_results(Path(boxes), {'image_id', 'bbox', 'score'})
-        found = {i: boxes_from_records(r) for i, r in group_by_image(records).items()}
+        people = {i: boxes_from_records(r) for i, r in group_by_image(records).items()}
     else:
-        if not isinstance(boxes, Mapping):
-            boxes = _in_order(boxes, frames)
-        found = {image_id: _from_array(array) for image_id, array in boxes.items()}
-    for image_id, people in found.items():
-        sides = people.bboxes[:, 2:] - people.bboxes[:, :2]
-        bad = ~np.isfinite(people.bboxes).all(axis=1) | ~(sides > 0).all(axis=1)
-        if bad.any():
+        by_id = boxes if isinstance(boxes, Mapping) else _in_order(boxes, frames)
+        people = {image_id: _from_array(array) for image_id, array in by_id.items()}
+    for image_id, instances in people.items():
+        invalid = ~valid_boxes(instances.bboxes)
+        if invalid.any():
             raise ValueError(
-                f'image {image_id}: a box must be finite and have an area, got '
-                f'{people.bboxes[bad][0].tolist()} (xyxy)'
+                f'image {image_id}: a box must be finite and have a positive area, got '
+                f'{instances.bboxes[invalid][0].tolist()} (xyxy)'
             )
-    if found and frames.ids and not found.keys() & set(frames.ids):
+    if people and frames.ids and not people.keys() & set(frames.ids):
         raise ValueError(
-            f'no box belongs to any picture: boxes are of {[*found][:3]}, pictures are '
-            f'{frames.ids[:3]}'
+            f'no box belongs to any image: image ids of the boxes are {[*people][:3]}, '
+            f'those of the images {frames.ids[:3]}'
         )
-    return found
+    return people
 
 
-def nobody() -> InstanceData:
-    """No boxes.
+def empty_boxes() -> InstanceData:
+    """Create instances without boxes.
 
     Returns:
         InstanceData: ``bboxes`` (0, 4) and ``bbox_scores`` (0,).
@@ -64,25 +66,40 @@ def nobody() -> InstanceData:
     return _from_array(np.zeros((0, 5)))
 
 
-def _in_order(boxes: Sequence[np.ndarray], frames: Frames) -> dict:
-    """Boxes of one picture after another, by image id."""
+def whole_image_boxes(frames: Sequence[Frame]) -> dict[int | str, InstanceData]:
+    """Create one box of the size of the image for each frame that has an image.
+
+    Args:
+        frames (Sequence[Frame]): The frames.
+
+    Returns:
+        dict[int | str, InstanceData]: ``bboxes`` (1, 4), xyxy, and ``bbox_scores``
+        (1,), which are 1, by image id.
+    """
+    return {
+        frame.image_id: _from_array([[0, 0, *frame.image.shape[1::-1]]])
+        for frame in frames
+        if frame.image is not None
+    }
+
+
+def _in_order(boxes: Sequence[ArrayLike], frames: Frames) -> BoxesById:
+    """Assign arrays to images by their order."""
     if len(boxes) != frames.number:
-        raise ValueError(
-            f'got boxes for {len(boxes)} pictures, there are {frames.number}'
-        )
-    # frames of a video are numbered
+        raise ValueError(f'got boxes of {len(boxes)} images, expected {frames.number}')
+    # The image ids of a video's frames are their indices.
     ids = frames.ids or range(len(boxes))
     return dict(zip(ids, boxes, strict=True))
 
 
-def _from_array(array: np.ndarray) -> InstanceData:
-    """Boxes (N, 4), or with scores (N, 5)."""
-    array = np.asarray(array, np.float32)
+def _from_array(boxes: ArrayLike) -> InstanceData:
+    """Convert boxes (N, 4), or boxes with scores (N, 5)."""
+    array = np.asarray(boxes, np.float32)
     if array.size == 0:
         array = array.reshape(0, 5)
     if array.ndim != 2 or array.shape[1] not in (4, 5):
         raise ValueError(
-            'the boxes of a picture must be (N, 4), or (N, 5) with scores, got '
+            'the boxes of an image must have shape (N, 4), or (N, 5) with scores, got '
             f'{array.shape}'
         )
     scores = array[:, 4] if array.shape[1] == 5 else np.ones(len(array), np.float32)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""People's boxes from a detector of MMDetection."""
+"""Person detection with a detector of MMDetection."""
 
 from pathlib import Path
 
@@ -11,28 +11,43 @@ from mmdet.apis import init_detector
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
+from mmengine.device import get_device
 from mmengine.hub import get_config
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
-from .frames import Frame
+from rmpe_plugin.ops import valid_boxes
+
+from .frame import Frame
 
 
 class PersonDetector:
-    """A detector of MMDetection of which people alone are kept.
+    """A detector of MMDetection that returns only its person boxes.
 
     Args:
-        config (str | Path): Config file, or one that MMDetection ships, such as
-            ``'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'``.
-        checkpoint (str | Path, optional): Its weights, a file or an address. ``None``
-            leaves it untrained, to time it.
-        device (str, optional): Defaults to ``None``, CUDA where there is one.
-        score_thr (float): Boxes that score less are left out. Defaults to 0.
-        top_k (int): The best so many of an image are kept. Defaults to 100.
+        config (str | Path): Config file, or the name of a config that MMDetection
+            ships, such as ``'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'``.
+        checkpoint (str | Path, optional): File or URL of the weights. ``None`` leaves
+            the detector untrained, for benchmarks.
+        device (str, optional): Defaults to ``None``: the device that MMEngine selects,
+            CUDA if available.
+        score_thr (float): Boxes with a lower score are dropped. Defaults to 0.
+        top_k (int): Maximum number of boxes per image; those with the highest scores
+            are kept. Defaults to 100.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint does not exist.
-        ValueError: If ``person`` is none of its classes.
+        ValueError: If ``person`` is not among the classes of the detector.
+
+    Example:
+        >>> from rmpe_plugin.apis import PersonDetector
+        >>> detector = PersonDetector(  # doctest: +SKIP
+        ...     'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py',
+        ...     'rtmdet_tiny.pth', score_thr=0.3)
+        >>> inputs = detector.prepare(image)  # doctest: +SKIP
+        >>> (people,) = detector.detect([inputs])  # doctest: +SKIP
+        >>> people.bboxes.shape, people.bbox_scores.shape  # doctest: +SKIP
+        ((3, 4), (3,))
     """
 
     def __init__(
@@ -43,33 +58,37 @@ class PersonDetector:
         score_thr: float = 0.0,
         top_k: int = 100,
     ) -> None:
-        config = str(config)
-        checkpoint = checkpoint and str(checkpoint)
         self.score_thr, self.top_k = score_thr, top_k
-        cfg = get_config(config) if '::' in config else Config.fromfile(config)
-        if device is None:
-            device = default_device()
-        # A palette that is given keeps MMDetection from building the test data set.
+        name = str(config)
+        cfg = get_config(name) if '::' in name else Config.fromfile(name)
         with DefaultScope.overwrite_default_scope('mmdet'):
-            self.model = init_detector(cfg, checkpoint, palette='coco', device=device)
-            load, *steps = get_test_pipeline_cfg(cfg)
+            # An explicit palette keeps MMDetection from building the test dataset.
+            self.model = init_detector(
+                cfg,
+                None if checkpoint is None else str(checkpoint),
+                palette='coco',
+                device=device or get_device(),
+            )
+            _, *steps = get_test_pipeline_cfg(cfg)
             self.pipeline = Compose([dict(type='mmdet.LoadImageFromNDArray'), *steps])
         classes = self.model.dataset_meta['classes']
         if 'person' not in classes:
             raise ValueError(
-                f'the detector of {config} knows no person, only {", ".join(classes)}'
+                f"the detector of {name} has no class 'person', only "
+                f'{", ".join(classes)}'
             )
         self.label = classes.index('person')
 
     def find(self, frames: list[Frame]) -> dict[int | str, InstanceData]:
-        """Find people in a batch of frames.
+        """Detect people in a batch of frames.
 
         Args:
-            frames (list[Frame]): Those without an image are passed over. One that the
-                test pipeline refuses loses its image and gets an ``error``.
+            frames (list[Frame]): The frames; those without an image are skipped. If the
+                test pipeline fails on an image, the frame's ``image`` is set to
+                ``None`` and its ``error`` to the reason.
 
         Returns:
-            dict[int | str, InstanceData]: For each image id what :meth:`detect` gives.
+            dict[int | str, InstanceData]: The output of :meth:`detect` by image id.
         """
         prepared = {}
         for frame in frames:
@@ -77,57 +96,48 @@ class PersonDetector:
                 if frame.image is not None:
                     prepared[frame.image_id] = self.prepare(frame.image)
             except cv2.error as error:
-                # a strip of a picture, of which nothing is left at the network's size
-                frame.image, frame.error = None, f'the detector refuses it: {error}'
-        found = self.detect(list(prepared.values()))
-        return dict(zip(prepared, found, strict=True))
+                # For example a strip that is 0 pixels high at the input size.
+                frame.image = None
+                frame.error = f"the detector's test pipeline failed: {error}"
+        people = self.detect(list(prepared.values()))
+        return dict(zip(prepared, people, strict=True))
 
     def prepare(self, image: np.ndarray) -> dict:
-        """Run an image through the test pipeline.
+        """Run the test pipeline on an image.
 
         Args:
             image (np.ndarray): BGR (H, W, 3), uint8.
 
         Returns:
-            dict: What :meth:`detect` takes.
+            dict: Input of :meth:`detect`.
         """
         with DefaultScope.overwrite_default_scope('mmdet'):
             return self.pipeline(dict(img=image, img_id=0))
 
     @torch.no_grad()
     def detect(self, prepared: list[dict]) -> list[InstanceData]:
-        """Find people in a batch of images.
+        """Detect people in a batch of images.
 
         Args:
-            prepared (list[dict]): Of each image, what :meth:`prepare` gave.
+            prepared (list[dict]): Output of :meth:`prepare` for each image.
 
         Returns:
-            list[InstanceData]: Of each image ``bboxes`` (N, 4), xyxy pixels, and
-            ``bbox_scores`` (N,), best first.
+            list[InstanceData]: For each image ``bboxes`` (N, 4), xyxy in pixels of the
+            image, and ``bbox_scores`` (N,), sorted by decreasing score.
         """
         if not prepared:
             return []
         with DefaultScope.overwrite_default_scope('mmdet'):
             samples = self.model.test_step(pseudo_collate(prepared))
-        return [self._people(sample.pred_instances) for sample in samples]
+        return [self._select_people(sample.pred_instances) for sample in samples]
 
-    def _people(self, found: InstanceData) -> InstanceData:
-        """The people among what was found."""
-        found = found.cpu().numpy()
-        sides = found.bboxes[:, 2:] - found.bboxes[:, :2]
-        found = found[
-            (found.labels == self.label)
-            & (found.scores >= self.score_thr)
-            & (sides > 0).all(axis=1)
+    def _select_people(self, detections: InstanceData) -> InstanceData:
+        """Keep the valid person boxes with the highest scores."""
+        detections = detections.cpu().numpy()
+        people = detections[
+            (detections.labels == self.label)
+            & (detections.scores >= self.score_thr)
+            & valid_boxes(detections.bboxes)
         ]
-        best = found[np.argsort(-found.scores, kind='stable')[: self.top_k]]
+        best = people[np.argsort(-people.scores, kind='stable')[: self.top_k]]
         return InstanceData(bboxes=best.bboxes, bbox_scores=best.scores)
-
-
-def default_device() -> str:
-    """Where models run if nobody says.
-
-    Returns:
-        str: ``'cuda'`` where there is one, or else ``'cpu'``.
-    """
-    return 'cuda' if torch.cuda.is_available() else 'cpu'

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""From images to poses: detector, pose estimator and pose NMS."""
+
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -8,6 +10,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
+from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 from mmpose.apis import init_model
@@ -16,21 +19,22 @@ from mmpose.structures import PoseDataSample
 from rmpe_plugin.ops import PoseNMSParams
 from rmpe_plugin.structures import SCORE_MODES, person_scores, suppress_poses
 
-from .boxes import Boxes, boxes_by_image, nobody
-from .frames import Frame, Frames, Inputs
-from .person_detector import PersonDetector, default_device
+from .boxes import Boxes, boxes_by_image, empty_boxes, whole_image_boxes
+from .frame import Frame
+from .frames import Frames, Inputs
+from .person_detector import PersonDetector
 
 WHOLE_IMAGE = 'whole_image'
 
 
 class Posed(NamedTuple):
-    """A picture and the people in it.
+    """A frame and its predicted poses.
 
     Attributes:
-        frame (Frame): The picture; its ``error`` says why, if it could not be done.
+        frame (Frame): The frame; ``error`` is the reason if it was skipped.
         poses (PoseDataSample): ``pred_instances`` has ``keypoints`` (N, K, 2) in
-            pixels of the picture, ``keypoint_scores`` (N, K), ``bboxes`` (N, 4), xyxy,
-            ``bbox_scores`` (N,) and ``scores`` (N,), most confident first.
+            pixels of the image, ``keypoint_scores`` (N, K), ``bboxes`` (N, 4), xyxy,
+            ``bbox_scores`` (N,) and ``scores`` (N,), sorted by decreasing score.
     """
 
     frame: Frame
@@ -38,39 +42,48 @@ class Posed(NamedTuple):
 
 
 class RMPEInferencer:
-    """Pictures in, people's poses out: detector, pose estimator and pose NMS.
+    """Multi-person pose inference: detector, top-down pose estimator and pose NMS.
 
-    Any top-down model of MMPose, with the test pipeline of its config. Nobody found
-    gives no pose.
+    The pose estimator can be any top-down model of MMPose. Its config's test pipeline
+    is applied.
 
     Args:
         config (str | Path | Config): Config of the pose estimator.
-        checkpoint (str | Path, optional): Its weights, a file or an address. ``None``
-            leaves it untrained, to time it.
-        detector (PersonDetector | str, optional): Who finds the people, or
-            ``'whole_image'``, one person as large as the image. Defaults to ``None``:
-            boxes are given in each call.
-        device (str, optional): Defaults to ``None``, CUDA where there is one.
+        checkpoint (str | Path, optional): File or URL of the weights. ``None`` leaves
+            the model untrained, for benchmarks.
+        detector (PersonDetector | str, optional): The person detector, or
+            ``'whole_image'`` for one box of the size of the image. Defaults to
+            ``None``: boxes are given in each call.
+        device (str, optional): Defaults to ``None``: the device that MMEngine selects,
+            CUDA if available.
         pose_nms (dict | str, optional): Parameters of
             :class:`rmpe_plugin.ops.PoseNMSParams`, the name of a preset, or the path
-            of a JSON file; ``None`` keeps every pose. Defaults to ``'rmpe-paper'``.
-        score_mode (str): How people are scored, see
+            of a JSON file; ``None`` disables pose NMS. Defaults to ``'rmpe-paper'``.
+        score_mode (str): Person score, see
             :func:`rmpe_plugin.structures.person_scores`. Defaults to
             ``'bbox_keypoint'``.
-        image_batch (int): How many images the detector sees at once. Defaults to 4.
-        person_batch (int): How many people, of all these images, the pose estimator
-            sees at once. Defaults to 32.
+        image_batch (int): Batch size of the detector, in images. Defaults to 4.
+        person_batch (int): Batch size of the pose estimator, in people of one or more
+            images of a batch. Defaults to 32.
         cfg_options (dict, optional): Changes to the config. Defaults to ``None``.
 
     Raises:
-        ValueError: If a setting makes no sense.
+        ValueError: If a setting is invalid.
 
     Example:
         >>> from rmpe_plugin.apis import PersonDetector, RMPEInferencer
-        >>> detector = PersonDetector(det_config, det_checkpoint)  # doctest: +SKIP
-        >>> inferencer = RMPEInferencer(config, checkpoint, detector)  # doctest: +SKIP
-        >>> for posed in inferencer('photographs/'):  # doctest: +SKIP
-        ...     print(posed.frame.name, posed.poses.pred_instances.keypoints)
+        >>> detector = PersonDetector(  # doctest: +SKIP
+        ...     'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py', 'rtmdet_tiny.pth')
+        >>> inferencer = RMPEInferencer(  # doctest: +SKIP
+        ...     'configs/cpn/coco/td-hm_cpn-res50_8xb32-160e_coco-256x192.py',
+        ...     'cpn.pth', detector)
+        >>> for frame, poses in inferencer('images/'):  # doctest: +SKIP
+        ...     print(frame.name, poses.pred_instances.keypoints.shape)
+        images/000000000785.jpg (1, 17, 2)
+
+        >>> # Boxes (N, 4) or (N, 5) of one image instead of a detector
+        >>> inferencer = RMPEInferencer(config, 'cpn.pth')  # doctest: +SKIP
+        >>> (posed,) = inferencer(image, [boxes])  # doctest: +SKIP
     """
 
     def __init__(
@@ -95,116 +108,125 @@ class RMPEInferencer:
             raise ValueError(
                 f'score_mode must be one of {[*SCORE_MODES]}, got {score_mode!r}'
             )
-        for name, value in (
-            ('image_batch', image_batch),
-            ('person_batch', person_batch),
-        ):
+        for name, value in dict(
+            image_batch=image_batch, person_batch=person_batch
+        ).items():
             if value < 1:
                 raise ValueError(f'{name} must be at least 1, got {value}')
         self.detector = detector
         self.score_mode = score_mode
         self.image_batch, self.person_batch = image_batch, person_batch
-        self.pose_nms = None
-        if pose_nms is not None:
-            self.pose_nms = PoseNMSParams.from_config(pose_nms)
-
-        given = isinstance(config, Config)
-        config = config.copy() if given else Config.fromfile(config)
-        config.merge_from_dict(cfg_options or {})
-        if config.get('data_mode', 'topdown') != 'topdown':
-            raise ValueError(
-                f"config.data_mode must be 'topdown', got {config.data_mode!r}"
-            )
-        if device is None:
-            device = default_device()
+        self.pose_nms = (
+            None if pose_nms is None else PoseNMSParams.from_config(pose_nms)
+        )
+        cfg = _load_config(config, cfg_options)
         with DefaultScope.overwrite_default_scope('mmpose'):
             self.model = init_model(
-                config, checkpoint and str(checkpoint), device=device
+                cfg,
+                None if checkpoint is None else str(checkpoint),
+                device=device or get_device(),
             )
-            self.pipeline = Compose(config.test_dataloader.dataset.pipeline)
+            self.pipeline = Compose(cfg.test_dataloader.dataset.pipeline)
 
     @property
     def dataset_meta(self) -> dict:
-        """The keypoints that the model was trained on, as MMPose describes them."""
+        """MMPose's description of the keypoints that the model predicts."""
         return self.model.dataset_meta
 
     def __call__(
         self, inputs: Inputs | Frames, boxes: Boxes | None = None
     ) -> Iterator[Posed]:
-        """Find poses, picture by picture.
+        """Predict the poses of each frame.
 
         Args:
-            inputs (Inputs | Frames): See :class:`Frames`.
-            boxes (Boxes, optional): Who is where, in place of a detector: the path of
-                a JSON of COCO results, or for each image id (see
-                :func:`~rmpe_plugin.apis.frames.image_id_of`), or for each picture in
-                order, an array (N, 5) of xyxy boxes and scores, or (N, 4), whose
-                scores are 1. Defaults to ``None``.
+            inputs (Inputs | Frames): Images, videos or cameras, see :class:`Frames`.
+            boxes (Boxes, optional): Person boxes instead of a detector: the path of a
+                JSON file of COCO results; or, by image id (see
+                :func:`~rmpe_plugin.apis.frame.image_id_of`) or in the order of the
+                images, arrays (N, 5) of xyxy boxes and scores in pixels, or (N, 4),
+                whose scores are 1. Defaults to ``None``.
 
         Returns:
-            Iterator[Posed]: One for each picture, in order. What cannot be read has an
-            ``error`` and no poses.
+            Iterator[Posed]: One item for each frame, in order. A frame that cannot be
+            read has an ``error`` and no poses.
 
         Raises:
-            ValueError: If there is neither a detector nor boxes, or both; if a box
-                makes no sense, or none belongs to any picture.
+            ValueError: If there is neither a detector nor boxes, or both; if a box is
+                invalid, or none belongs to any image.
         """
         frames = inputs if isinstance(inputs, Frames) else Frames(inputs)
         if (boxes is None) == (self.detector is None):
             raise ValueError(
-                'people come either from the detector or from the boxes that are '
-                f'given; got {"neither" if boxes is None else "both"}'
+                'either a detector or boxes must be given, got '
+                f'{"neither" if boxes is None else "both"}'
             )
-        if boxes is not None:
-            boxes = boxes_by_image(boxes, frames)
-        return self._run(iter(frames), boxes)
+        people = None if boxes is None else boxes_by_image(boxes, frames)
+        return self._predict(iter(frames), people)
 
-    def _run(self, frames: Iterator[Frame], boxes: Mapping | None) -> Iterator[Posed]:
-        """Work through the frames, a batch at a time."""
+    def _predict(
+        self,
+        frames: Iterator[Frame],
+        boxes: Mapping[int | str, InstanceData] | None,
+    ) -> Iterator[Posed]:
+        """Predict the poses, one batch of frames after another."""
         while batch := list(islice(frames, self.image_batch)):
             people = self.find(batch, boxes)
             for frame, poses in zip(batch, self.estimate(batch, people), strict=True):
                 yield Posed(frame, self.suppress(frame, poses))
 
     def find(
-        self, frames: list[Frame], boxes: Mapping | None = None
+        self,
+        frames: list[Frame],
+        boxes: Mapping[int | str, InstanceData] | None = None,
     ) -> list[InstanceData]:
-        """Find the people of each frame; nobody where there is no image.
+        """Detect the people of each frame. A frame without an image has none.
 
         Args:
-            frames (list[Frame]): Pictures.
-            boxes (Mapping, optional): For each image id its people. Defaults to
-                ``None``: the detector looks for them.
+            frames (list[Frame]): The frames.
+            boxes (Mapping, optional): Boxes by image id. Defaults to ``None``: the
+                boxes of the detector.
 
         Returns:
-            list[InstanceData]: Of each picture ``bboxes`` (N, 4), xyxy, and
+            list[InstanceData]: For each frame ``bboxes`` (N, 4), xyxy, and
             ``bbox_scores`` (N,).
+
+        Raises:
+            ValueError: If there is neither a detector nor boxes.
         """
         if boxes is None:
-            whole = self.detector == WHOLE_IMAGE
-            boxes = _whole_images(frames) if whole else self.detector.find(frames)
+            boxes = self._detect(frames)
         return [
-            nobody() if frame.image is None else boxes.get(frame.image_id, nobody())
+            empty_boxes()
+            if frame.image is None
+            else boxes.get(frame.image_id, empty_boxes())
             for frame in frames
         ]
 
+    def _detect(self, frames: list[Frame]) -> dict[int | str, InstanceData]:
+        """Get the boxes of the detector, or of the size of the images, by image id."""
+        if self.detector is None:
+            raise ValueError('either a detector or boxes must be given, got neither')
+        if isinstance(self.detector, str):
+            return whole_image_boxes(frames)
+        return self.detector.find(frames)
+
     def crops(self, frames: list[Frame], people: list[InstanceData]) -> Iterator[dict]:
-        """Cut the people out, through the pose estimator's test pipeline.
+        """Crop each person with the test pipeline of the pose estimator.
 
         Args:
-            frames (list[Frame]): Pictures.
-            people (list[InstanceData]): Of each its ``bboxes`` and ``bbox_scores``.
+            frames (list[Frame]): The frames.
+            people (list[InstanceData]): ``bboxes`` and ``bbox_scores`` of each frame.
 
         Yields:
-            dict: What the model takes for one person.
+            dict: Model input of one person, not collated.
         """
-        for frame, found in zip(frames, people, strict=True):
-            for box, score in zip(found.bboxes, found.bbox_scores, strict=True):
+        for frame, boxes in zip(frames, people, strict=True):
+            for bbox, score in zip(boxes.bboxes, boxes.bbox_scores, strict=True):
                 yield self.pipeline(
                     dict(
                         self.dataset_meta,
                         img=frame.image,
-                        bbox=box[None].astype(np.float32),
+                        bbox=bbox[None].astype(np.float32),
                         bbox_score=score[None].astype(np.float32),
                     )
                 )
@@ -213,43 +235,44 @@ class RMPEInferencer:
     def estimate(
         self, frames: list[Frame], people: list[InstanceData]
     ) -> list[InstanceData]:
-        """Estimate the pose of each person, before pose NMS.
+        """Estimate the pose of each person, without pose NMS.
 
         Args:
-            frames (list[Frame]): Pictures.
-            people (list[InstanceData]): Of each its ``bboxes`` and ``bbox_scores``.
+            frames (list[Frame]): The frames.
+            people (list[InstanceData]): ``bboxes`` and ``bbox_scores`` of each frame.
 
         Returns:
-            list[InstanceData]: Of each picture its poses, in order of the boxes.
+            list[InstanceData]: The poses of each frame, in the order of the boxes.
         """
-        crops, poses = self.crops(frames, people), []
+        crops = self.crops(frames, people)
+        poses: list[InstanceData] = []
         while batch := list(islice(crops, self.person_batch)):
             samples = self.model.test_step(pseudo_collate(batch))
             poses += [sample.pred_instances for sample in samples]
-        poses = iter(poses)
-        return [self._together(list(islice(poses, len(found)))) for found in people]
+        remaining = iter(poses)
+        return [self._merge(list(islice(remaining, len(boxes)))) for boxes in people]
 
-    def _together(self, poses: list[InstanceData]) -> InstanceData:
-        """The poses of one picture, scored; none if there are none."""
+    def _merge(self, poses: list[InstanceData]) -> InstanceData:
+        """Concatenate the poses of an image and add person scores."""
         if poses:
-            together = InstanceData.cat(poses)
+            merged = InstanceData.cat(poses)
         else:
-            number = self.dataset_meta['num_keypoints']
-            together = nobody()
-            together.keypoints = np.zeros((0, number, 2), np.float32)
-            together.keypoint_scores = np.zeros((0, number), np.float32)
-        together.scores = person_scores(together, self.score_mode)
-        return together
+            num_keypoints = self.dataset_meta['num_keypoints']
+            merged = empty_boxes()
+            merged.keypoints = np.zeros((0, num_keypoints, 2), np.float32)
+            merged.keypoint_scores = np.zeros((0, num_keypoints), np.float32)
+        merged.scores = person_scores(merged, self.score_mode)
+        return merged
 
     def suppress(self, frame: Frame, poses: InstanceData) -> PoseDataSample:
-        """Put the most confident pose first, and apply pose NMS.
+        """Sort the poses by decreasing score and apply pose NMS.
 
         Args:
-            frame (Frame): A picture.
-            poses (InstanceData): Its poses, as :meth:`estimate` gives them.
+            frame (Frame): The frame.
+            poses (InstanceData): Its poses, as :meth:`estimate` returns them.
 
         Returns:
-            PoseDataSample: With the poses that stay as ``pred_instances``.
+            PoseDataSample: The kept poses as ``pred_instances``.
         """
         sample = PoseDataSample(
             metainfo=dict(img_id=frame.image_id, img_path=frame.name)
@@ -260,13 +283,10 @@ class RMPEInferencer:
         return suppress_poses(sample, self.pose_nms, sample.pred_instances.scores)
 
 
-def _whole_images(frames: list[Frame]) -> dict[int | str, InstanceData]:
-    """For each image id one person as large as the image."""
-    readable = [frame for frame in frames if frame.image is not None]
-    return {
-        frame.image_id: InstanceData(
-            bboxes=np.array([[0, 0, *frame.image.shape[1::-1]]], np.float32),
-            bbox_scores=np.ones(1, np.float32),
-        )
-        for frame in readable
-    }
+def _load_config(config: str | Path | Config, cfg_options: dict | None) -> Config:
+    """Load or copy the config of a top-down model and apply the options."""
+    cfg = config.copy() if isinstance(config, Config) else Config.fromfile(config)
+    cfg.merge_from_dict(cfg_options or {})
+    if cfg.get('data_mode', 'topdown') != 'topdown':
+        raise ValueError(f"config.data_mode must be 'topdown', got {cfg.data_mode!r}")
+    return cfg

@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-from . import metrics
+from . import functional, metrics
 
-__all__ = ['metrics']
+__all__ = ['functional', 'metrics']

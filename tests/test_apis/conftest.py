@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small untrained networks, in files."""
+"""Small untrained networks in files, a video, and random poses."""
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from mmengine.structures import InstanceData
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import MODELS
+from mmpose.structures import PoseDataSample
 
 from tests.conftest import ROOT
 
@@ -13,25 +18,51 @@ QUICKSTART = ROOT / 'configs' / 'quickstart'
 CPN = QUICKSTART / 'td-hm_cpn-res18_synthetic-128x96.py'
 DETECTOR = QUICKSTART / 'rtmdet-small_synthetic-320x256.py'
 
+# Without suppression, the detected boxes do not depend on an IoU near the threshold.
+DISTINCT_SCORES = """
+_base_ = {base!r}
+custom_imports = dict(
+    imports=['rmpe_plugin', 'tests.test_apis.distinct_score_head'],
+    allow_failed_imports=False)
+model = dict(
+    bbox_head=dict(type='DistinctScoreHead'),
+    test_cfg=dict(nms=dict(iou_threshold=1.0)))
+"""
 
-def find_anything(detector):
-    """An untrained RTMDet finds nothing; let it be surer, here and there."""
+
+def randomize_detector(detector):
+    """Make an untrained RTMDet detect random boxes.
+
+    Its features vanish before training, so that all boxes and scores would be equal.
+    Batch statistics of noise give them unit variance.
+    """
     torch.manual_seed(0)
-    for layer in detector.bbox_head.rtm_cls:
+    head = detector.bbox_head
+    for layer in head.rtm_cls:
         torch.nn.init.normal_(layer.weight, std=0.3)
         torch.nn.init.constant_(layer.bias, -3.0)
-    # distances to the four edges, in strides
-    for layer in detector.bbox_head.rtm_reg:
+    # Distances to the four edges, in strides.
+    for layer in head.rtm_reg:
+        torch.nn.init.normal_(layer.weight, std=0.2)
         torch.nn.init.constant_(layer.bias, 3.0)
+    for module in detector.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.reset_running_stats()
+            # A momentum of None averages over all batches.
+            module.momentum = None
+    detector.train()
+    with torch.no_grad():
+        head(detector.extract_feat(torch.randn(2, 3, 128, 128)))
+    detector.eval()
 
 
 def save_untrained(config, path, scope, **meta):
-    """A checkpoint of a config's model as it is before training."""
+    """Save a checkpoint of a config's model before training."""
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope(scope):
         model = MODELS.build(Config.fromfile(config).model)
     if scope == 'mmdet':
-        find_anything(model)
+        randomize_detector(model)
     torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
     return path
 
@@ -45,7 +76,43 @@ def cpn(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def detector_files(tmp_path_factory):
-    """Config and checkpoint of a person detector."""
-    path = tmp_path_factory.mktemp('detector') / 'detector.pth'
+    """Config and checkpoint of a person detector with distinct scores."""
+    folder = tmp_path_factory.mktemp('detector')
+    config = folder / 'detector.py'
+    config.write_text(DISTINCT_SCORES.format(base=str(DETECTOR)))
     meta = dict(classes=('person',))
-    return DETECTOR, save_untrained(DETECTOR, path, 'mmdet', dataset_meta=meta)
+    path = folder / 'detector.pth'
+    return config, save_untrained(config, path, 'mmdet', dataset_meta=meta)
+
+
+@pytest.fixture(scope='session')
+def video(tmp_path_factory):
+    """A video of ten frames, each brighter than the one before."""
+    path = tmp_path_factory.mktemp('video') / 'walk.mp4'
+    codec = cv2.VideoWriter.fourcc(*'mp4v')
+    writer = cv2.VideoWriter(str(path), codec, 12.5, (64, 48))
+    for i in range(10):
+        writer.write(np.full((48, 64, 3), 20 * i, np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.fixture(scope='session')
+def coco_meta():
+    """MMPose's description of COCO's keypoints."""
+    return parse_pose_metainfo(dict(from_file='configs/_base_/datasets/coco.py'))
+
+
+def random_poses(number, score=0.9):
+    """Create a data sample with random poses."""
+    rng = np.random.default_rng(number)
+    sample = PoseDataSample()
+    sample.pred_instances = InstanceData(
+        keypoints=rng.uniform(5, 35, (number, 17, 2)),
+        keypoint_scores=np.full((number, 17), 0.8),
+        keypoints_visible=np.full((number, 17), 0.8),
+        bboxes=np.tile([4.0, 5, 50, 35], (number, 1)),
+        bbox_scores=np.full(number, 0.5),
+        scores=np.full(number, score),
+    )
+    return sample

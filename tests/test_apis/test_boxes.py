@@ -4,8 +4,8 @@ import json
 import numpy as np
 import pytest
 
-from rmpe_plugin.apis import Frames
-from rmpe_plugin.apis.boxes import boxes_by_image
+from rmpe_plugin.apis import Frame, Frames
+from rmpe_plugin.apis.boxes import boxes_by_image, empty_boxes, whole_image_boxes
 
 IMAGE = np.zeros((4, 5, 3), np.uint8)
 BOX = [1.0, 2.0, 3.0, 5.0]
@@ -17,44 +17,56 @@ def frames():
 
 
 def test_arrays_with_and_without_scores(frames):
-    found = boxes_by_image([np.array([[*BOX, 0.5]]), [BOX, BOX]], frames)
-    assert found.keys() == {0, 1}
-    np.testing.assert_array_equal(found[0].bboxes, [BOX])
-    np.testing.assert_array_equal(found[0].bbox_scores, [0.5])
-    np.testing.assert_array_equal(found[1].bbox_scores, [1, 1])
+    people = boxes_by_image([np.array([[*BOX, 0.5]]), [BOX, BOX]], frames)
+    assert people.keys() == {0, 1}
+    np.testing.assert_array_equal(people[0].bboxes, [BOX])
+    np.testing.assert_array_equal(people[0].bbox_scores, [0.5])
+    np.testing.assert_array_equal(people[1].bbox_scores, [1, 1])
 
 
-def test_nobody_in_a_picture(frames):
-    found = boxes_by_image([[], np.zeros((0, 5))], frames)
-    assert [len(people) for people in found.values()] == [0, 0]
+def test_images_without_boxes(frames):
+    people = boxes_by_image([[], np.zeros((0, 5))], frames)
+    assert [len(boxes) for boxes in people.values()] == [0, 0]
+    assert empty_boxes().bboxes.shape == (0, 4)
+    assert empty_boxes().bbox_scores.shape == (0,)
 
 
-def test_by_id_and_from_a_file(frames, tmp_path):
-    found = boxes_by_image({1: [BOX]}, frames)
-    assert found.keys() == {1}
+def test_boxes_by_image_id_and_from_a_file(frames, tmp_path):
+    people = boxes_by_image({1: [BOX]}, frames)
+    assert people.keys() == {1}
     records = [
         dict(image_id=1, category_id=1, bbox=[1, 2, 2, 3], score=0.25),
         dict(image_id=1, category_id=1, bbox=[1, 2, 2, 3], score=0.75),
     ]
     path = tmp_path / 'boxes.json'
     path.write_text(json.dumps(records))
-    found = boxes_by_image(path, frames)
-    np.testing.assert_array_equal(found[1].bboxes, [BOX, BOX])
-    np.testing.assert_array_equal(found[1].bbox_scores, [0.25, 0.75])
+    people = boxes_by_image(path, frames)
+    np.testing.assert_array_equal(people[1].bboxes, [BOX, BOX])
+    np.testing.assert_array_equal(people[1].bbox_scores, [0.25, 0.75])
+
+
+def test_whole_image_boxes_skip_frames_without_an_image():
+    people = whole_image_boxes([Frame(7, 'a', IMAGE), Frame(8, 'b', error='broken')])
+    assert people.keys() == {7}
+    np.testing.assert_array_equal(people[7].bboxes, [[0, 0, 5, 4]])
+    np.testing.assert_array_equal(people[7].bbox_scores, [1])
 
 
 @pytest.mark.parametrize(
     ('boxes', 'message'),
     [
-        ([[BOX]], 'boxes for 1 pictures, there are 2'),
-        ([[BOX], [BOX[:3]]], r'must be \(N, 4\).*got \(1, 3\)'),
+        ([[BOX]], 'boxes of 1 images, expected 2'),
+        ([[BOX], [BOX[:3]]], r'must have shape \(N, 4\).*got \(1, 3\)'),
         ([[BOX], BOX], r'got \(4,\)'),
-        ([[BOX], [[1, 2, 1, 5]]], 'image 1: a box must be finite and have an area'),
+        (
+            [[BOX], [[1, 2, 1, 5]]],
+            'image 1: a box must be finite and have a positive area',
+        ),
         ([[[1, 2, np.nan, 5]], [BOX]], 'image 0: a box must be finite'),
-        ({5: [BOX]}, r'no box belongs to any picture: boxes are of \[5\]'),
+        ({5: [BOX]}, r'no box belongs to any image: image ids of the boxes are \[5\]'),
     ],
 )
-def test_says_what_is_wrong(frames, boxes, message):
+def test_raises_on_invalid_boxes(frames, boxes, message):
     with pytest.raises(ValueError, match=message):
         boxes_by_image(boxes, frames)
 
@@ -67,7 +79,7 @@ def test_says_what_is_wrong(frames, boxes, message):
         ('[', 'is not JSON'),
     ],
 )
-def test_says_what_is_wrong_with_a_file(frames, tmp_path, text, message):
+def test_raises_on_invalid_file(frames, tmp_path, text, message):
     path = tmp_path / 'boxes.json'
     path.write_text(text)
     with pytest.raises(ValueError, match=message):

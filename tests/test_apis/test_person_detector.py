@@ -6,14 +6,14 @@ from mmdet.apis import inference_detector
 from mmengine.registry import DefaultScope
 
 from rmpe_plugin.apis import Frame, Frames, PersonDetector
-from tests.test_apis.conftest import find_anything, save_untrained
+from tests.test_apis.conftest import DETECTOR, randomize_detector, save_untrained
 
-# Its head is shared, so that 80 categories cost nothing.
+# Its head is shared by the 80 categories, so that it is small.
 COCO = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
 
 
-def by_mmdetection(model, image):
-    """What MMDetection's own function finds."""
+def mmdetection(model, image):
+    """Detect with MMDetection's own function."""
     with DefaultScope.overwrite_default_scope('mmdet'):
         return inference_detector(model, image).pred_instances.numpy()
 
@@ -28,69 +28,75 @@ def image(synthetic):
     return next(iter(Frames(synthetic / 'val'))).image
 
 
-def test_finds_what_mmdetection_finds(detector, image):
-    wanted = by_mmdetection(detector.model, image)
-    (found,) = detector.detect([detector.prepare(image)])
-    order = np.argsort(-wanted.scores, kind='stable')
-    assert len(found) == len(order) > 10
-    np.testing.assert_array_equal(found.bboxes, wanted.bboxes[order])
-    np.testing.assert_array_equal(found.bbox_scores, wanted.scores[order])
+def test_equals_mmdetection(detector_files, image):
+    _, checkpoint = detector_files
+    # With NMS and scores as MMDetection has them; both functions run the same network.
+    detector = PersonDetector(DETECTOR, checkpoint, device='cpu', top_k=1000)
+    expected = mmdetection(detector.model, image)
+    (people,) = detector.detect([detector.prepare(image)])
+    order = np.argsort(-expected.scores, kind='stable')
+    assert len(people) == len(order) > 10
+    np.testing.assert_array_equal(people.bboxes, expected.bboxes[order])
+    np.testing.assert_array_equal(people.bbox_scores, expected.scores[order])
 
 
-def test_a_batch_is_its_images(detector, image):
+def test_batch_equals_single_images(detector, image):
     images = [image, image[:, ::-1].copy()]
-    together = detector.detect([detector.prepare(x) for x in images])
-    for one, found in zip(images, together, strict=True):
-        (alone,) = detector.detect([detector.prepare(one)])
-        np.testing.assert_allclose(found.bboxes, alone.bboxes, atol=1e-2)
+    batch = detector.detect([detector.prepare(x) for x in images])
+    for one, people in zip(images, batch, strict=True):
+        (expected,) = detector.detect([detector.prepare(one)])
+        assert len(people) == len(expected) > 100
+        np.testing.assert_allclose(people.bboxes, expected.bboxes, atol=1e-2)
+        np.testing.assert_allclose(people.bbox_scores, expected.bbox_scores, rtol=1e-4)
+    print(len(batch[0]), np.abs(batch[0].bboxes - batch[1].bboxes).max(), np.abs(people.bboxes-expected.bboxes).max(), np.abs(people.bbox_scores-expected.bbox_scores).max(),people.bboxes[:10]);assert 0
     assert detector.detect([]) == []
 
 
 def test_threshold_and_top_k(detector_files, detector, image):
-    (everybody,) = detector.detect([detector.prepare(image)])
-    least = float(everybody.bbox_scores[5])
-    few = PersonDetector(*detector_files, device='cpu', score_thr=least, top_k=3)
-    (found,) = few.detect([few.prepare(image)])
-    np.testing.assert_array_equal(found.bboxes, everybody.bboxes[:3])
-    few.top_k = 1000
-    (found,) = few.detect([few.prepare(image)])
-    assert len(found) == (everybody.bbox_scores >= least).sum() >= 6
+    (everything,) = detector.detect([detector.prepare(image)])
+    threshold = float(everything.bbox_scores[5])
+    strict = PersonDetector(*detector_files, device='cpu', score_thr=threshold, top_k=3)
+    (people,) = strict.detect([strict.prepare(image)])
+    np.testing.assert_array_equal(people.bboxes, everything.bboxes[:3])
+    strict.top_k = 1000
+    (people,) = strict.detect([strict.prepare(image)])
+    assert len(people) == (everything.bbox_scores >= threshold).sum() >= 6
 
 
-def test_of_eighty_categories_people_alone():
+def test_returns_only_people_of_eighty_categories():
     with pytest.warns(UserWarning, match='COCO classes'):
         detector = PersonDetector(COCO, None, device='cpu', top_k=1000)
     assert detector.label == 0
-    find_anything(detector.model)
+    randomize_detector(detector.model)
     image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
-    everything = by_mmdetection(detector.model, image)
-    (found,) = detector.detect([detector.prepare(image)])
-    assert 0 < len(found) == int((everything.labels == 0).sum()) < len(everything)
+    everything = mmdetection(detector.model, image)
+    (people,) = detector.detect([detector.prepare(image)])
+    assert 0 < len(people) == int((everything.labels == 0).sum()) < len(everything)
 
 
-def test_a_detector_of_other_things_is_refused(detector_files, tmp_path):
+def test_raises_on_detector_without_person_class(detector_files, tmp_path):
     config, _ = detector_files
     meta = dict(classes=('cat', 'dog'))
     path = save_untrained(config, tmp_path / 'x.pth', 'mmdet', dataset_meta=meta)
-    with pytest.raises(ValueError, match='knows no person, only cat, dog'):
+    with pytest.raises(ValueError, match="has no class 'person', only cat, dog"):
         PersonDetector(config, path, device='cpu')
 
 
-def test_a_strip_that_the_pipeline_refuses_is_reported(detector, image):
+def test_image_that_the_pipeline_fails_on_is_reported(detector, image):
     frames = [
         Frame(0, 'good', image),
         Frame(1, 'strip', np.zeros((1, 3000, 3), np.uint8)),
-        Frame(2, 'lost', error='gone'),
+        Frame(2, 'missing', error='does not exist'),
     ]
-    found = detector.find(frames)
-    assert found.keys() == {0}
-    assert len(found[0])
-    assert 'the detector refuses it' in frames[1].error
+    people = detector.find(frames)
+    assert people.keys() == {0}
+    assert len(people[0])
+    assert "the detector's test pipeline failed" in frames[1].error
     assert frames[1].image is None
-    assert frames[2].error == 'gone'
+    assert frames[2].error == 'does not exist'
 
 
-def test_grad_and_scope_are_left_as_they_were(detector, image):
+def test_grad_mode_and_default_scope_are_unchanged(detector, image):
     detector.detect([detector.prepare(image)])
     assert torch.is_grad_enabled()
     assert DefaultScope.get_current_instance().scope_name == 'mmpose'

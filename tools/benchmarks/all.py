@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time what this plugin adds beside MMPose's standard parts, in one table.
+"""Compare the speed of this plugin with MMPose's standard components, in one table.
 
-CPN-ResNet-50 beside MMPose's ResNet-50 SimpleBaseline and HRNet-W32 at 256x192, in
-float32 and in the ways that make networks faster; the data pipeline with PGPG beside
-MMPose's; annotations read and checked; OHKM; pose NMS; evaluation. Each part is timed
-in turns with its reference, so that ratios hold on a machine that is not quiet.
+The parts are: CPN-ResNet-50, MMPose's ResNet-50 SimpleBaseline and HRNet-W32 at 256x192
+in several execution modes; the data pipeline with and without PGPG; reading and
+checking of annotations; OHKM; pose NMS; evaluation. Each part is timed alternately with
+its reference, so that the ratios are reliable on a machine with other load.
 
-The networks differ in size, so the table has GMACs a second too: a network that is put
-together well does as many as others do.
+The networks differ in size. GMACs per second show how well each of them uses the
+hardware.
 
 Example:
     python tools/benchmarks/all.py --batch 8 --rounds 7
@@ -60,8 +60,9 @@ NETWORKS = {
 CPN = 'CPN, ResNet-50'
 PGPG = CONFIGS / 'cpn/coco/td-hm_cpn-res50_pgpg-8xb32-160e_coco-256x192.py'
 MODES = ('float32', 'channels-last', 'bfloat16, channels-last', 'torch.compile')
-# Title, what to time by name, and of networks their GMACs.
-Part = tuple[str, dict[str, Callable[[], object]], dict[str, float]]
+Function = Callable[[], object]
+# Title, functions to time by name, and GMACs by name (networks only).
+Part = tuple[str, dict[str, Function], dict[str, float]]
 
 
 def parse_args() -> argparse.Namespace:
@@ -69,11 +70,21 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        '--parts', nargs='+', choices=tuple(PARTS), default=tuple(PARTS)
-    )
-    parser.add_argument('--modes', nargs='+', choices=MODES, default=MODES)
-    parser.add_argument('--batch', type=int, default=8, help='crops (default: 8)')
-    parser.add_argument('--rounds', type=int, default=7, help='default: 7')
+        '--parts', nargs='+', choices=tuple(PARTS), default=tuple(PARTS),
+        help='what to time (default: all)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--modes', nargs='+', choices=MODES, default=MODES,
+        help='execution modes of the networks (default: all)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--batch', type=int, default=8,
+        help='batch size of the networks, crops (default: 8)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--rounds', type=int, default=7,
+        help='measurements per function, whose median is printed (default: 7)',
+    )  # fmt: skip
     add_device_argument(parser)
     args = parser.parse_args()
     for name in ('batch', 'rounds'):
@@ -83,7 +94,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def gmacs(model: nn.Module, *stage: str) -> float:
-    """Multiply-adds of a forward pass at 256x192, in thousand millions."""
+    """Count the multiply-adds of a forward pass at 256x192, in 1e9."""
     device = next(model.parameters()).device
     with FlopCounterMode(display=False) as counter:
         forward(model, torch.zeros(1, 3, 256, 192, device=device), *stage)()
@@ -91,97 +102,119 @@ def gmacs(model: nn.Module, *stage: str) -> float:
 
 
 def plain_target(device: str) -> PoseDataSample:
-    """Random targets of one level."""
+    """Create random targets of one level."""
     heatmaps = torch.rand(17, 64, 48, device=device)
     labels = InstanceData(keypoint_weights=torch.ones(1, 17, device=device))
     fields = PixelData(heatmaps=heatmaps)
     return PoseDataSample(gt_fields=fields, gt_instance_labels=labels)
 
 
-def with_bfloat16(run: Callable[[], object], device: str) -> Callable[[], object]:
-    """A function under autocast."""
+def with_bfloat16(function: Function, device: str) -> Function:
+    """Wrap a function in bfloat16 autocast."""
 
-    def cast():
+    def run():
         with torch.autocast(torch.device(device).type, torch.bfloat16):
-            return run()
+            return function()
 
-    return cast
+    return run
+
+
+def silent(function: Function) -> Function:
+    """Wrap a function so that it prints nothing."""
+
+    def run():
+        with redirect_stdout(StringIO()):
+            return function()
+
+    return run
+
+
+def network(
+    name: str, mode: str, images: torch.Tensor
+) -> tuple[Function, Function, float]:
+    """Build a network's forward pass and training step in a mode; count its GMACs."""
+    device = str(images.device)
+    is_cpn = name == CPN
+    model, stage = build(NETWORKS[name], device), ('refine',) * is_cpn
+    size = gmacs(model, *stage)
+    if 'channels-last' in mode:
+        model.to(memory_format=torch.channels_last)
+    if mode == 'torch.compile':
+        # Data samples are processed by Python code, which is not compiled.
+        model.backbone.compile()
+        model.head.forward = torch.compile(model.head.forward)
+    make_target = target if is_cpn else plain_target
+    samples = [make_target(device) for _ in images]
+    functions = (
+        forward(copy.deepcopy(model), images, *stage),
+        step(model, images, samples),
+    )
+    if mode.startswith('bfloat16'):
+        functions = tuple(with_bfloat16(function, device) for function in functions)
+    return *functions, size
 
 
 def networks(args: argparse.Namespace) -> Iterator[Part]:
-    """Forward pass and training step of each network, in one mode after another."""
+    """Forward pass and training step of each network in each mode."""
     images = torch.randn(args.batch, 3, 256, 192, device=args.device)
     for mode in args.modes:
         forwards, steps, sizes = {}, {}, {}
-        for name, path in NETWORKS.items():
-            model, stage = build(path, args.device), ('refine',) * (name == CPN)
-            sizes[name] = gmacs(model, *stage)
-            if 'channels-last' in mode:
-                model.to(memory_format=torch.channels_last)
-            if mode == 'torch.compile':
-                # what computes; data samples are left to Python
-                model.backbone.compile()
-                model.head.forward = torch.compile(model.head.forward)
-            make = target if name == CPN else plain_target
-            samples = [make(args.device) for _ in range(args.batch)]
-            forwards[name] = forward(copy.deepcopy(model), images, *stage)
-            steps[name] = step(model, images, samples)
-            if mode.startswith('bfloat16'):
-                for functions in (forwards, steps):
-                    functions[name] = with_bfloat16(functions[name], args.device)
+        for name in NETWORKS:
+            forwards[name], steps[name], sizes[name] = network(name, mode, images)
         yield f'forward, {mode}', forwards, sizes
         yield f'training step, {mode}', steps, {}
 
 
 def pipeline(args: argparse.Namespace) -> Iterator[Part]:
-    """What a training reads: image, crop and targets of one person."""
+    """Data pipeline of training: image, crop and targets of one person."""
+    configs = {
+        'SimpleBaseline of MMPose': NETWORKS['SimpleBaseline, ResNet-50'],
+        'CPN, five levels': NETWORKS[CPN],
+        'CPN with PGPG': PGPG,
+    }
     with TemporaryDirectory() as folder:
-        with redirect_stdout(StringIO()):
-            write_split(Path(folder), 'train', 8, (640, 480), 'crowd', seed=0)
-        configs = {
-            "MMPose's, of SimpleBaseline": NETWORKS['SimpleBaseline, ResNet-50'],
-            "CPN's, five levels": NETWORKS[CPN],
-            "CPN's, with PGPG": PGPG,
-        }
+        silent(
+            partial(write_split, Path(folder), 'train', 8, (640, 480), 'crowd', seed=0)
+        )()
         functions = {}
         for name, path in configs.items():
-            dataset = Config.fromfile(path).train_dataloader.dataset
-            dataset.update(
+            config = Config.fromfile(path).train_dataloader.dataset
+            config.update(
                 data_root=folder,
                 ann_file='annotations/person_keypoints_train.json',
                 data_prefix=dict(img='train/'),
             )
-            with redirect_stdout(StringIO()):
-                people = DATASETS.build(dataset)
-            functions[name] = lambda p=people: [p[i] for i in range(16)]
-        yield 'data pipeline, 16 people of 640x480', functions, {}
+            dataset = silent(partial(DATASETS.build, config))()
+            functions[name] = lambda d=dataset: [d[i] for i in range(16)]
+        yield 'data pipeline, 16 people, 640x480', functions, {}
 
 
 def annotations(args: argparse.Namespace) -> Iterator[Part]:
-    """What a training reads first."""
+    """Reading of annotations."""
     images = 5_000
-    truth = draw_part(np.random.default_rng(0), images, poses=0, people=2).truth
+    part = draw_part(np.random.default_rng(0), images, poses=0, people=2)
+    kinds = {
+        'CocoDataset of MMPose': 'CocoDataset',
+        'CheckedCocoDataset': 'CheckedCocoDataset',
+    }
     with TemporaryDirectory() as folder:
-        path = Path(folder) / 'truth.json'
-        path.write_text(json.dumps(truth))
+        path = Path(folder) / 'annotations.json'
+        path.write_text(json.dumps(part.truth))
         functions = {
             name: silent(partial(DATASETS.build, dict(type=kind, ann_file=str(path))))
-            for name, kind in (
-                ("MMPose's CocoDataset", 'CocoDataset'),
-                ('CheckedCocoDataset', 'CheckedCocoDataset'),
-            )
+            for name, kind in kinds.items()
         }
         yield f'reading annotations, {2 * images} people', functions, {}
 
 
 def ohkm(args: argparse.Namespace) -> Iterator[Part]:
-    """The loss, forward and backward."""
+    """OHKM loss, forward and backward."""
     functions = loss_steps((64, 17, 64, 48), 8, args.device)
     yield 'OHKM, forward and backward, 64 people', functions, {}
 
 
 def nms(args: argparse.Namespace) -> Iterator[Part]:
-    """Pose NMS of one image, everybody another."""
+    """Pose NMS of one image in which all poses are of different people."""
     rng, params = np.random.default_rng(0), PoseNMSParams.preset('rmpe-paper')
     for number in (5, 20, 100):
         arrays = scene(rng, number, 1)
@@ -190,73 +223,68 @@ def nms(args: argparse.Namespace) -> Iterator[Part]:
         if args.device != 'cpu':
             poses = [torch.from_numpy(array).to(args.device) for array in arrays]
         functions = {
-            "MMPose's oks_nms": lambda p=people: oks_nms(p, 0.9),
+            'oks_nms of MMPose': lambda p=people: oks_nms(p, 0.9),
             'parametric pose NMS': lambda p=poses: parametric_pose_nms(*p, params),
         }
         yield f'NMS of {number} poses', functions, {}
 
 
-def evaluation(args: argparse.Namespace) -> Iterator[Part]:
-    """From predictions to AP."""
-    images = 200
-    part = draw_part(np.random.default_rng(0), images, poses=20, people=2)
+def prediction_samples(predictions: list[list[dict]]) -> list[dict]:
+    """Convert the predictions of each image to data samples, one per person."""
     samples = []
-    for people in part.people:
-        poses = poses_from_records(people, num_keypoints=17)
-        for i, person in enumerate(people):
-            one = poses[i : i + 1]
-            found = dict(one.items(), bbox_scores=one.scores)
-            truth = dict(bbox_scales=one.bboxes[:, 2:] - one.bboxes[:, :2])
+    for records in predictions:
+        poses = poses_from_records(records, num_keypoints=17)
+        for i, record in enumerate(records):
+            pose = poses[i : i + 1]
+            size = pose.bboxes[:, 2:] - pose.bboxes[:, :2]
             samples.append(
                 dict(
                     id=len(samples),
-                    img_id=person['image_id'],
-                    pred_instances=found,
-                    gt_instances=truth,
+                    img_id=record['image_id'],
+                    pred_instances=dict(pose.items(), bbox_scores=pose.scores),
+                    gt_instances=dict(bbox_scales=size),
                 )
             )
+    return samples
+
+
+def evaluation(args: argparse.Namespace) -> Iterator[Part]:
+    """Evaluation, from predictions to AP."""
+    images = 200
+    part = draw_part(np.random.default_rng(0), images, poses=20, people=2)
+    samples = prediction_samples(part.people)
+    configs = {
+        'CocoMetric of MMPose, oks_nms': dict(type='CocoMetric'),
+        'PoseNMSCocoMetric, oks_nms': dict(type='PoseNMSCocoMetric'),
+        'PoseNMSCocoMetric, pose NMS': dict(
+            type='PoseNMSCocoMetric', pose_nms='rmpe-paper'
+        ),
+    }
     with TemporaryDirectory() as folder:
-        path = Path(folder) / 'truth.json'
+        path = Path(folder) / 'annotations.json'
         path.write_text(json.dumps(part.truth))
-        metrics = {
-            "MMPose's CocoMetric, oks_nms": dict(type='CocoMetric'),
-            'PoseNMSCocoMetric, oks_nms': dict(type='PoseNMSCocoMetric'),
-            'PoseNMSCocoMetric, pose NMS': dict(
-                type='PoseNMSCocoMetric', pose_nms='rmpe-paper'
-            ),
-        }
         functions = {}
-        for name, config in metrics.items():
-            with redirect_stdout(StringIO()):
-                metric = METRICS.build(dict(config, ann_file=str(path)))
+        for name, config in configs.items():
+            config.update(ann_file=str(path))
+            metric = silent(partial(METRICS.build, config))()
             metric.dataset_meta = dict(sigmas=part.sigmas, num_keypoints=17)
             metric.process([], samples)
             functions[name] = silent(partial(metric.compute_metrics, metric.results))
-        yield f'evaluation, {images} images of 20 poses', functions, {}
-
-
-def silent(run: Callable[[], object]) -> Callable[[], object]:
-    """A function whose prints are not shown."""
-
-    def quiet():
-        with redirect_stdout(StringIO()):
-            return run()
-
-    return quiet
+        yield f'evaluation, {images} images, 20 poses', functions, {}
 
 
 def add_rows(table: Table, part: Part, args: argparse.Namespace) -> None:
-    """Time a part and add its rows."""
+    """Time a part and add its rows to the table."""
     title, functions, sizes = part
     times = measure(functions, args.rounds)
     medians = {name: median(values) for name, values in times.items()}
-    first = next(iter(medians.values()))
+    reference = next(iter(medians.values()))
     for i, (name, value) in enumerate(medians.items()):
         rates = ('', '')
         if name in sizes:
             rate = args.batch / value * 1e3
             rates = (f'{rate:.1f}', f'{rate * sizes[name]:.0f}')
-        ratio = f'{value / first:.2f}'
+        ratio = f'{value / reference:.2f}'
         table.add_row('' if i else title, name, f'{value:.2f}', ratio, *rates)
     table.add_section()
 
@@ -266,7 +294,7 @@ def main() -> None:
     init_default_scope('mmpose')
     MMLogger.get_current_instance().setLevel(logging.WARNING)
     table = Table(
-        'part', '', 'median ms', 'times the first', 'people/s', 'GMACs/s',
+        'part', 'function', 'median ms', 'ratio to first', 'people/s', 'GMACs/s',
         title=f'{args.batch} crops of 256x192, {device_name(args.device)}, '
         f'torch {torch.__version__}',
     )  # fmt: skip

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Accuracy of both stages of a CPN on groups of easy and hard keypoints."""
+
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,29 +15,40 @@ from rich.table import Table
 from rmpe_plugin.ops import crowd_index, keypoint_accuracy, keypoint_similarity
 
 STAGES = {'global': 'GlobalNet', 'refine': 'RefineNet'}
-# CrowdPose's levels: up to a crowd index of so much.
+# CrowdPose's levels of crowding and their highest crowd index.
 CROWDING = {'easy': 0.1, 'medium': 0.8, 'hard': 1.0}
+# First group of each kind after the joints, for gaps in the chart.
 GAPS_BEFORE = ('visible', 'easy')
+
+# Number of keypoints, and the accuracies of GlobalNet and RefineNet.
+Row = tuple[int, float, float]
 
 
 @METRICS.register_module()
 class HardKeypointMetric(BaseMetric):
-    """Does RefineNet help the hard joints? Accuracy of both stages of a CPN, in groups.
+    """Accuracy of GlobalNet and RefineNet on groups of keypoints.
 
-    A keypoint's accuracy is the share of COCO's ten thresholds that its similarity,
-    the term of OKS, reaches. It is averaged over all labelled keypoints, and over those
-    of each joint, of each visibility (COCO's v = 2, visible, and v = 1, hidden) and of
-    people in each level of crowding, as CrowdPose divides its images: a crowd index up
-    to 0.1 is easy, up to 0.8 medium, above hard. Gives ``hard/global``,
-    ``hard/refine`` and their difference ``hard/gain``, the same of each group as
-    ``hard/gain_hidden`` and so on, and logs them all as a table.
+    It measures whether RefineNet improves hard keypoints most. The accuracy of a
+    keypoint is the fraction of COCO's ten OKS thresholds, 0.5 to 0.95, that its
+    similarity (one term of OKS) reaches. It is averaged over all labelled keypoints and
+    over these groups:
 
-    For a CPN on true boxes, with ``model.test_cfg.output_global=True``.
+    - each joint, by its name;
+    - ``visible`` (v = 2) and ``hidden``, the occluded keypoints (v = 1);
+    - people by CrowdPose's crowd index: ``easy`` up to 0.1, ``medium`` up to 0.8,
+      ``hard`` above.
+
+    The metrics are ``hard/global``, ``hard/refine`` and their difference ``hard/gain``
+    for all keypoints, and ``hard/gain_hidden`` and so on for each group that is not
+    empty. They are also logged as a table.
+
+    The model must be a CPN with ``model.test_cfg.output_global=True``, tested on
+    ground-truth boxes.
 
     Args:
-        out_dir (str, optional): Where to write a bar chart, ``hard_keypoints.png``.
-            Defaults to ``None``, nowhere.
-        kwargs: As ``mmengine.evaluator.BaseMetric``'s.
+        out_dir (str, optional): Folder of a bar chart, ``hard_keypoints.png``. Defaults
+            to ``None``: no chart.
+        kwargs: Arguments of ``mmengine.evaluator.BaseMetric``.
     """
 
     default_prefix = 'hard'
@@ -45,51 +58,39 @@ class HardKeypointMetric(BaseMetric):
         self.out_dir = None if out_dir is None else Path(out_dir)
 
     def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
-        """Collect a batch of predictions.
+        """Collect the predictions and annotations of a batch.
 
         Args:
             data_batch (Sequence[dict]): Not used.
-            data_samples (Sequence[dict]): The model's outputs.
+            data_samples (Sequence[dict]): Outputs of the model.
 
         Raises:
-            ValueError: If a sample has no GlobalNet's keypoints, or no annotation.
+            ValueError: If a sample has no keypoints of GlobalNet or no annotation.
         """
         for sample in data_samples:
-            found = sample['pred_instances']
-            if 'global_keypoints' not in found:
+            predictions = sample['pred_instances']
+            if 'global_keypoints' not in predictions:
                 raise ValueError(
                     'HardKeypointMetric needs the keypoints of both stages of a '
                     'CPNHead: set model.test_cfg.output_global=True'
                 )
-            truth = sample.get('raw_ann_info')
-            if truth is None or 'keypoints' not in truth:
+            annotation = sample.get('raw_ann_info')
+            if annotation is None or 'keypoints' not in annotation:
                 raise ValueError(
                     'HardKeypointMetric needs the annotation of each person: set '
                     'test_dataloader.dataset.bbox_file=None'
                 )
-            joints = np.reshape(truth['keypoints'], (-1, 3)).astype(float)
-            box = np.array(truth['bbox'], float)
-            self.results.append(
-                dict(
-                    id=truth['id'],
-                    image=truth['image_id'],
-                    true=joints[:, :2],
-                    visibility=joints[:, 2],
-                    # Without an area people are measured by their boxes, as
-                    # CrowdPose's are.
-                    area=truth.get('area', 0.53 * box[2] * box[3]),
-                    box=box,
-                    refine=np.asarray(found['keypoints'])[0],
-                    # The estimator brings ``keypoints`` into the image, no others.
-                    **{'global': _to_image(found['global_keypoints'][0], sample)},
-                )
-            )
+            result = _annotated_person(annotation)
+            result['refine'] = np.asarray(predictions['keypoints'])[0]
+            # The estimator maps only ``keypoints`` to the image.
+            result['global'] = _to_image(predictions['global_keypoints'][0], sample)
+            self.results.append(result)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Average, log the table and draw the chart.
+        """Compute the metrics, log them as a table and draw the chart.
 
         Args:
-            results (list[dict]): What was collected.
+            results (list[dict]): What :meth:`process` collected.
 
         Returns:
             dict[str, float]: Accuracies and gains.
@@ -97,39 +98,59 @@ class HardKeypointMetric(BaseMetric):
         Raises:
             ValueError: If there are no labelled keypoints.
         """
-        if not any((r['visibility'] > 0).any() for r in results):
-            raise ValueError('HardKeypointMetric: nobody has labelled keypoints')
-        # A distributed sampler fills up with people it had before.
-        results = list({r['id']: r for r in results}.values())
-        data = {key: np.array([r[key] for r in results]) for key in results[0]}
-        sigmas = np.asarray(self.dataset_meta['sigmas'])
-        accuracies = {
-            stage: keypoint_accuracy(
-                keypoint_similarity(data[stage], data['true'], data['area'], sigmas)
-            )
-            for stage in STAGES
-        }
-        names = self.dataset_meta['keypoint_id2name']
-        groups = _groups(data, [names[k] for k in range(len(sigmas))])
-        rows = {
-            name: [int(mask.sum()), *(a[mask].mean() for a in accuracies.values())]
-            for name, mask in groups.items()
-            if mask.any()
-        }
+        rows = self._accuracies(results)
         MMLogger.get_current_instance().info('\n' + _table(rows))
         if self.out_dir is not None:
-            _chart(rows, self.out_dir / 'hard_keypoints.png')
+            _save_chart(rows, self.out_dir / 'hard_keypoints.png')
         metrics = {}
         for name, (_, before, after) in rows.items():
             suffix = '' if name == 'all' else f'_{name}'
-            metrics[f'global{suffix}'] = float(before)
-            metrics[f'refine{suffix}'] = float(after)
-            metrics[f'gain{suffix}'] = float(after - before)
+            metrics[f'global{suffix}'] = before
+            metrics[f'refine{suffix}'] = after
+            metrics[f'gain{suffix}'] = after - before
         return metrics
+
+    def _accuracies(self, results: list[dict]) -> dict[str, Row]:
+        """Average the accuracies of both stages over each group."""
+        if not any((r['visibility'] > 0).any() for r in results):
+            raise ValueError('HardKeypointMetric: no person has labelled keypoints')
+        # A distributed sampler repeats people to fill the last batch.
+        results = list({r['id']: r for r in results}.values())
+        data = {key: np.array([r[key] for r in results]) for key in results[0]}
+        sigmas = np.asarray(self.dataset_meta['sigmas'])
+        accuracies = [
+            keypoint_accuracy(
+                keypoint_similarity(data[stage], data['gt'], data['area'], sigmas)
+            )
+            for stage in STAGES
+        ]
+        names = self.dataset_meta['keypoint_id2name']
+        groups = _groups(data, [names[k] for k in range(len(sigmas))])
+        rows = {}
+        for name, mask in groups.items():
+            if mask.any():
+                before, after = (float(a[mask].mean()) for a in accuracies)
+                rows[name] = int(mask.sum()), before, after
+        return rows
+
+
+def _annotated_person(annotation: dict) -> dict:
+    """Get what the metric needs of a COCO annotation."""
+    keypoints = np.reshape(annotation['keypoints'], (-1, 3)).astype(float)
+    bbox = np.array(annotation['bbox'], float)
+    return dict(
+        id=annotation['id'],
+        image=annotation['image_id'],
+        gt=keypoints[:, :2],
+        visibility=keypoints[:, 2],
+        # CrowdPose has no areas; its evaluation uses 0.53 times the area of the box.
+        area=annotation.get('area', 0.53 * bbox[2] * bbox[3]),
+        bbox=bbox,
+    )
 
 
 def _to_image(keypoints: np.ndarray, sample: dict) -> np.ndarray:
-    """Bring keypoints (K, 2) of the network input into the image."""
+    """Map keypoints (K, 2) from the network input to the image."""
     center, scale, size = (
         np.asarray(sample[f'input_{name}']) for name in ('center', 'scale', 'size')
     )
@@ -137,11 +158,11 @@ def _to_image(keypoints: np.ndarray, sample: dict) -> np.ndarray:
 
 
 def _groups(data: dict[str, np.ndarray], names: list[str]) -> dict[str, np.ndarray]:
-    """For each group which keypoints (N, K) are in it; labelled ones alone."""
+    """Compute the mask (N, K) of the labelled keypoints in each group."""
     visibility = data['visibility']
     labelled = visibility > 0
     crowding = crowd_index(
-        data['true'], labelled, bbox_xywh2xyxy(data['box']), data['image']
+        data['gt'], labelled, bbox_xywh2xyxy(data['bbox']), data['image']
     )
     groups = {'all': labelled}
     for k, name in enumerate(names):
@@ -156,8 +177,8 @@ def _groups(data: dict[str, np.ndarray], names: list[str]) -> dict[str, np.ndarr
     return groups
 
 
-def _table(rows: dict[str, list]) -> str:
-    """The rows as text."""
+def _table(rows: dict[str, Row]) -> str:
+    """Format the rows as a table."""
     table = Table('keypoints', 'number', *STAGES.values(), 'gain')
     for name, (number, before, after) in rows.items():
         gain = f'{after - before:+.3f}'
@@ -168,21 +189,20 @@ def _table(rows: dict[str, list]) -> str:
     return captured.get()
 
 
-def _chart(rows: dict[str, list], path: Path) -> None:
-    """Bars of both stages, group by group."""
+def _save_chart(rows: dict[str, Row], path: Path) -> None:
+    """Draw the accuracies of both stages in each group as bars."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 4.5), layout='constrained')
     axes = figure.subplots()
-    # a gap where groups of another kind begin
     gaps = [name in GAPS_BEFORE for name in rows]
     gaps[1] = True
-    places = np.arange(len(rows)) + 0.6 * np.cumsum(gaps)
+    positions = np.arange(len(rows)) + 0.6 * np.cumsum(gaps)
     for i, (stage, shift) in enumerate(zip(STAGES.values(), (-0.2, 0.2), strict=True)):
         heights = [row[1 + i] for row in rows.values()]
-        axes.bar(places + shift, heights, 0.4, label=stage)
+        axes.bar(positions + shift, heights, 0.4, label=stage)
     labels = [f'{name}\n({row[0]})' for name, row in rows.items()]
-    axes.set_xticks(places, labels, rotation=60, ha='right', fontsize=8)
+    axes.set_xticks(positions, labels, rotation=60, ha='right', fontsize=8)
     axes.set_ylabel('accuracy over OKS 0.5 to 0.95')
     axes.legend()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Export of predicted poses: JSON, annotated images and videos, and a window."""
+
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from rmpe_plugin.structures import poses_to_records
+
+from .alphapose import alphapose_records
+from .artist import Artist
+from .frame import Frame
+from .json_list import JsonList
+from .picture_writer import PictureWriter
+from .rmpe_inferencer import Posed
+
+
+class PoseExporter:
+    """Writes poses as COCO results, as AlphaPose results and as drawings.
+
+    The files are ``results.json``, ``alphapose-results.json``, and the annotated images
+    and videos. To be used in a ``with`` statement; after an error or an interrupt the
+    JSON files contain what was added until then.
+
+    Args:
+        folder (Path): Output folder. Created if it does not exist.
+        artist (Artist): Draws the poses.
+        pictures (bool): Whether to write annotated images and videos. Defaults to
+            ``True``.
+        show (bool): Whether to show the drawings in a window. Defaults to ``False``.
+
+    Attributes:
+        failed (list[Frame]): Frames that were skipped, with the reason.
+        frames (int): Number of exported frames.
+        people (int): Number of exported people.
+    """
+
+    def __init__(
+        self, folder: Path, artist: Artist, pictures: bool = True, show: bool = False
+    ) -> None:
+        self.artist, self.pictures, self.show = artist, pictures, show
+        self.failed: list[Frame] = []
+        self.frames = self.people = 0
+        self._writer = PictureWriter(folder)
+        self._coco = JsonList(folder / 'results.json')
+        self._alphapose = JsonList(folder / 'alphapose-results.json')
+
+    @property
+    def written(self) -> list[Path]:
+        """The files that were written."""
+        return [self._coco.path, self._alphapose.path, *self._writer.written]
+
+    def add(self, posed: Posed) -> bool:
+        """Export the poses of a frame.
+
+        Args:
+            posed (Posed): The frame and its poses.
+
+        Returns:
+            bool: Whether to continue; ``False`` if q was pressed in the window.
+
+        Raises:
+            OSError: If a file cannot be written.
+        """
+        frame, poses = posed
+        if frame.image is None:
+            self.failed.append(frame)
+            return True
+        self.frames += 1
+        self.people += len(poses.pred_instances)
+        self._coco.extend(poses_to_records(frame.image_id, poses.pred_instances))
+        self._alphapose.extend(alphapose_records(frame, poses))
+        if not self.pictures and not self.show:
+            return True
+        drawing = self.artist.draw(frame.image, poses)
+        if self.pictures:
+            self._writer.write(frame, drawing)
+        return not (self.show and show_image(drawing))
+
+    def __enter__(self) -> 'PoseExporter':
+        with ExitStack() as stack:
+            stack.enter_context(closing(self._writer))
+            stack.enter_context(self._coco)
+            stack.enter_context(self._alphapose)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+
+def show_image(image: np.ndarray) -> bool:
+    """Show an image in the window ``poses``.
+
+    Args:
+        image (np.ndarray): BGR (H, W, 3), uint8.
+
+    Returns:
+        bool: Whether q was pressed.
+    """
+    cv2.imshow('poses', image)
+    return cv2.waitKey(1) & 0xFF == ord('q')

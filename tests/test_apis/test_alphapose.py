@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+
+from rmpe_plugin.apis import Frame, alphapose_records
+from rmpe_plugin.structures import person_scores
+from tests.test_apis.conftest import random_poses
+
+IMAGE = np.full((40, 60, 3), 128, np.uint8)
+
+
+def test_records_have_the_fields_of_alphapose():
+    poses = random_poses(2)
+    records = alphapose_records(Frame(785, 'a/b/785.jpg', IMAGE), poses)
+    assert [set(r) for r in records] == [
+        {'image_id', 'category_id', 'keypoints', 'score', 'box', 'idx'}
+    ] * 2
+    assert records[0]['image_id'] == '785.jpg'
+    assert records[0]['box'] == [4.0, 5.0, 46.0, 30.0]
+    assert len(records[0]['keypoints']) == 51
+    expected = person_scores(poses.pred_instances, 'alphapose')
+    np.testing.assert_allclose([r['score'] for r in records], expected)
+
+
+def test_frames_of_a_video_are_named_by_their_index():
+    frame = Frame(3, 'walk.mp4 frame 3', IMAGE, video='walk.mp4', fps=25)
+    assert alphapose_records(frame, random_poses(2))[0]['image_id'] == '3.jpg'
+    assert alphapose_records(frame, random_poses(0)) == []
