@@ -72,7 +72,9 @@ class EvaluationSplit:
         """Number of predicted poses."""
         return sum(map(len, self.predictions.values()))
 
-    def divide(self, share: float, seed: int) -> tuple[EvaluationSplit, EvaluationSplit]:
+    def divide(
+        self, share: float, seed: int
+    ) -> tuple[EvaluationSplit, EvaluationSplit]:
         """Divide the images at random into two splits.
 
         Args:
