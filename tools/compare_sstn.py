@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train an SSTN on the synthetic people in several ways, and compare what was learnt.
+"""Train variants of the SSTN on the synthetic people, and compare them.
 
-Every way goes on from the same checkpoint for the same number of steps on the same
-perturbed boxes: without an SSTN, with an SSTN that the main loss alone trains, with the
-parallel SPPE, and with a loss on the window. The table has the AP with the detections
-and with perturbed true boxes, and how well the STN's windows cover the true ones; the
-same numbers are in results.json.
+Every variant continues the same checkpoint for the same number of steps on the same
+perturbed boxes: without an SSTN, with an SSTN that only the main loss trains, with the
+parallel SPPE, and with a loss on the window. The table shows the AP with the detections
+and with perturbed ground-truth boxes, and the IoU of the STN's windows with the
+ground-truth windows. An interrupted run continues with the variants that are missing
+from journal.jsonl in --work-dir. The results are written to results.json.
 
 Example:
     python tools/compare_sstn.py work_dirs/quickstart/epoch_3.pth \
@@ -13,25 +14,30 @@ Example:
 """
 
 import argparse
+import hashlib
 import json
+from functools import partial
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
-from mmengine.runner import Runner
+from mmengine.config import DictAction
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
-CONFIG = (
-    Path(__file__).parents[1]
-    / 'configs/quickstart/td-hm_cpn-res18_sstn_synthetic-128x96.py'
+from rmpe_plugin.learning.experiments import run_missing
+from rmpe_plugin.learning.sstn_variants import (
+    SSTN_VARIANTS,
+    sstn_variant_config,
+    train_sstn_variant,
 )
-# The window loss must match heatmap losses whose maps peak at 255.
-WINDOW_LOSS = dict(type='WindowCornerLoss', loss_weight=5000.0)
-WAYS = {
-    'no SSTN': None,
-    'SSTN': dict(parallel=None),
-    'SSTN, parallel SPPE': dict(),
-    'SSTN, window loss': dict(parallel=None, window_loss=WINDOW_LOSS),
+from rmpe_plugin.utils.files import ResumeJournal, atomic_write
+
+COLUMNS = {
+    'detections': 'AP, detections',
+    'perturbed': 'AP, perturbed boxes',
+    'window/iou': 'IoU, windows',
+    'window/iou_crop': 'IoU, perturbed crops',
+    'window/gain': 'IoU gain',
 }
 
 
@@ -39,11 +45,21 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('stage1', type=Path, help='checkpoint to go on from')
+    parser.add_argument('stage1', type=Path, help='checkpoint of stage 1')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/compare_sstn'))
-    parser.add_argument('--ways', nargs='+', choices=tuple(WAYS), default=tuple(WAYS))
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, help='as in train.py'
+        '--variants',
+        nargs='+',
+        choices=tuple(SSTN_VARIANTS),
+        default=tuple(SSTN_VARIANTS),
+        help='default: all',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='changes of the config, as in tools/train.py',
     )
     args = parser.parse_args()
     if not args.stage1.is_file():
@@ -51,71 +67,47 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def change_sstn(config: Config, changes: dict | None) -> None:
-    """Change the model of stage 2, or with ``None`` leave the SSTN out; in place."""
-    if changes is None:
-        config.model.type = 'TopdownPoseEstimator'
-        for key in ('stn', 'parallel'):
-            config.model.pop(key)
-        config.val_evaluator = [
-            metric for metric in config.val_evaluator if metric.type == 'CocoMetric'
-        ]
-    else:
-        config.model.update(changes)
-    if config.model.get('parallel') is None:
-        config.custom_hooks = [
-            hook for hook in config.custom_hooks if hook.type != 'ParallelSPPEHook'
-        ]
+def open_journal(args: argparse.Namespace) -> ResumeJournal:
+    """Open the resume journal of these arguments."""
+    settings = dict(
+        stage1=hashlib.sha256(args.stage1.read_bytes()).hexdigest(),
+        cfg_options=args.cfg_options,
+    )
+    try:
+        return ResumeJournal(args.work_dir / 'journal.jsonl', settings)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
 
 
-def build_config(args: argparse.Namespace, way: str) -> Config:
-    """The config of stage 2, changed as the way wants."""
-    config = Config.fromfile(CONFIG)
-    config.load_from = str(args.stage1)
-    config.model.stn.backbone.init_cfg.checkpoint = str(args.stage1)
-    config.merge_from_dict(args.cfg_options)
-    config.work_dir = str(args.work_dir / way.replace(', ', '-').replace(' ', '-'))
-    config.experiment_name = way
-    change_sstn(config, WAYS[way])
-    return config
-
-
-def learn(config: Config) -> dict[str, float]:
-    """Train, then measure on perturbed boxes and on the detector's."""
-    runner = Runner.from_cfg(config)
-    runner.train()
-    perturbed = runner.val()
-    detected = runner.test()
-    return {
-        'detections': float(detected['coco/AP']),
-        'perturbed': float(perturbed['coco/AP']),
-        **{k: v for k, v in perturbed.items() if k.startswith('window/')},
-    }
+def build_table(results: dict[str, dict], title: str) -> Table:
+    """Build the table of all variants."""
+    table = Table('stage 2', *COLUMNS.values(), title=title)
+    for variant, metrics in results.items():
+        cells = (metrics.get(column) for column in COLUMNS)
+        table.add_row(variant, *('' if x is None else f'{x:.3f}' for x in cells))
+    return table
 
 
 def main() -> None:
     args = parse_args()
-    args.work_dir.mkdir(parents=True, exist_ok=True)
-    results = {}
-    for way in args.ways:
-        results[way] = learn(build_config(args, way))
-        (args.work_dir / 'results.json').write_text(json.dumps(results, indent=1))
+    journal = open_journal(args)
 
-    table = Table(
-        'stage 2',
-        'AP, detections',
-        'AP, perturbed boxes',
-        'IoU of the windows',
-        'of the perturbed crops',
-        'gain',
-        title=f'from {args.stage1}',
-    )
-    for way in args.ways:
-        columns = ('detections', 'perturbed', 'window/iou', 'window/iou_crop',
-                   'window/gain')  # fmt: skip
-        found = [results[way].get(column) for column in columns]
-        table.add_row(way, *('' if x is None else f'{x:.3f}' for x in found))
-    Console().print(table)
+    def run(variant: str) -> dict:
+        config = sstn_variant_config(
+            variant, args.stage1, args.work_dir, args.cfg_options
+        )
+        return train_sstn_variant(config)
+
+    keys = [dict(variant=variant) for variant in args.variants]
+    run_missing(journal, keys, run, partial(track, description='variants'))
+
+    results = {record['variant']: record['results'] for record in journal.records}
+    path = args.work_dir / 'results.json'
+    with atomic_write(path) as file:
+        json.dump(results, file, indent=1)
+    chosen = {variant: results[variant] for variant in args.variants}
+    Console().print(build_table(chosen, f'from {args.stage1}'))
+    print(path)
 
 
 if __name__ == '__main__':

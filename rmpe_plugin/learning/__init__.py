@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fitting proposal models, searching pose NMS parameters, running experiments."""
+"""Fit proposal models, search pose NMS parameters and run experiments.
+
+The modules are imported one by one: some need the extra ``learn``.
+"""

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files of the ablation, and the configs of its trainings and tests."""
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmengine.config import Config
+
+from rmpe_plugin.learning.box_variants import NO_JITTER, perturb_boxes
+from rmpe_plugin.learning.experiments import find_config
+from rmpe_plugin.learning.sstn_variants import change_sstn
+
+from .plan import TRAININGS, Size
+
+_STAGE1 = 'quickstart/td-hm_cpn-res18_pgpg_synthetic-128x96.py'
+_STAGE2 = 'quickstart/td-hm_cpn-res18_sstn_synthetic-128x96.py'
+
+
+@dataclass(frozen=True)
+class AblationFiles:
+    """Paths of the ablation's files.
+
+    Attributes:
+        folder (Path): The folder of all files, absolute.
+        size (Size): Size of the ablation.
+    """
+
+    folder: Path
+    size: Size
+
+    @property
+    def data(self) -> Path:
+        """Data set of the synthetic crowd."""
+        return self.folder / 'crowd'
+
+    @property
+    def proposals(self) -> Path:
+        """Proposal model."""
+        return self.folder / 'pgpg.json'
+
+    def annotations(self, split: str) -> Path:
+        """COCO annotations of a split."""
+        return self.data / 'annotations' / f'person_keypoints_{split}.json'
+
+    def detections(self, split: str) -> Path:
+        """Simulated detections of a split."""
+        return self.data / 'annotations' / f'person_detections_{split}.json'
+
+    def work_dir(self, name: str, seed: int) -> Path:
+        """Work directory of a training."""
+        return self.folder / f'seed-{seed}' / name
+
+    def checkpoint(self, name: str, seed: int) -> Path:
+        """Last checkpoint of a training."""
+        epochs = self.size.epochs[TRAININGS[name].stage - 1]
+        return self.work_dir(name, seed) / f'epoch_{epochs}.pth'
+
+    def config(self, name: str, seed: int, boxes: str) -> Path:
+        """Config that a training or test is run with."""
+        return self.work_dir(name, seed) / f'{boxes}.py'
+
+    def predictions(self, name: str, seed: int, boxes: str) -> Path:
+        """Predicted poses: of a split's detections, or of the ground-truth boxes."""
+        return self.work_dir(name, seed) / f'{boxes}.keypoints.json'
+
+
+def build_training_config(files: AblationFiles, name: str, seed: int) -> Config:
+    """Build the config of a training.
+
+    Its validation is the test on the detections of the validation split, and writes
+    the predicted poses.
+
+    Args:
+        files (AblationFiles): The files.
+        name (str): A key of :data:`TRAININGS`.
+        seed (int): Seed of the training.
+
+    Returns:
+        Config: The config.
+    """
+    training = TRAININGS[name]
+    config = Config.fromfile(find_config(_STAGE1 if training.stage == 1 else _STAGE2))
+    _set_model(config, files, name, seed)
+    _set_training_data(config, files, training.boxes)
+    _set_evaluation(config, files, 'val', files.predictions(name, seed, 'val'))
+    config.test_dataloader.dataset.bbox_file = str(files.detections('val'))
+    config.val_dataloader = copy.deepcopy(config.test_dataloader)
+    config.val_evaluator = copy.deepcopy(config.test_evaluator)
+
+    epochs = files.size.epochs[training.stage - 1]
+    config.train_cfg.update(max_epochs=epochs, val_interval=epochs)
+    config.param_scheduler[-1].end = epochs
+    config.default_hooks.checkpoint.update(interval=epochs, save_best=None)
+    config.randomness.seed = seed
+    return config
+
+
+def build_test_config(files: AblationFiles, name: str, seed: int, boxes: str) -> Config:
+    """Build the config of a test on other boxes than the training's validation.
+
+    Args:
+        files (AblationFiles): The files.
+        name (str): The training, a key of :data:`TRAININGS`.
+        seed (int): Seed of the training.
+        boxes (str): ``'gt'`` for the ground-truth boxes of the validation split, or
+            the split whose detections are used.
+
+    Returns:
+        Config: The config.
+    """
+    config = build_training_config(files, name, seed)
+    split = 'val' if boxes == 'gt' else boxes
+    detections = None if boxes == 'gt' else str(files.detections(split))
+    config.test_dataloader.dataset.bbox_file = detections
+    _set_evaluation(config, files, split, files.predictions(name, seed, boxes))
+    return config
+
+
+def _set_model(config: Config, files: AblationFiles, name: str, seed: int) -> None:
+    """Set the width of the networks and what a training changes in them."""
+    training = TRAININGS[name]
+    channels = [files.size.width * 2**level for level in range(4)]
+    backbone = dict(base_channels=channels[0], stem_channels=channels[0])
+    model = config.model
+    model.backbone.update(backbone)
+    model.head.update(in_channels=channels, feat_channels=channels[1])
+    model.test_cfg.flip_test = False
+    if training.after is None:
+        config.merge_from_dict(dict(model=dict(head=copy.deepcopy(training.head))))
+    else:
+        stage1 = str(files.checkpoint(training.after, seed))
+        config.load_from = model.stn.backbone.init_cfg.checkpoint = stage1
+        model.stn.backbone.update(backbone)
+        model.stn.in_channels = channels[-1]
+        change_sstn(config, training.sstn)
+    config.custom_hooks.append(dict(type='ChannelsLastHook'))
+
+
+def _set_training_data(config: Config, files: AblationFiles, boxes: str) -> None:
+    """Set the data set and the training boxes."""
+    for loader in (config.train_dataloader, config.test_dataloader):
+        loader.dataset.data_root = str(files.data)
+        loader.batch_size = files.size.batch_size
+        loader.num_workers = files.size.num_workers
+        loader.persistent_workers = False
+    model = str(files.proposals) if boxes == 'proposals' else None
+    # Without PGPG: shift and scale of about the size of a detector's errors.
+    jitter = (
+        Config.fromfile(find_config(_STAGE2)).perturbation
+        if boxes == 'jitter'
+        else NO_JITTER
+    )
+    config.train_dataloader.dataset.pipeline = perturb_boxes(
+        config.train_pipeline, model, jitter
+    )
+
+
+def _set_evaluation(
+    config: Config, files: AblationFiles, split: str, predictions: Path
+) -> None:
+    """Set the test split, and the file of the predicted poses."""
+    annotations = str(files.annotations(split))
+    config.test_dataloader.dataset.update(
+        ann_file=annotations, data_prefix=dict(img=f'{split}/')
+    )
+    config.test_evaluator.ann_file = annotations
+    # CocoMetric appends '.keypoints.json'.
+    prefix = predictions.with_suffix('').with_suffix('')
+    config.test_evaluator.outfile_prefix = str(prefix)

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run the trainings and tests of the ablation, and compute the AP of every row."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from rich.progress import Progress
+
+from rmpe_plugin.datasets.synthetic import write_split
+from rmpe_plugin.learning.evaluation_split import EvaluationSplit
+from rmpe_plugin.learning.nms_methods import Method, no_nms, parametric_nms
+from rmpe_plugin.utils.files import ResumeJournal
+from rmpe_plugin.utils.mmpose_tools import find_mmpose_tool
+
+from .configs import AblationFiles, build_test_config, build_training_config
+from .plan import TABLES, TRAININGS, Size
+from .steps import best_oks_methods, fit_proposals, learn_pose_nms
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training or a test that writes predicted poses.
+
+    Attributes:
+        training (str): A key of :data:`TRAININGS`.
+        seed (int): Seed of the training.
+        boxes (str): ``'val'`` for the training, which predicts on the detections of
+            that split; for a test see :func:`build_test_config`.
+    """
+
+    training: str
+    seed: int
+    boxes: str = 'val'
+
+
+def launch(config: Path, checkpoint: Path | None, threads: int) -> None:
+    """Train, or test a checkpoint, with MMPose's script in a process of its own.
+
+    Args:
+        config (Path): Config to run, in the work directory. The output is written
+            beside it, to a file with the suffix ``.txt``.
+        checkpoint (Path, optional): Checkpoint to test; ``None`` to train.
+        threads (int): CPU threads of the process.
+
+    Raises:
+        RuntimeError: If the script fails.
+    """
+    script = find_mmpose_tool('train.py' if checkpoint is None else 'test.py')
+    command = [sys.executable, script, config, *([checkpoint] if checkpoint else [])]
+    root = str(Path(__file__).resolve().parents[3])
+    paths = filter(None, (root, os.environ.get('PYTHONPATH')))
+    env = dict(
+        os.environ, OMP_NUM_THREADS=str(threads), PYTHONPATH=os.pathsep.join(paths)
+    )
+    log = config.with_suffix('.txt')
+    with log.open('w') as file:
+        result = subprocess.run(
+            [*map(str, command), '--work-dir', str(config.parent)],
+            env=env,
+            stdout=file,
+            stderr=file,
+        )
+    if result.returncode:
+        tail = ''.join(log.read_text().splitlines(keepends=True)[-15:])
+        raise RuntimeError(f'{script.name} failed, {log} ends with:\n{tail}')
+
+
+class Ablation:
+    """The ablations of RMPE and CPN on a synthetic crowd.
+
+    An interrupted run continues with the jobs that are not in its resume journal,
+    ``journal.jsonl``.
+
+    Args:
+        folder (Path): Folder of all files.
+        size (Size): Size of the ablation.
+        jobs (int, optional): Number of trainings that run in parallel. Defaults to
+            ``None``, that of ``size``.
+        launch (Callable): Runs a config, see :func:`launch`. Defaults to a process for
+            each.
+
+    Raises:
+        ValueError: If the folder belongs to a run of another size.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        size: Size,
+        jobs: int | None = None,
+        launch: Callable[[Path, Path | None, int], None] = launch,
+    ) -> None:
+        self.files = AblationFiles(folder.resolve(), size)
+        self.jobs = jobs or size.jobs
+        self._launch = launch
+        self._journal = ResumeJournal(self.files.folder / 'journal.jsonl', asdict(size))
+
+    def prepare(self) -> None:
+        """Draw the crowd and fit the proposal model, unless the journal has them."""
+        files = self.files
+        for split, number in files.size.images.items():
+            record = dict(crowd=split)
+            if record not in self._journal.records:
+                write_split(files.data, split, number, (320, 240), 'crowd', seed=0)
+                self._journal.append(record)
+        record = dict(fitted=files.proposals.name)
+        if record not in self._journal.records:
+            model = fit_proposals(files.annotations('train'), files.detections('train'))
+            model.to_json(files.proposals)
+            self._journal.append(record)
+
+    def run(self, seeds: Sequence[int], progress: Progress) -> None:
+        """Run the trainings and tests that are missing.
+
+        Args:
+            seeds (Sequence[int]): Seeds of the trainings.
+            progress (Progress): Gets a task for each phase.
+
+        Raises:
+            RuntimeError: If a training or a test fails.
+        """
+        for title, jobs in _phases(seeds).items():
+            missing = [job for job in jobs if not self._is_finished(job)]
+            finished = len(jobs) - len(missing)
+            task = progress.add_task(title, total=len(jobs), completed=finished)
+            # MMEngine's configs are not thread-safe, so they are built here.
+            for job in missing:
+                self._write_config(job)
+            self._run_parallel(missing, partial(progress.advance, task))
+
+    def results(
+        self, seeds: Sequence[int], progress: Progress | None = None
+    ) -> dict[str, dict[str, list[float]]]:
+        """Compute the AP of every row.
+
+        Args:
+            seeds (Sequence[int]): Seeds of the trainings, which are finished.
+            progress (Progress, optional): Gets tasks for the search of pose NMS
+                parameters. Defaults to ``None``.
+
+        Returns:
+            dict[str, dict[str, list[float]]]: For each table and row the AP per seed.
+        """
+        aps = {title: {row: [] for row in rows} for title, rows in TABLES.items()}
+        for seed in seeds:
+            methods = self._learn_nms(seed, progress)
+            for title, rows in TABLES.items():
+                for name, row in rows.items():
+                    split = EvaluationSplit.from_files(
+                        self.files.predictions(row.training, seed, row.boxes),
+                        self.files.annotations('val'),
+                    )
+                    people = methods[row.nms](split)
+                    aps[title][name].append(split.average_precision(people))
+        return aps
+
+    def _is_finished(self, job: Job) -> bool:
+        predictions = self.files.predictions(job.training, job.seed, job.boxes)
+        return asdict(job) in self._journal.records and predictions.exists()
+
+    def _write_config(self, job: Job) -> None:
+        """Write the config of a job to its work directory."""
+        config = (
+            build_training_config(self.files, job.training, job.seed)
+            if job.boxes == 'val'
+            else build_test_config(self.files, job.training, job.seed, job.boxes)
+        )
+        path = self.files.config(job.training, job.seed, job.boxes)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        config.dump(path)
+
+    def _run_parallel(self, jobs: list[Job], advance: Callable[[], None]) -> None:
+        """Run jobs in parallel, and add each to the journal when it is finished."""
+        with ThreadPoolExecutor(self.jobs) as pool:
+            futures = {pool.submit(self._run_job, job): job for job in jobs}
+            try:
+                for future in as_completed(futures):
+                    future.result()
+                    self._journal.append(asdict(futures[future]))
+                    advance()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _run_job(self, job: Job) -> None:
+        checkpoint = (
+            None
+            if job.boxes == 'val'
+            else self.files.checkpoint(job.training, job.seed)
+        )
+        threads = max(1, (os.cpu_count() or 1) // self.jobs)
+        config = self.files.config(job.training, job.seed, job.boxes)
+        self._launch(config, checkpoint, threads)
+
+    def _learn_nms(self, seed: int, progress: Progress | None) -> dict[str, Method]:
+        """NMS methods by name, with what is best on the tuning split."""
+        folder = self.files.folder / f'seed-{seed}' / 'pose_nms'
+        pred = self.files.predictions('rmpe', seed, 'tune')
+        ann = self.files.annotations('tune')
+        params = learn_pose_nms(pred, ann, folder / 'journal.jsonl', progress)
+        params.to_json(folder / 'pose_nms.json')
+        return {
+            'none': no_nms,
+            'pose NMS': partial(parametric_nms, params=params),
+            **best_oks_methods(EvaluationSplit.from_files(pred, ann)),
+        }
+
+
+def _phases(seeds: Sequence[int]) -> dict[str, list[Job]]:
+    """Jobs of each phase, which needs the phases before it."""
+    stages = {
+        f'stage {stage}': [
+            Job(name, seed)
+            for seed in seeds
+            for name, training in TRAININGS.items()
+            if training.stage == stage
+        ]
+        for stage in (1, 2)
+    }
+    tests = [Job('rmpe', seed, boxes) for seed in seeds for boxes in ('tune', 'gt')]
+    return dict(stages, tests=tests)

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Annotations and predicted poses of some images, and the AP of a choice of poses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from mmengine.structures import InstanceData
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+
+from rmpe_plugin.structures import group_by_image, poses_from_records
+from rmpe_plugin.utils.coco_files import read_coco, require_images, require_keypoints
+
+COCO_METAINFO = 'configs/_base_/datasets/coco.py'
+
+
+@dataclass
+class EvaluationSplit:
+    """Annotations and predicted poses of some images.
+
+    Attributes:
+        annotations (dict): COCO keypoint annotations of the images.
+        sigmas (np.ndarray): OKS sigmas (K,).
+        predictions (dict[int, list[dict]]): COCO results by image id, for the images
+            that have any.
+    """
+
+    annotations: dict
+    sigmas: np.ndarray
+    predictions: dict[int, list[dict]]
+
+    @classmethod
+    def from_files(
+        cls, pred: str | Path, ann: str | Path, metainfo: str = COCO_METAINFO
+    ) -> EvaluationSplit:
+        """Read annotations and predictions.
+
+        Args:
+            pred (str | Path): Keypoint predictions in COCO's result format.
+            ann (str | Path): COCO keypoint annotations.
+            metainfo (str): MMPose's metainfo file of the data set. Defaults to COCO's.
+
+        Returns:
+            EvaluationSplit: All images of the files.
+
+        Raises:
+            ValueError: If a file is malformed, or a prediction is of another image or
+                has another number of keypoints.
+        """
+        pred, ann = Path(pred), Path(ann)
+        meta = parse_pose_metainfo(dict(from_file=metainfo))
+        annotations, people = read_coco(
+            ann, pred, {'image_id', 'keypoints', 'bbox', 'score'}
+        )
+        require_images(pred, 'result', people, annotations)
+        require_keypoints(pred, 'result', people, meta['num_keypoints'])
+        return cls(annotations, meta['sigmas'], dict(group_by_image(people)))
+
+    @cached_property
+    def poses(self) -> list[InstanceData]:
+        """Predicted poses of each image in the order of ``predictions``."""
+        number = len(self.sigmas)
+        return [
+            poses_from_records(people, number) for people in self.predictions.values()
+        ]
+
+    @property
+    def num_predictions(self) -> int:
+        """Number of predicted poses."""
+        return sum(map(len, self.predictions.values()))
+
+    def divide(
+        self, share: float, seed: int
+    ) -> tuple[EvaluationSplit, EvaluationSplit]:
+        """Divide the images at random into two splits.
+
+        Args:
+            share (float): Share of the images in the first split.
+            seed (int): Seed of the random choice.
+
+        Returns:
+            tuple[EvaluationSplit, EvaluationSplit]: Both splits.
+
+        Raises:
+            ValueError: If a split has no labelled keypoints or no predictions.
+        """
+        ids = sorted(image['id'] for image in self.annotations['images'])
+        ids = np.random.default_rng(seed).permutation(ids).tolist()
+        number = round(share * len(ids))
+        return self._select(set(ids[:number])), self._select(set(ids[number:]))
+
+    def average_precision(self, people: list[dict]) -> float:
+        """Compute COCO's keypoint AP over all areas.
+
+        Args:
+            people (list[dict]): COCO results, a choice of the predictions.
+
+        Returns:
+            float: AP, 0 to 1.
+
+        Raises:
+            ImportError: If faster-coco-eval (the extra ``learn``) is not installed.
+        """
+        from faster_coco_eval import COCO, COCOeval_faster
+
+        annotations = COCO(self.annotations)
+        evaluation = COCOeval_faster(
+            annotations,
+            annotations.loadRes([dict(person) for person in people]),
+            'keypoints',
+            print_function=lambda *_: None,
+            kpt_oks_sigmas=self.sigmas,
+            # Without areas, as in CrowdPose, OKS uses the area of the boxes.
+            use_area=all('area' in p for p in self.annotations['annotations']),
+        )
+        evaluation.params.areaRng = evaluation.params.areaRng[:1]
+        evaluation.params.areaRngLbl = evaluation.params.areaRngLbl[:1]
+        evaluation.evaluate()
+        evaluation.accumulate()
+        precision = evaluation.eval['precision']
+        return float(precision[precision > -1].mean())
+
+    def _select(self, image_ids: set[int]) -> EvaluationSplit:
+        """Keep some images."""
+        annotations = dict(
+            self.annotations,
+            images=[i for i in self.annotations['images'] if i['id'] in image_ids],
+            annotations=[
+                person
+                for person in self.annotations['annotations']
+                if person['image_id'] in image_ids
+            ],
+        )
+        predictions = {i: p for i, p in self.predictions.items() if i in image_ids}
+        labelled = any(a.get('num_keypoints') for a in annotations['annotations'])
+        if not predictions or not labelled:
+            raise ValueError(
+                'both splits need labelled keypoints and predictions; one has '
+                f'{len(image_ids)} of {len(self.annotations["images"])} images, '
+                f'{len(predictions)} of them with predictions'
+            )
+        return EvaluationSplit(annotations, self.sigmas, predictions)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run variants of a training, and continue after an interruption."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from rmpe_plugin.utils.files import ResumeJournal
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def find_config(name: str) -> Path:
+    """Find a config that this package ships.
+
+    Args:
+        name (str): Path below ``configs``.
+
+    Returns:
+        Path: The config.
+
+    Raises:
+        FileNotFoundError: If there is no such config.
+    """
+    # A wheel has the configs in .mim; a checkout has them beside the package.
+    for root in (_PACKAGE / '.mim', _PACKAGE.parent):
+        if (root / 'configs' / name).is_file():
+            return root / 'configs' / name
+    raise FileNotFoundError(f'{_PACKAGE} has no config {name}')
+
+
+def train_and_evaluate(config: Config) -> tuple[dict, dict]:
+    """Train with a config, then evaluate on both of its evaluation data sets.
+
+    Args:
+        config (Config): Config of a training with ``work_dir``.
+
+    Returns:
+        tuple[dict, dict]: Metrics on the validation and on the test data set.
+    """
+    runner = Runner.from_cfg(config)
+    runner.train()
+    return runner.val(), runner.test()
+
+
+def run_missing(
+    journal: ResumeJournal,
+    keys: Sequence[dict],
+    run: Callable[..., dict],
+    track: Callable[[Sequence], Iterable] = iter,
+) -> list[dict]:
+    """Run the experiments that are not in a journal, and add them to it.
+
+    Args:
+        journal (ResumeJournal): Finished experiments.
+        keys (Sequence[dict]): What identifies each experiment: keyword arguments of
+            ``run``, JSON types only.
+        run (Callable): Runs one experiment and returns its results, JSON types only.
+        track (Callable): Wraps the sequence of missing experiments, to show progress.
+            Defaults to ``iter``.
+
+    Returns:
+        list[dict]: Results in the order of ``keys``.
+    """
+    for key in track([key for key in keys if _results(journal, key) is None]):
+        journal.append(dict(key, results=run(**key)))
+    return [results for key in keys if (results := _results(journal, key)) is not None]
+
+
+def _results(journal: ResumeJournal, key: dict) -> dict | None:
+    """Results of an experiment, if it is finished."""
+    for record in journal.records:
+        if {name: record[name] for name in key} == key:
+            return record['results']
+    return None
