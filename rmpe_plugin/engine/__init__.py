@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-from . import hooks
+from . import hooks, optim_wrappers
 
-__all__ = ['hooks']
+__all__ = ['hooks', 'optim_wrappers']
