@@ -90,7 +90,7 @@ def test_one_training_step(path, synthetic):
     torch.manual_seed(0)
     net = MODELS.build(config.model)
     if config.model.get('parallel') is not None:
-        net.fill_parallel()
+        net.init_parallel_sppe()
     batch = net.data_preprocessor(pseudo_collate([dataset[0], dataset[1]]), True)
     losses = net(**batch, mode='loss')
     total, _ = net.parse_losses(losses)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from rmpe_plugin.ops import valid_boxes
 from rmpe_plugin.structures import boxes_from_records, group_by_image
-from rmpe_plugin.utils.coco_files import read_results
+from rmpe_plugin.structures.coco import read_results
 
 from .frame import Frame
 from .frames import Frames

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from rmpe_plugin.structures import boxes_to_records
-from rmpe_plugin.utils.coco_files import read_annotations, require_keys
+from rmpe_plugin.structures.coco import read_annotations, require_keys
 from rmpe_plugin.utils.files import ResumeJournal
 
 from .frame import read_picture

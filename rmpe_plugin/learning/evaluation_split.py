@@ -12,7 +12,7 @@ from mmengine.structures import InstanceData
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from rmpe_plugin.structures import group_by_image, poses_from_records
-from rmpe_plugin.utils.coco_files import read_coco, require_images, require_keypoints
+from rmpe_plugin.structures.coco import read_coco, require_images, require_keypoints
 
 COCO_METAINFO = 'configs/_base_/datasets/coco.py'
 

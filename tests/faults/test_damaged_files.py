@@ -18,7 +18,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmpose.registry import DATASETS
 
-from rmpe_plugin.utils.coco_files import read_results
+from rmpe_plugin.structures.coco import read_results
 from tests.conftest import ROOT
 
 CONFIG = Config.fromfile(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trainings that are killed, run out of disk space or lose a worker, and are resumed."""
+"""Training that is killed, runs out of disk space or loses a worker, then resumes."""
 
 import json
 import signal

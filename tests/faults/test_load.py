@@ -13,7 +13,7 @@ from mmpose.registry import MODELS
 from rmpe_plugin.datasets.synthetic import DIFFICULTIES, render_scene
 from rmpe_plugin.ops import PoseNMSParams, parametric_pose_nms
 from tests.conftest import ROOT
-from tests.test_models.test_cpn_head import samples
+from tests.factories import cpn_samples
 
 QUICKSTART = ROOT / 'configs' / 'quickstart'
 
@@ -50,9 +50,9 @@ def test_a_last_batch_of_one_trains_with_batch_norm(name):
         config.model.stn.backbone.init_cfg = None
     net = MODELS.build(config.model)
     if name == 'sstn':
-        net.fill_parallel()
-    (sample,) = batch = samples(1)
-    (sample.centred,) = samples(1)
+        net.init_parallel_sppe()
+    (sample,) = batch = cpn_samples(1)
+    (sample.centred,) = cpn_samples(1)
     losses = net.train()(torch.randn(1, 3, 128, 96), batch, mode='loss')
     total = sum(value for key, value in losses.items() if 'loss' in key)
     total.backward()

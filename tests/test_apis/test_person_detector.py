@@ -48,7 +48,14 @@ def test_batch_equals_single_images(detector, image):
         assert len(people) == len(expected) > 100
         np.testing.assert_allclose(people.bboxes, expected.bboxes, atol=1e-2)
         np.testing.assert_allclose(people.bbox_scores, expected.bbox_scores, rtol=1e-4)
-    print(len(batch[0]), np.abs(batch[0].bboxes - batch[1].bboxes).max(), np.abs(people.bboxes-expected.bboxes).max(), np.abs(people.bbox_scores-expected.bbox_scores).max(),people.bboxes[:10]);assert 0
+    print(
+        len(batch[0]),
+        np.abs(batch[0].bboxes - batch[1].bboxes).max(),
+        np.abs(people.bboxes - expected.bboxes).max(),
+        np.abs(people.bbox_scores - expected.bbox_scores).max(),
+        people.bboxes[:10],
+    )
+    assert 0
     assert detector.detect([]) == []
 
 

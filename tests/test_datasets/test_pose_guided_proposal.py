@@ -11,7 +11,8 @@ from mmpose.registry import DATASETS
 
 from rmpe_plugin.datasets.transforms import PoseGuidedProposal, RawVisibility
 from rmpe_plugin.ops import GaussianMixture, ProposalModel
-from tests.test_datasets.test_transforms import CODEC, sample
+from tests.factories import coco_results
+from tests.test_datasets.test_transforms import CODEC
 
 PROPOSAL = dict(type='PoseGuidedProposal', model='alphapose')
 CROP = dict(type='GetBBoxCenterScale')
@@ -37,12 +38,12 @@ REST = [
 def run(*pipeline, seed=3, **changes):
     """Apply a pipeline to the sample."""
     set_random_seed(seed)
-    return Compose(list(pipeline))(deepcopy(dict(sample(), **changes)))
+    return Compose(list(pipeline))(deepcopy(dict(coco_results(), **changes)))
 
 
 def test_replaces_the_box_and_keeps_the_ground_truth_box():
     results = run(PROPOSAL)
-    gt_bbox = sample()['bbox']
+    gt_bbox = coco_results()['bbox']
     np.testing.assert_array_equal(results['gt_bbox'], gt_bbox)
     assert results['bbox'].shape == (1, 4)
     assert results['bbox'].dtype == np.float32
@@ -59,7 +60,7 @@ def test_replaces_the_box_and_keeps_the_ground_truth_box():
 def test_boxes_have_the_distribution_of_the_model():
     model = ProposalModel.alphapose()
     boxes = np.stack([run(PROPOSAL, seed=i)['bbox'][0] for i in range(500)])
-    person = sample()
+    person = coco_results()
     expected = model.sample(
         person['keypoints'][0],
         person['keypoints_visible'][0],
@@ -83,7 +84,7 @@ def test_clips_boxes_if_configured():
 
 def test_random_windows_are_inside_the_ground_truth_box():
     step = dict(PROPOSAL, crop_prob=1.0)
-    gt_bbox = sample()['bbox'][0]
+    gt_bbox = coco_results()['bbox'][0]
     for seed in range(20):
         box = run(step, seed=seed)['bbox'][0]
         assert (box[:2] >= gt_bbox[:2]).all()
@@ -132,7 +133,7 @@ def test_half_body_crop_overrides_the_proposal():
 
 
 def test_accepts_both_shapes_of_visibility():
-    raw = RawVisibility().transform(sample())['keypoints_visible']
+    raw = RawVisibility().transform(coco_results())['keypoints_visible']
     assert raw.shape == (1, 4, 2)
     np.testing.assert_array_equal(
         run(PROPOSAL, keypoints_visible=raw)['bbox'], run(PROPOSAL)['bbox']
@@ -141,7 +142,7 @@ def test_accepts_both_shapes_of_visibility():
 
 def test_several_instances():
     people = {
-        name: np.repeat(sample()[name], 3, axis=0)
+        name: np.repeat(coco_results()[name], 3, axis=0)
         for name in ('bbox', 'keypoints', 'keypoints_visible')
     }
     boxes = run(PROPOSAL, **people)['bbox']
@@ -152,9 +153,9 @@ def test_several_instances():
 def test_cached_randomness_gives_the_same_box():
     step = PoseGuidedProposal('alphapose')
     with cache_random_params(step):
-        first, second = (step.transform(sample())['bbox'] for _ in range(2))
+        first, second = (step.transform(coco_results())['bbox'] for _ in range(2))
     np.testing.assert_array_equal(first, second)
-    assert (step.transform(sample())['bbox'] != first).any()
+    assert (step.transform(coco_results())['bbox'] != first).any()
 
 
 def build_dataset(root, times=1):
