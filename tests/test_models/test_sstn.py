@@ -29,9 +29,10 @@ from tests.factories import (
 @pytest.mark.parametrize('sppe', SPPES)
 def test_equals_plain_estimator_at_identity(sppe, flip):
     sstn, plain = build_sstn(sppe, test_cfg=dict(flip_test=flip, output_heatmaps=True))
-    x = sstn_crops()
+    # In float32, batch norm over few pixels amplifies the rounding of the warp by 100.
+    x = sstn_crops().double()
     for net in (sstn, plain):
-        net.train()
+        net.double().train()
     expected = plain(x, sstn_samples(sppe), mode='loss')
     losses = sstn(x, sstn_samples(sppe), mode='loss')
     assert losses.keys() == expected.keys()
