@@ -5,7 +5,10 @@ The built pages need no network: equations become MathML, diagrams are SVG files
 """
 
 import sys
+from importlib import import_module
+from inspect import ismodule
 from pathlib import Path
+from pkgutil import iter_modules
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
@@ -77,6 +80,21 @@ def _escape_shapes(
     lines[:] = [line.replace('(*', r'(\*') for line in lines]
 
 
+def _add_modules(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Document the modules of a package that exports no functions and classes."""
+    folder, _, name = docname.partition('/')
+    if folder != 'api' or name == 'index':
+        return
+    package = import_module(f'rmpe_plugin.{name}')
+    exported = [getattr(package, x) for x in getattr(package, '__all__', ())]
+    if exported and not any(map(ismodule, exported)):
+        return
+    options = '' if name == 'learning' else '   :show-inheritance:\n'
+    for module in iter_modules(package.__path__, f'{package.__name__}.'):
+        title = f'{module.name}\n{"-" * len(module.name)}\n'
+        source[0] += f'\n{title}\n.. automodule:: {module.name}\n{options}'
+
+
 def setup(app: Sphinx) -> None:
     """Connect the functions above."""
     app.add_html_math_renderer(
@@ -89,3 +107,4 @@ def setup(app: Sphinx) -> None:
         if listener.handler.__module__ == 'sphinx.ext.napoleon':
             app.disconnect(listener.id)
     app.connect('autodoc-process-docstring', _escape_shapes)
+    app.connect('source-read', _add_modules)
