@@ -4,8 +4,12 @@
 The built pages need no network: equations become MathML, diagrams are SVG files.
 """
 
+import re
 import sys
+from importlib import import_module
+from inspect import ismodule
 from pathlib import Path
+from pkgutil import iter_modules
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
@@ -70,11 +74,36 @@ def _visit_math_block(self: HTML5Translator, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
-def _escape_shapes(
+def _escape_formulas(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
-    # Docstrings write shapes as (*shape, 4), which would start an emphasis.
-    lines[:] = [line.replace('(*', r'(\*') for line in lines]
+    # Docstrings write (*shape, 4) and E|X|, which reStructuredText takes for markup.
+    lines[:] = [
+        re.sub(r"(?<=[\w'])\|", r'\\|', line.replace('(*', r'(\*')) for line in lines
+    ]
+
+
+def _skip_fields(
+    app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object
+) -> bool | None:
+    # The class docstring describes the fields of a NamedTuple.
+    text = getattr(obj, '__doc__', None) or ''
+    return True if text.startswith('Alias for field number') else None
+
+
+def _add_modules(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Document the modules of a package that exports no functions and classes."""
+    folder, _, name = docname.partition('/')
+    if folder != 'api' or name == 'index':
+        return
+    package = import_module(f'rmpe_plugin.{name}')
+    exported = [getattr(package, x) for x in getattr(package, '__all__', ())]
+    if exported and not any(map(ismodule, exported)):
+        return
+    options = '' if name == 'learning' else '   :show-inheritance:\n'
+    for module in iter_modules(package.__path__, f'{package.__name__}.'):
+        title = f'{module.name}\n{"-" * len(module.name)}\n'
+        source[0] += f'\n{title}\n.. automodule:: {module.name}\n{options}'
 
 
 def setup(app: Sphinx) -> None:
@@ -88,4 +117,6 @@ def setup(app: Sphinx) -> None:
     for listener in list(app.events.listeners['autodoc-skip-member']):
         if listener.handler.__module__ == 'sphinx.ext.napoleon':
             app.disconnect(listener.id)
-    app.connect('autodoc-process-docstring', _escape_shapes)
+    app.connect('autodoc-skip-member', _skip_fields)
+    app.connect('autodoc-process-docstring', _escape_formulas)
+    app.connect('source-read', _add_modules)
