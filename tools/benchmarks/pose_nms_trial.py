@@ -6,17 +6,14 @@ Example:
 """
 
 import argparse
-import sys
-from pathlib import Path
 
 import numpy as np
 import torch
 from side_by_side import compare
 
+from rmpe_plugin.learning.evaluation_split import EvaluationSplit
+from rmpe_plugin.learning.nms_methods import no_nms, parametric_nms
 from rmpe_plugin.ops import PoseNMSParams
-
-sys.path.append(str(Path(__file__).resolve().parents[1]))
-from tune_pose_nms import Part, no_nms, pose_nms  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -58,10 +55,12 @@ def random_prediction(rng: np.random.Generator, person: dict) -> dict:
     )
 
 
-def random_part(rng: np.random.Generator, images: int, poses: int, people: int) -> Part:
+def random_split(
+    rng: np.random.Generator, images: int, poses: int, people: int
+) -> EvaluationSplit:
     """Images with random annotations, and predictions near them."""
     dataset = dict(images=[], annotations=[], categories=[dict(id=1, name='person')])
-    predictions = []
+    predictions = {}
     for image in range(images):
         dataset['images'].append(
             dict(id=image, file_name=f'{image}.jpg', width=640, height=480)
@@ -71,21 +70,22 @@ def random_part(rng: np.random.Generator, images: int, poses: int, people: int) 
             annotation_id = len(dataset['annotations']) + 1
             dataset['annotations'].append(dict(person, id=annotation_id))
         predicted = rng.integers(people, size=poses)
-        predictions.append([random_prediction(rng, persons[i]) for i in predicted])
-    return Part(dataset, np.full(17, 0.07), predictions)
+        predictions[image] = [random_prediction(rng, persons[i]) for i in predicted]
+    return EvaluationSplit(dataset, np.full(17, 0.07), predictions)
 
 
 def main() -> None:
     args = parse_args()
     torch.set_num_threads(1)
-    part = random_part(np.random.default_rng(0), args.images, args.poses, args.people)
+    split = random_split(np.random.default_rng(0), args.images, args.poses, args.people)
     params = PoseNMSParams.preset('rmpe-paper')
-    predictions, kept = no_nms(part), pose_nms(part, params)
+    predictions, kept = no_nms(split), parametric_nms(split, params)
+    ap = split.average_precision
     functions = {
-        'one trial': lambda: part.ap(pose_nms(part, params)),
-        'its pose NMS': lambda: pose_nms(part, params),
-        f'its AP of {len(kept)} kept poses': lambda: part.ap(kept),
-        f'AP of all {len(predictions)} poses': lambda: part.ap(predictions),
+        'one trial': lambda: ap(parametric_nms(split, params)),
+        'its pose NMS': lambda: parametric_nms(split, params),
+        f'its AP of {len(kept)} kept poses': lambda: ap(kept),
+        f'AP of all {len(predictions)} poses': lambda: ap(predictions),
     }
     title = f'{args.images} images of {args.poses} poses, one thread'
     compare(title, functions, args.rounds)

@@ -4,50 +4,51 @@
 import json
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 # A check of a value, and a description of valid values for the error message.
-Rule = tuple[Callable[[object], bool], str]
+Rule = tuple[Callable[[Any], bool], str]
 
 # float32 represents coordinates up to here with a step of 64 pixels at most, and no
 # image is as large.
 _MAX_NUMBER = 1e9
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: Any) -> bool:
     """Whether a value is a finite number in range; ``True`` and ``False`` are not."""
     # Not isinstance: bool is a subclass of int.
     return type(value) in (int, float) and -_MAX_NUMBER < value < _MAX_NUMBER
 
 
-def _is_positive(value: object) -> bool:
+def _is_positive(value: Any) -> bool:
     return _is_number(value) and value > 0
 
 
-def _is_id(value: object) -> bool:
+def _is_id(value: Any) -> bool:
     return type(value) is int and -(2**63) <= value < 2**63
 
 
-def _is_count(value: object) -> bool:
+def _is_count(value: Any) -> bool:
     return _is_id(value) and value >= 0
 
 
-def _is_image_id_or_name(value: object) -> bool:
+def _is_image_id_or_name(value: Any) -> bool:
     return isinstance(value, str) or _is_id(value)
 
 
-def _is_numbers(value: object) -> bool:
+def _is_numbers(value: Any) -> bool:
     return isinstance(value, list) and all(map(_is_number, value))
 
 
-def _is_bbox(value: object) -> bool:
+def _is_bbox(value: Any) -> bool:
     return _is_numbers(value) and len(value) == 4
 
 
-def _is_keypoints(value: object) -> bool:
+def _is_keypoints(value: Any) -> bool:
     return _is_numbers(value) and len(value) % 3 == 0
 
 
-def _is_relative_path(value: object) -> bool:
+def _is_relative_path(value: Any) -> bool:
     """Whether a value is a file name that does not lead out of its folder."""
     if not isinstance(value, str) or not value.strip() or '\0' in value:
         return False
