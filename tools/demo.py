@@ -111,9 +111,9 @@ def add_threshold_arguments(parser: argparse.ArgumentParser) -> None:
         help='boxes of the detector with a lower score are dropped (default: 0.3)',
     )  # fmt: skip
     parser.add_argument(
-        '--pose-nms', default='rmpe-paper', metavar='PRESET|FILE|none',
+        '--pose-nms', default='alphapose-coco', metavar='PRESET|FILE|none',
         help='pose NMS: a preset, a JSON file of parameters, or none (default: '
-        'rmpe-paper)',
+        'alphapose-coco)',
     )  # fmt: skip
     parser.add_argument(
         '--score-mode', choices=SCORE_MODES, default='bbox_keypoint',

@@ -58,7 +58,9 @@ class RMPEInferencer:
             CUDA if available.
         pose_nms (dict | str, optional): Parameters of
             :class:`rmpe_plugin.ops.PoseNMSParams`, the name of a preset, or the path
-            of a JSON file; ``None`` disables pose NMS. Defaults to ``'rmpe-paper'``.
+            of a JSON file; ``None`` disables pose NMS. Defaults to
+            ``'alphapose-coco'``, the only preset that raised AP in the comparisons of
+            ``docs/pose_nms.md``.
         score_mode (str): Person score, see
             :func:`rmpe_plugin.structures.person_scores`. Defaults to
             ``'bbox_keypoint'``.
@@ -93,7 +95,7 @@ class RMPEInferencer:
         detector: PersonDetector | str | None = None,
         *,
         device: str | None = None,
-        pose_nms: dict | str | None = 'rmpe-paper',
+        pose_nms: dict | str | None = 'alphapose-coco',
         score_mode: str = 'bbox_keypoint',
         image_batch: int = 4,
         person_batch: int = 32,
