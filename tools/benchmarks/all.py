@@ -36,7 +36,7 @@ from mmpose.registry import DATASETS, METRICS
 from mmpose.structures import PoseDataSample
 from ohkm import loss_steps
 from pose_nms import instances, scene
-from pose_nms_trial import draw_part
+from pose_nms_trial import random_split
 from rich.console import Console
 from rich.table import Table
 from side_by_side import add_device_argument, device_name, measure
@@ -192,7 +192,7 @@ def pipeline(args: argparse.Namespace) -> Iterator[Part]:
 def annotations(args: argparse.Namespace) -> Iterator[Part]:
     """Reading of annotations."""
     images = 5_000
-    part = draw_part(np.random.default_rng(0), images, poses=0, people=2)
+       split = random_split(np.random.default_rng(0), images, poses=0, people=2)
     kinds = {
         'CocoDataset of MMPose': 'CocoDataset',
         'CheckedCocoDataset': 'CheckedCocoDataset',
@@ -251,7 +251,7 @@ def prediction_samples(predictions: list[list[dict]]) -> list[dict]:
 def evaluation(args: argparse.Namespace) -> Iterator[Part]:
     """Evaluation, from predictions to AP."""
     images = 200
-    part = draw_part(np.random.default_rng(0), images, poses=20, people=2)
+       split = random_split(np.random.default_rng(0), images, poses=20, people=2)
     samples = prediction_samples(part.people)
     configs = {
         'CocoMetric of MMPose, oks_nms': dict(type='CocoMetric'),
