@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
+from collections import Counter
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -28,20 +30,22 @@ def images(synthetic):
 
 @pytest.fixture(scope='module')
 def plain(cpn):
-    """Without pose NMS."""
+    """An inferencer without pose NMS."""
     return RMPEInferencer(*cpn, device='cpu', pose_nms=None)
 
 
-def test_poses_of_boxes_are_those_of_mmpose(plain, images):
-    found = list(plain(images, BOXES))
-    assert [len(p.poses.pred_instances) for p in found] == [3, 0, 1, 2]
-    for image, boxes, posed in zip(images, BOXES, found, strict=True):
+def test_poses_of_given_boxes_equal_mmpose(plain, images):
+    results = list(plain(images, BOXES))
+    assert [len(p.poses.pred_instances) for p in results] == [3, 0, 1, 2]
+    for image, boxes, posed in zip(images, BOXES, results, strict=True):
         if not len(boxes):
             continue
-        wanted = inference_topdown(plain.model, image, boxes[:, :4].astype(np.float32))
-        keypoints = np.concatenate([w.pred_instances.keypoints for w in wanted])
+        expected = inference_topdown(
+            plain.model, image, boxes[:, :4].astype(np.float32)
+        )
+        keypoints = np.concatenate([e.pred_instances.keypoints for e in expected])
         poses = posed.poses.pred_instances
-        # most confident first
+        # Sorted by decreasing score.
         np.testing.assert_array_equal(poses.scores, -np.sort(-poses.scores))
         order = [np.abs(poses.bboxes - b[:4]).sum(axis=1).argmin() for b in boxes]
         np.testing.assert_allclose(poses.keypoints[order], keypoints, atol=1e-3)
@@ -49,7 +53,9 @@ def test_poses_of_boxes_are_those_of_mmpose(plain, images):
 
 
 @pytest.mark.parametrize(('image_batch', 'person_batch'), [(1, 1), (2, 4), (9, 99)])
-def test_batches_change_nothing(cpn, plain, images, image_batch, person_batch):
+def test_results_do_not_depend_on_batch_sizes(
+    cpn, plain, images, image_batch, person_batch
+):
     other = RMPEInferencer(
         *cpn,
         device='cpu',
@@ -64,14 +70,15 @@ def test_batches_change_nothing(cpn, plain, images, image_batch, person_batch):
 
 
 @pytest.mark.parametrize('score_mode', ['bbox', 'alphapose'])
-def test_pose_nms_ranked_by_the_score_mode(cpn, plain, images, score_mode):
+def test_pose_nms_uses_the_scores_of_the_score_mode(cpn, plain, images, score_mode):
     params = PoseNMSParams.preset('rmpe-mpii')
     suppressing = RMPEInferencer(
         *cpn, device='cpu', pose_nms='rmpe-mpii', score_mode=score_mode
     )
     boxes = [np.repeat(b, 3, axis=0) for b in BOXES]
-    everybody = list(plain(images, boxes))
-    for before, after in zip(everybody, suppressing(images, boxes), strict=True):
+    for before, after in zip(
+        plain(images, boxes), suppressing(images, boxes), strict=True
+    ):
         poses, kept = before.poses.pred_instances, after.poses.pred_instances
         assert len(kept) <= len(poses) / 3
         if not len(poses):
@@ -84,7 +91,7 @@ def test_pose_nms_ranked_by_the_score_mode(cpn, plain, images, score_mode):
         np.testing.assert_allclose(kept.scores, scores[result.keep], rtol=1e-6)
 
 
-def test_fitted_parameters_from_a_file(cpn, images, tmp_path):
+def test_pose_nms_parameters_from_a_file(cpn, images, tmp_path):
     path = tmp_path / 'nms.json'
     PoseNMSParams.preset('rmpe-paper').to_json(path)
     inferencer = RMPEInferencer(*cpn, device='cpu', pose_nms=str(path))
@@ -108,7 +115,7 @@ def test_detector_and_whole_image(cpn, detector_files, images):
     )
 
 
-def test_nobody_found_is_no_pose(cpn, detector_files, images):
+def test_image_without_detections_has_no_poses(cpn, detector_files, images):
     detector = PersonDetector(*detector_files, device='cpu', score_thr=1.1)
     inferencer = RMPEInferencer(*cpn, detector, device='cpu')
     for posed in inferencer(images):
@@ -118,27 +125,25 @@ def test_nobody_found_is_no_pose(cpn, detector_files, images):
         assert not posed.frame.error
 
 
-def test_odd_shapes(cpn, detector_files):
+def test_unusual_image_shapes(cpn, detector_files):
     rng = np.random.default_rng(0)
-    odd = [
+    images = [
         rng.integers(0, 256, shape, dtype=np.uint8)
         for shape in [(50, 60), (50, 60, 1), (50, 60, 4), (1, 1, 3), (4000, 5000, 3)]
     ]
-    odd.insert(3, np.zeros((2, 2, 2), np.uint8))
+    images.insert(3, np.zeros((2, 2, 2), np.uint8))
     detector = PersonDetector(*detector_files, device='cpu', top_k=2)
-    for who in (detector, 'whole_image'):
-        inferencer = RMPEInferencer(*cpn, who, device='cpu')
-        found = list(inferencer(odd))
-        assert [bool(p.frame.error) for p in found] == [i == 3 for i in range(6)]
-        for posed in found:
+    for boxes in (detector, 'whole_image'):
+        inferencer = RMPEInferencer(*cpn, boxes, device='cpu')
+        results = list(inferencer(images))
+        assert [bool(p.frame.error) for p in results] == [i == 3 for i in range(6)]
+        for posed in results:
             assert np.isfinite(posed.poses.pred_instances.keypoints).all()
-        assert len(found[0].poses.pred_instances)
-        assert not len(found[3].poses.pred_instances)
+        assert len(results[0].poses.pred_instances)
+        assert not len(results[3].poses.pred_instances)
 
 
-def test_what_cannot_be_read_has_an_error_and_no_poses(plain, images, tmp_path):
-    import cv2
-
+def test_unreadable_image_has_an_error_and_no_poses(plain, images, tmp_path):
     cv2.imwrite(str(tmp_path / '1.png'), images[0])
     (tmp_path / '2.png').write_bytes(b'broken')
     boxes = {1: BOXES[0], 2: BOXES[0]}
@@ -149,26 +154,22 @@ def test_what_cannot_be_read_has_an_error_and_no_poses(plain, images, tmp_path):
     assert not len(bad.poses.pred_instances)
 
 
-def test_boxes_from_a_file_by_the_names_of_pictures(plain, synthetic, tmp_path):
-    found = synthetic / 'annotations' / 'person_detections_val.json'
-    records = json.loads(found.read_text())
-    number = {}
-    for record in records:
-        number[record['image_id']] = number.get(record['image_id'], 0) + 1
-    for posed in plain(synthetic / 'val', found):
-        image_id = posed.frame.image_id
-        assert len(posed.poses.pred_instances) == number.get(image_id, 0)
+def test_boxes_from_a_file_are_assigned_by_file_names(plain, synthetic):
+    boxes = synthetic / 'annotations' / 'person_detections_val.json'
+    numbers = Counter(record['image_id'] for record in json.loads(boxes.read_text()))
+    for frame, poses in plain(synthetic / 'val', boxes):
+        assert len(poses.pred_instances) == numbers[frame.image_id]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='there is no CUDA device')
-def test_cuda_finds_what_the_cpu_finds(cpn, plain, images):
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
+def test_cuda_equals_cpu(cpn, plain, images):
     on_cuda = RMPEInferencer(*cpn, device='cuda', pose_nms=None)
     for a, b in zip(plain(images, BOXES), on_cuda(images, BOXES), strict=True):
         a, b = a.poses.pred_instances, b.poses.pred_instances
         np.testing.assert_allclose(a.scores, b.scores, atol=1e-3)
 
 
-def test_a_config_that_is_given_is_not_changed(cpn):
+def test_given_config_is_not_changed(cpn):
     config, checkpoint = cpn
     config = Config.fromfile(config)
     before = config.to_dict()
@@ -178,9 +179,11 @@ def test_a_config_that_is_given_is_not_changed(cpn):
     assert config.to_dict() == before
 
 
-def test_says_what_is_wrong(cpn, plain, images):
+def test_raises_on_invalid_settings(cpn, plain, images):
     with pytest.raises(ValueError, match='got neither'):
         plain(images)
+    with pytest.raises(ValueError, match='got neither'):
+        plain.find([])
     with pytest.raises(ValueError, match='got both'):
         RMPEInferencer(*cpn, 'whole_image', device='cpu')(images, BOXES)
     with pytest.raises(ValueError, match="must be a PersonDetector.*got 'yolo'"):

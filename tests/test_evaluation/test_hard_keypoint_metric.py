@@ -7,14 +7,14 @@ from mmpose.registry import METRICS
 
 META = parse_pose_metainfo(dict(from_file='configs/_base_/datasets/coco.py'))
 SIGMAS = META['sigmas']
-# input of 96x128 that shows 192x256 pixels of the image around (100, 140)
+# Network input of 96x128, a crop of 192x256 pixels around (100, 140) of the image.
 INPUT = dict(
     input_size=(96, 128), input_scale=(192.0, 256.0), input_center=(100.0, 140.0)
 )
 
 
 def person(rng, image, index, noise=3.0, number=17):
-    """A sample as the model gives it out."""
+    """Create an output of the model, with its annotation."""
     joints = rng.uniform((20, 20), (180, 260), (number, 2))
     visibility = rng.integers(0, 3, number)
     refine = joints + rng.normal(0, noise, (number, 2))
@@ -39,17 +39,17 @@ def person(rng, image, index, noise=3.0, number=17):
 
 
 def slow_accuracy(sample, keypoints):
-    """Accuracy of each labelled keypoint of a person, and its joint."""
-    truth = sample['raw_ann_info']
-    joints = np.reshape(truth['keypoints'], (17, 3))
-    found = {}
+    """Accuracy of each labelled keypoint of a person, by joint and visibility."""
+    annotation = sample['raw_ann_info']
+    joints = np.reshape(annotation['keypoints'], (17, 3))
+    accuracies = {}
     for k, (x, y, v) in enumerate(joints):
         if v > 0:
             squared = (keypoints[k][0] - x) ** 2 + (keypoints[k][1] - y) ** 2
-            oks = np.exp(-squared / (8 * truth['area'] * SIGMAS[k] ** 2))
+            oks = np.exp(-squared / (8 * annotation['area'] * SIGMAS[k] ** 2))
             steps = [oks >= 0.5 + 0.05 * i for i in range(10)]
-            found[k, int(v)] = np.mean(steps)
-    return found
+            accuracies[k, int(v)] = np.mean(steps)
+    return accuracies
 
 
 @pytest.fixture
@@ -64,13 +64,13 @@ def build(**kwargs):
     return metric
 
 
-def test_against_loops(samples):
+def test_equals_loop_over_keypoints(samples):
     metric = build()
     metric.process([], samples[:7])
     metric.process([], samples[7:])
-    found = metric.evaluate(size=len(samples))
+    metrics = metric.evaluate(size=len(samples))
     for stage in ('global', 'refine'):
-        everything = [
+        people = [
             slow_accuracy(
                 s,
                 s['in_image']
@@ -79,46 +79,46 @@ def test_against_loops(samples):
             )
             for s in samples
         ]
-        values = [v for one in everything for v in one.values()]
-        assert found[f'hard/{stage}'] == pytest.approx(np.mean(values))
+        values = [v for person in people for v in person.values()]
+        assert metrics[f'hard/{stage}'] == pytest.approx(np.mean(values))
         for k in (0, 9, 16):
-            values = [v for one in everything for (j, _), v in one.items() if j == k]
+            values = [v for one in people for (j, _), v in one.items() if j == k]
             name = META['keypoint_id2name'][k]
-            assert found[f'hard/{stage}_{name}'] == pytest.approx(np.mean(values))
+            assert metrics[f'hard/{stage}_{name}'] == pytest.approx(np.mean(values))
         for v, name in ((2, 'visible'), (1, 'hidden')):
-            values = [a for one in everything for (_, u), a in one.items() if u == v]
-            assert found[f'hard/{stage}_{name}'] == pytest.approx(np.mean(values))
-    assert found['hard/gain'] == pytest.approx(
-        found['hard/refine'] - found['hard/global']
+            values = [a for one in people for (_, u), a in one.items() if u == v]
+            assert metrics[f'hard/{stage}_{name}'] == pytest.approx(np.mean(values))
+    assert metrics['hard/gain'] == pytest.approx(
+        metrics['hard/refine'] - metrics['hard/global']
     )
-    assert found['hard/gain'] > 0.05
+    assert metrics['hard/gain'] > 0.05
 
 
 def test_levels_of_crowding():
     rng = np.random.default_rng(1)
-    alone, first, second = (person(rng, image=min(i, 1), index=i) for i in range(3))
-    # two people in the same place, so that each has as many joints of the other
+    single, first, second = (person(rng, image=min(i, 1), index=i) for i in range(3))
+    # Two people in the same place: half of the keypoints in each box are the other's.
     second['raw_ann_info'].update(
         {k: first['raw_ann_info'][k] for k in ('keypoints', 'bbox')}
     )
     metric = build()
-    metric.process([], [alone, first, second])
-    found = metric.evaluate(size=3)
-    mean = np.mean([*slow_accuracy(alone, alone['in_image']).values()])
-    assert found['hard/global_easy'] == pytest.approx(mean)
-    assert 'hard/global_hard' in found
-    assert 'hard/global_medium' not in found
+    metric.process([], [single, first, second])
+    metrics = metric.evaluate(size=3)
+    mean = np.mean([*slow_accuracy(single, single['in_image']).values()])
+    assert metrics['hard/global_easy'] == pytest.approx(mean)
+    assert 'hard/global_hard' in metrics
+    assert 'hard/global_medium' not in metrics
 
 
 def test_people_that_a_sampler_repeats_count_once(samples):
-    metric = build()
-    metric.process([], [*samples, *samples[:4]])
+    repeated = build()
+    repeated.process([], [*samples, *samples[:4]])
     once = build()
     once.process([], samples)
-    assert metric.evaluate(size=24) == once.evaluate(size=20)
+    assert repeated.evaluate(size=24) == once.evaluate(size=20)
 
 
-def test_draws_a_chart(samples, tmp_path):
+def test_writes_a_chart(samples, tmp_path):
     metric = build(out_dir=str(tmp_path / 'new'))
     metric.process([], samples)
     metric.evaluate(size=len(samples))
@@ -127,7 +127,7 @@ def test_draws_a_chart(samples, tmp_path):
     assert chart.std() > 10
 
 
-def test_says_what_is_missing(samples):
+def test_raises_on_missing_annotation_or_stage(samples):
     sample = samples[0]
     with pytest.raises(ValueError, match='test_dataloader.dataset.bbox_file=None'):
         build().process([], [dict(sample, raw_ann_info=None)])
@@ -136,7 +136,7 @@ def test_says_what_is_missing(samples):
         build().process([], [sample])
 
 
-def test_crowdpose_has_other_joints_and_no_areas():
+def test_crowdpose_joints_without_areas():
     metric = build()
     metric.dataset_meta = parse_pose_metainfo(
         dict(from_file='configs/_base_/datasets/crowdpose.py')
@@ -149,18 +149,18 @@ def test_crowdpose_has_other_joints_and_no_areas():
     for sample in samples:
         del sample['raw_ann_info']['area']
     metric.process([], samples)
-    found = metric.evaluate(size=5)
-    assert 'hard/gain_top_head' in found
+    metrics = metric.evaluate(size=5)
+    assert 'hard/gain_top_head' in metrics
     metric.process([], with_area)
-    assert metric.evaluate(size=5) == found
+    assert metric.evaluate(size=5) == metrics
 
 
-def test_nobody_to_measure():
+def test_raises_without_labelled_keypoints():
     sample = person(np.random.default_rng(3), image=0, index=0)
     joints = np.reshape(sample['raw_ann_info']['keypoints'], (17, 3))
     joints[:, 2] = 0
     sample['raw_ann_info']['keypoints'] = joints.ravel().tolist()
     metric = build()
     metric.process([], [sample])
-    with pytest.raises(ValueError, match='nobody has labelled keypoints'):
+    with pytest.raises(ValueError, match='no person has labelled keypoints'):
         metric.evaluate(size=1)
