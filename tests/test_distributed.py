@@ -71,4 +71,6 @@ def test_gradients_of_two_processes_equal_those_of_one(name, tmp_path):
         (step(start, start + half) / 2).backward()
     distributed = torch.load(tmp_path / 'gradients.pt', weights_only=True)
     for a, b in zip(distributed, gradients(step), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+        # float32 sums in another order: the error is relative to the largest entry
+        atol = 1e-5 * b.abs().max().item()
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=atol)

@@ -75,7 +75,8 @@ def test_batch_is_preprocessed_and_drawn_with_its_ground_truth_windows():
     images = torch.randint(0, 256, (2, 3, 128, 96), dtype=torch.uint8)
     samples = [PoseDataSample(), PoseDataSample()]
     samples[0].theta_gt = torch.eye(2, 3)
-    sheet = draw_batch_stages(net, dict(inputs=list(images), data_samples=samples))
-    inputs = net.data_preprocessor(dict(inputs=list(images)))['inputs']
+    batch = dict(inputs=list(images), data_samples=samples)
+    inputs = net.data_preprocessor(batch)['inputs']
     expected = draw_stages(net, inputs, theta_gt=[torch.eye(2, 3), None])
-    np.testing.assert_array_equal(sheet, stage_sheet(expected))
+    batch = dict(inputs=list(images), data_samples=samples)
+    np.testing.assert_array_equal(draw_batch_stages(net, batch), stage_sheet(expected))
