@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run scripts in new processes that need not import the OpenMMLab stack again.
+"""Run code in new processes that need not import the OpenMMLab stack again.
 
 Python's fork server imports the stack once. Each process is forked from it, which saves
 the several seconds that the imports take.
@@ -12,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import torch.multiprocessing
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -49,6 +51,22 @@ def run_script(path, *args, env=None):
         process.join()
         stdout, stderr = (path.read_text() for path in outputs)
     return subprocess.CompletedProcess(command, process.exitcode, stdout, stderr)
+
+
+def start_processes(function, args, number):
+    """Call a function in several processes at the same time.
+
+    Args:
+        function (Callable): Function of the rank and ``args``. It must be importable.
+        args (tuple): Its other arguments.
+        number (int): Number of processes.
+
+    Raises:
+        torch.multiprocessing.ProcessException: If a process fails.
+    """
+    torch.multiprocessing.start_processes(
+        function, args, number, start_method='forkserver'
+    )
 
 
 def _run_as_main(command, environment, outputs):

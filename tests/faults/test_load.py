@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Crowds and single samples."""
+"""Many people in an image, and batches of one sample."""
 
 from dataclasses import replace
 
@@ -19,11 +19,11 @@ QUICKSTART = ROOT / 'configs' / 'quickstart'
 
 
 @pytest.mark.parametrize('preset', ['rmpe-paper', 'rmpe-mpii', 'alphapose-coco'])
-def test_three_thousand_poses_in_one_image(preset):
-    """Three hundred people who stand apart, each found ten times."""
+def test_pose_nms_of_three_thousand_poses(preset):
+    """300 people far apart, each with ten duplicates."""
     rng = np.random.default_rng(0)
-    place = np.stack(np.meshgrid(np.arange(20), np.arange(15)), axis=-1)
-    people = 500.0 * place.reshape(-1, 1, 2) + rng.uniform(0, 100, (300, 17, 2))
+    grid = np.stack(np.meshgrid(np.arange(20), np.arange(15)), axis=-1)
+    people = 500.0 * grid.reshape(-1, 1, 2) + rng.uniform(0, 100, (300, 17, 2))
     poses = np.repeat(people, 10, axis=0) + rng.normal(0, 0.1, (3000, 17, 2))
     scores = rng.uniform(0.5, 1, (3000, 17))
     boxes = np.concatenate((poses.min(axis=1), poses.max(axis=1)), axis=1)
@@ -31,8 +31,8 @@ def test_three_thousand_poses_in_one_image(preset):
     assert sorted(np.asarray(result.keep) // 10) == list(range(300))
 
 
-def test_a_thousand_people_in_one_picture():
-    crowd = replace(DIFFICULTIES['crowd'], people=(1000, 1000), height=(0.05, 0.1))
+def test_renders_a_thousand_people():
+    crowd = replace(DIFFICULTIES['crowd'], num_people=(1000, 1000), height=(0.05, 0.1))
     image, people = render_scene(np.random.default_rng(0), (640, 480), crowd)
     assert image.shape == (480, 640, 3)
     assert 100 < len(people) <= 1000
@@ -40,12 +40,10 @@ def test_a_thousand_people_in_one_picture():
 
 
 @pytest.mark.parametrize('name', ['cpn', 'sstn'])
-def test_a_last_batch_of_one_trains_with_batch_norm(name):
+def test_trains_on_a_batch_of_one_with_batch_norm(name):
     init_default_scope('mmpose')
-    middle = '' if name == 'cpn' else '_sstn'
-    config = Config.fromfile(
-        QUICKSTART / f'td-hm_cpn-res18{middle}_synthetic-128x96.py'
-    )
+    infix = '' if name == 'cpn' else '_sstn'
+    config = Config.fromfile(QUICKSTART / f'td-hm_cpn-res18{infix}_synthetic-128x96.py')
     if name == 'sstn':
         config.model.stn.backbone.init_cfg = None
     net = MODELS.build(config.model)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is loaded, and from where."""
+"""No code in loaded files is run, and no connection is made unless configured."""
 
 import ast
 import socket
@@ -12,6 +12,7 @@ from mmengine.registry import MODELS, init_default_scope
 
 from rmpe_plugin.apis import PersonDetector, RMPEInferencer
 from tests.conftest import ROOT
+from tests.faults.test_damaged_files import change, load, make_annotations
 
 SOURCES = sorted(
     path
@@ -21,7 +22,7 @@ SOURCES = sorted(
 CONFIGS = sorted(
     path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts
 )
-# Calls that run code which a file holds, unless they are told not to.
+# Calls that run code in a file unless this argument is given.
 SAFE_WITH = {
     'torch.load': ('weights_only', True),
     'np.load': ('allow_pickle', False),
@@ -34,12 +35,12 @@ NEVER = {
 
 
 def unsafe_calls(source):
-    """Every call in a source that may run what a file holds."""
+    """Calls in a source text that may run code in a file."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Call):
             continue
-        # partial(f, ...) is a call of f that is made later
+        # partial(f, ...) prepares a call of f.
         name, arguments = ast.unparse(node.func), node.args
         if name == 'partial' and arguments:
             name = ast.unparse(arguments[0])
@@ -53,7 +54,7 @@ def unsafe_calls(source):
     return found
 
 
-def test_the_search_finds_what_it_is_for():
+def test_unsafe_calls_are_found():
     found = unsafe_calls(
         'torch.load(path)\npartial(torch.load, path, weights_only=False)\n'
         'torch.load(path, weights_only=True)\nnp.load(path)\npickle.load(file)'
@@ -62,38 +63,37 @@ def test_the_search_finds_what_it_is_for():
 
 
 @pytest.mark.parametrize('path', SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_no_pickle_is_loaded_but_weights_only(path):
+def test_source_has_no_unsafe_calls(path):
     assert unsafe_calls(path.read_text()) == []
 
 
 @pytest.fixture
 def no_network(monkeypatch):
-    """Every connection is an error."""
+    """Make each connection raise."""
 
-    def refuse(*args, **kwargs):
+    def fail(*args, **kwargs):
         raise AssertionError(f'a connection to {args}')
 
     for name in ('connect', 'connect_ex'):
-        monkeypatch.setattr(socket.socket, name, refuse)
-    monkeypatch.setattr(socket, 'create_connection', refuse)
-    monkeypatch.setattr(socket, 'getaddrinfo', refuse)
+        monkeypatch.setattr(socket.socket, name, fail)
+    monkeypatch.setattr(socket, 'create_connection', fail)
+    monkeypatch.setattr(socket, 'getaddrinfo', fail)
 
 
 def downloads(config):
-    """What a config says is to be downloaded."""
+    """Whether a config contains the address of a file to download."""
     text = Config.fromfile(config).pretty_text
     return 'torchvision://' in text or 'https://' in text or 'open-mmlab://' in text
 
 
-def test_only_configs_that_say_so_download(no_network):
-    """Models of the others are built and initialised without a connection."""
-    silent = [path for path in CONFIGS if not downloads(path)]
-    assert len(silent) >= 5
-    for path in silent:
+def test_configs_without_addresses_make_no_connection(no_network):
+    offline = [path for path in CONFIGS if not downloads(path)]
+    assert len(offline) >= 5
+    for path in offline:
         config = Config.fromfile(path)
         init_default_scope(config.get('default_scope', 'mmpose'))
         model = config.model
-        # the checkpoint of an earlier stage, a file
+        # This is the checkpoint of an earlier stage, a local file.
         if 'backbone' in model.get('stn', {}):
             model.stn.backbone.init_cfg = None
         MODELS.build(model).init_weights()
@@ -104,22 +104,19 @@ def test_inference_makes_no_connection(no_network, cpn, detector_files):
     config, checkpoint = detector_files
     detector = PersonDetector(config, checkpoint, score_thr=0.0, device='cpu')
     inferencer = RMPEInferencer(*cpn, detector, device='cpu')
-    (posed,) = inferencer([np.zeros((240, 320, 3), np.uint8)])
-    assert not posed.frame.error
+    (result,) = inferencer([np.zeros((240, 320, 3), np.uint8)])
+    assert not result.frame.error
 
 
-def test_a_connection_would_have_been_seen(no_network):
+def test_connections_are_detected(no_network):
     with pytest.raises(AssertionError, match='a connection to'):
         socket.create_connection(('localhost', 9))
     with pytest.raises(AssertionError, match='a connection to'):
         socket.socket().connect(('127.0.0.1', 9))
 
 
-def test_a_picture_lies_where_the_user_said(tmp_path):
-    """Annotations cannot name a file of another folder; the images are not opened."""
-    from tests.faults.test_damaged_files import change, load, truth
-
+def test_raises_on_images_outside_the_image_folder(tmp_path):
     for name in ('../secret.jpg', 'a/../../secret.jpg', str(Path.home() / 'x.jpg')):
-        content = change(truth(), 'images', 0, 'file_name', value=name)
+        content = change(make_annotations(), 'images', 0, 'file_name', value=name)
         with pytest.raises(ValueError, match='must be a path inside the folder'):
             load(tmp_path, content)

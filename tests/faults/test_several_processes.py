@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two and four processes train and test as one does at the same global batch."""
+"""Two and four processes train and test like one with the same global batch size."""
 
 import json
 import os
@@ -7,28 +7,28 @@ import socket
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from mmengine.config import Config
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from tests.conftest import ROOT
+from tests.processes import start_processes
 
 CONFIG = ROOT / 'configs/quickstart/td-hm_cpn-res18_synthetic-128x96.py'
 BATCH, PEOPLE, EPOCHS = 4, 12, 3
-# What draws at random in each process, and with another generator in each.
+# Random transforms, for which each process has another generator.
 RANDOM = ('RandomFlip', 'RandomBBoxTransform')
 
 
-class Recorder(Hook):
-    """Keeps batch norm's statistics as they are, and every loss of the global batch."""
+class LossRecorder(Hook):
+    """Record the loss of each global batch, with fixed batch norm statistics."""
 
     def __init__(self):
         self.losses = []
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        # Each process's batch norm would see a share of the batch.
+        # In training mode batch norm would use the process's part of the batch.
         runner.model.eval()
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
@@ -42,34 +42,34 @@ def make_config(synthetic, folder, processes):
     config.work_dir = str(folder)
     if processes > 1:
         config.launcher = 'pytorch'
-        # MMEngine by itself puts each process on a CUDA device
+        # By default MMEngine puts each process on a CUDA device.
         config.model_wrapper_cfg = dict(
             type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False
         )
     config.env_cfg.dist_cfg = dict(backend='gloo')
-    truths = str(synthetic / 'annotations' / 'person_keypoints_val.json')
     for name in ('train', 'val', 'test'):
         loader = config[f'{name}_dataloader']
         loader.update(num_workers=0, persistent_workers=False)
         loader.dataset.data_root = f'{synthetic}/'
-    train = config.train_dataloader
-    train.batch_size = BATCH // processes
-    train.dataset.indices = PEOPLE
-    train.dataset.pipeline = [
+    train_loader = config.train_dataloader
+    train_loader.batch_size = BATCH // processes
+    train_loader.dataset.indices = PEOPLE
+    train_loader.dataset.pipeline = [
         step for step in config.train_pipeline if step.type not in RANDOM
     ]
-    # a number of people that no number of processes divides
+    # Neither 2 nor 4 divides the number of people.
     config.val_dataloader.dataset.indices = 7
     config.val_dataloader.batch_size = 2
     config.train_cfg.update(max_epochs=EPOCHS, val_interval=EPOCHS)
-    config.val_evaluator.update(ann_file=truths, outfile_prefix=f'{folder}/poses')
+    ann_file = str(synthetic / 'annotations' / 'person_keypoints_val.json')
+    config.val_evaluator.update(ann_file=ann_file, outfile_prefix=f'{folder}/poses')
     config.optim_wrapper.optimizer = dict(type='SGD', lr=1e-4)
     config.optim_wrapper.paramwise_cfg = None
     return config
 
 
 def train(rank, processes, port, synthetic, folder):
-    """One of the processes; the first writes what all of them learnt."""
+    """Train in one of the processes; the first one writes the losses and the AP."""
     torch.set_num_threads(1)
     if processes > 1:
         os.environ.update(
@@ -79,52 +79,49 @@ def train(rank, processes, port, synthetic, folder):
             LOCAL_RANK=str(rank),
             WORLD_SIZE=str(processes),
         )
-        # MMEngine asks for a CUDA device, whatever the backend is
+        # MMEngine sets a CUDA device for every backend.
         torch.cuda.set_device = lambda device: None
     runner = Runner.from_cfg(make_config(synthetic, folder, processes))
-    recorder = Recorder()
+    recorder = LossRecorder()
     runner.register_hook(recorder)
     runner.train()
     assert get_world_size() == processes
     if rank == 0:
-        found = dict(losses=recorder.losses, ap=_last_ap(runner))
-        (folder / 'found.json').write_text(json.dumps(found))
+        ap = float(runner.message_hub.get_scalar('val/coco/AP').current())
+        result = dict(losses=recorder.losses, ap=ap)
+        (folder / 'result.json').write_text(json.dumps(result))
 
 
-def _last_ap(runner):
-    return float(runner.message_hub.get_scalar('val/coco/AP').current())
+def find_free_port():
+    with socket.socket() as listener:
+        listener.bind(('127.0.0.1', 0))
+        return listener.getsockname()[1]
 
 
-def free_port():
-    with socket.socket() as found:
-        found.bind(('127.0.0.1', 0))
-        return found.getsockname()[1]
-
-
-def run(processes, synthetic, folder):
-    """Losses, AP and poses of a training by so many processes."""
+def train_with(processes, synthetic, folder):
+    """Losses, AP and poses of a training with several processes."""
     folder.mkdir()
-    mp.spawn(train, (processes, free_port(), synthetic, folder), nprocs=processes)
-    found = json.loads((folder / 'found.json').read_text())
+    start_processes(train, (processes, find_free_port(), synthetic, folder), processes)
+    result = json.loads((folder / 'result.json').read_text())
     poses = json.loads((folder / 'poses.keypoints.json').read_text())
-    return found['losses'], found['ap'], poses
+    return result['losses'], result['ap'], poses
 
 
 @pytest.fixture(scope='module')
-def alone(synthetic, tmp_path_factory):
-    return run(1, synthetic, tmp_path_factory.mktemp('alone') / 'work')
+def single(synthetic, tmp_path_factory):
+    return train_with(1, synthetic, tmp_path_factory.mktemp('single') / 'work')
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('processes', [2, 4])
-def test_the_same_losses_and_everybody_is_counted_once(
-    processes, alone, synthetic, tmp_path
+def test_same_losses_and_each_person_is_evaluated_once(
+    processes, single, synthetic, tmp_path
 ):
-    losses, ap, poses = run(processes, synthetic, tmp_path / 'work')
-    expected, expected_ap, expected_poses = alone
+    losses, ap, poses = train_with(processes, synthetic, tmp_path / 'work')
+    expected, expected_ap, expected_poses = single
     assert len(losses) == EPOCHS * PEOPLE // BATCH
     assert losses == pytest.approx(expected, rel=1e-4)
-    # every epoch has the same people: they are learnt
+    # Each epoch has the same people, so the loss decreases.
     steps = PEOPLE // BATCH
     assert sum(losses[-steps:]) < sum(losses[:steps]) - 1
     assert ap == pytest.approx(expected_ap, abs=1e-6)
