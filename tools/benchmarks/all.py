@@ -192,14 +192,14 @@ def pipeline(args: argparse.Namespace) -> Iterator[Part]:
 def annotations(args: argparse.Namespace) -> Iterator[Part]:
     """Reading of annotations."""
     images = 5_000
-       split = random_split(np.random.default_rng(0), images, poses=0, people=2)
+    split = random_split(np.random.default_rng(0), images, poses=0, people=2)
     kinds = {
         'CocoDataset of MMPose': 'CocoDataset',
         'CheckedCocoDataset': 'CheckedCocoDataset',
     }
     with TemporaryDirectory() as folder:
         path = Path(folder) / 'annotations.json'
-        path.write_text(json.dumps(part.truth))
+        path.write_text(json.dumps(split.annotations))
         functions = {
             name: silent(partial(DATASETS.build, dict(type=kind, ann_file=str(path))))
             for name, kind in kinds.items()
@@ -251,8 +251,8 @@ def prediction_samples(predictions: list[list[dict]]) -> list[dict]:
 def evaluation(args: argparse.Namespace) -> Iterator[Part]:
     """Evaluation, from predictions to AP."""
     images = 200
-       split = random_split(np.random.default_rng(0), images, poses=20, people=2)
-    samples = prediction_samples(part.people)
+    split = random_split(np.random.default_rng(0), images, poses=20, people=2)
+    samples = prediction_samples(list(split.predictions.values()))
     configs = {
         'CocoMetric of MMPose, oks_nms': dict(type='CocoMetric'),
         'PoseNMSCocoMetric, oks_nms': dict(type='PoseNMSCocoMetric'),
@@ -262,12 +262,12 @@ def evaluation(args: argparse.Namespace) -> Iterator[Part]:
     }
     with TemporaryDirectory() as folder:
         path = Path(folder) / 'annotations.json'
-        path.write_text(json.dumps(part.truth))
+        path.write_text(json.dumps(split.annotations))
         functions = {}
         for name, config in configs.items():
             config.update(ann_file=str(path))
             metric = silent(partial(METRICS.build, config))()
-            metric.dataset_meta = dict(sigmas=part.sigmas, num_keypoints=17)
+            metric.dataset_meta = dict(sigmas=split.sigmas, num_keypoints=17)
             metric.process([], samples)
             functions[name] = silent(partial(metric.compute_metrics, metric.results))
         yield f'evaluation, {images} images, 20 poses', functions, {}
