@@ -9,7 +9,7 @@ listed at the end with the reason; the exit status is then 1.
 Example:
     python tools/demo.py configs/quickstart/td-hm_cpn-res18_synthetic-128x96.py \
         work_dirs/quickstart/epoch_3.pth data/synthetic_people/val \
-        --det configs/quickstart/rtmdet-small_synthetic-320x256.py \
+        --det configs/quickstart/rtmdet-small_synthetic-160x128.py \
         work_dirs/detector/epoch_2.pth --out work_dirs/demo
 """
 

@@ -8,7 +8,7 @@ are skipped and listed at the end with the reason; the exit status is then 1.
 
 Example:
     python tools/detect_people.py \
-        configs/quickstart/rtmdet-small_synthetic-320x256.py \
+        configs/quickstart/rtmdet-small_synthetic-160x128.py \
         work_dirs/detector/epoch_2.pth --images data/synthetic_people/val \
         --ann data/synthetic_people/annotations/person_keypoints_val.json \
         --out work_dirs/detector/val_boxes.json

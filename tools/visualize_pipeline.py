@@ -10,7 +10,7 @@ Example:
     python tools/visualize_pipeline.py \
         configs/quickstart/td-hm_cpn-res18_sstn_synthetic-128x96.py \
         work_dirs/sstn/epoch_2.pth data/synthetic_people/val/000004.jpg \
-        --det configs/quickstart/rtmdet-small_synthetic-320x256.py \
+        --det configs/quickstart/rtmdet-small_synthetic-160x128.py \
         work_dirs/detector/epoch_2.pth --out work_dirs/sstn/pipeline.png
 """
 

@@ -29,7 +29,9 @@ resized = dict(
 train_pipeline = [dict(t, **resized.get(t['type'], {})) for t in _base_.train_pipeline]
 val_pipeline = [dict(t, **resized.get(t['type'], {})) for t in _base_.val_pipeline]
 train_dataloader = dict(
-    num_workers=2,
+    batch_size=16,
+    # loading in the training process: worker processes would take its CPU cores
+    num_workers=0,
     dataset=dict(
         data_root=data_root,
         ann_file='annotations/person_keypoints_train.json',
@@ -38,7 +40,8 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    num_workers=2,
+    num_workers=0,
+    persistent_workers=False,
     dataset=dict(
         data_root=data_root,
         ann_file='annotations/person_keypoints_val.json',
@@ -53,15 +56,16 @@ test_evaluator = val_evaluator
 
 # schedule
 randomness = dict(seed=0)
-train_cfg = dict(max_epochs=3, val_interval=1)
+train_cfg = dict(max_epochs=3, val_interval=3)
 optim_wrapper = dict(
-    optimizer=dict(lr=2e-3),
+    type='CPUBFloat16OptimWrapper',
+    optimizer=dict(lr=8e-3),
     # The last norm of each stage must grow from 1 to the scale of heatmaps that peak at
     # 255, which needs larger steps in such a short training.
-    paramwise_cfg=dict(custom_keys={'.norm.': dict(lr_mult=20.0)}),
+    paramwise_cfg=dict(custom_keys={'.norm.': dict(lr_mult=25.0)}),
 )
 param_scheduler = [
-    dict(type='LinearLR', begin=0, end=50, start_factor=0.01, by_epoch=False),
+    dict(type='LinearLR', begin=0, end=100, start_factor=0.01, by_epoch=False),
     dict(
         type='CosineAnnealingLR',
         begin=0,
@@ -71,3 +75,6 @@ param_scheduler = [
         convert_to_iter_based=True,
     ),
 ]
+
+# runtime
+custom_hooks = [dict(type='SyncBuffersHook'), dict(type='ChannelsLastHook')]

@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 
 QUICKSTART = ROOT / 'configs' / 'quickstart'
 CPN = QUICKSTART / 'td-hm_cpn-res18_synthetic-128x96.py'
-DETECTOR = QUICKSTART / 'rtmdet-small_synthetic-320x256.py'
+DETECTOR = QUICKSTART / 'rtmdet-small_synthetic-160x128.py'
 
 # Without suppression, the detected boxes do not depend on an IoU near the threshold.
 DISTINCT_SCORES = """
