@@ -41,7 +41,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config', type=Path, help='config of a top-down pose estimator')
     parser.add_argument('checkpoint')
-    parser.add_argument('picture', type=Path)
+    parser.add_argument('image', type=Path)
     parser.add_argument(
         '--det', nargs=2, metavar=('CONFIG', 'CHECKPOINT'),
         help='detector (default: one box as large as the image)',
@@ -71,7 +71,7 @@ def parse_args() -> argparse.Namespace:
         '--cfg-options', nargs='+', action=DictAction, help='as in train.py'
     )
     args = parser.parse_args()
-    for path in (args.config, args.picture):
+    for path in (args.config, args.image):
         if not path.is_file():
             parser.error(f'{path} does not exist')
     if args.num < 1:
@@ -142,7 +142,7 @@ def draw_sheet(
 def main() -> None:
     args = parse_args()
     try:
-        frame = read_picture(args.picture, image_id=0)
+        frame = read_picture(args.image, image_id=0)
         sheet = draw_sheet(load(args), frame, args.num, args.kpt_thr)
     except (OSError, ValueError) as error:
         raise SystemExit(f'visualize_pipeline.py: error: {error}') from error

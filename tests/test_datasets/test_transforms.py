@@ -116,7 +116,7 @@ CODEC = dict(type='MSRAHeatmap', input_size=(48, 64), heatmap_size=(12, 16), sig
 
 
 def perturbed(*, rotate=0.0, udp=False, jitter=True, seed=3):
-    """The same picture and pipeline, with or without an error in the box."""
+    """Packed inputs of one image, with or without a perturbed box."""
     pipeline = [
         dict(type='GetBBoxCenterScale'),
         dict(type='RandomFlip', direction='horizontal', prob=1.0),

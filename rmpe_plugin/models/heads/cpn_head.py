@@ -12,7 +12,7 @@ from mmpose.utils.typing import (
     OptSampleList,
     Predictions,
 )
-from torch import Tensor
+from torch import Tensor, nn
 
 from rmpe_plugin.ops import pck_accuracy
 
@@ -105,21 +105,22 @@ class CPNHead(BaseHead):
         )
         if refine_net is not None:
             self.loss_module = MODELS.build(loss)
-            self.refine_net = MODELS.build(
-                refine_net,
-                default_args=dict(
-                    feat_channels=feat_channels, out_channels=out_channels
-                ),
-            )
-            num_levels = len(self.refine_net.cascade)
-            if num_levels > len(in_channels):
-                raise ValueError(
-                    f'head.refine_net.num_bottlenecks has {num_levels} levels, more '
-                    f'than head.in_channels {tuple(in_channels)}'
-                )
+            self.refine_net = self._build_refine_net(refine_net, feat_channels)
         self.decoder = None if decoder is None else KEYPOINT_CODECS.build(decoder)
         # Resizing and concatenating many channels is a third faster in this format.
         self.to(memory_format=torch.channels_last)
+
+    def _build_refine_net(self, config: ConfigType, feat_channels: int) -> nn.Module:
+        """Build the RefineNet and check that GlobalNet has its levels."""
+        sizes = dict(feat_channels=feat_channels, out_channels=self.out_channels)
+        refine_net = MODELS.build(config, default_args=sizes)
+        num_levels = len(refine_net.cascade)
+        if num_levels > len(self.in_channels):
+            raise ValueError(
+                f'head.refine_net.num_bottlenecks has {num_levels} levels, more than '
+                f'head.in_channels {self.in_channels}'
+            )
+        return refine_net
 
     @property
     def default_init_cfg(self) -> list[dict]:
