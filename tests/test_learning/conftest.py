@@ -26,3 +26,13 @@ def predicted_crowd(tmp_path_factory):
     ann = root / 'annotations' / 'person_keypoints_val.json'
     pred, ap = write_predictions(ann, root / 'val')
     return pred, ann, ap
+
+
+@pytest.fixture
+def unformatted_configs(monkeypatch):
+    """Dump configs without yapf, which takes most of the time of a tiny training."""
+
+    def keep(text, **kwargs):
+        return text, False
+
+    monkeypatch.setattr('mmengine.config.config.FormatCode', keep)

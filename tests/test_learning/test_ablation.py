@@ -21,7 +21,7 @@ from rmpe_plugin.learning.ablation import (
     to_markdown,
 )
 
-TINY = replace(SIZES['tiny'], jobs=1)
+TINY = replace(SIZES['tiny'], images=dict(train=4, tune=6, val=2), jobs=1)
 
 
 @pytest.fixture(scope='module')
@@ -185,7 +185,7 @@ def run(folder, launch, size=TINY):
 
 
 @pytest.mark.slow
-def test_trains_every_row_and_continues(tmp_path):
+def test_trains_every_row_and_continues(tmp_path, unformatted_configs):
     jobs, ablation = run(tmp_path, launch_here)
     assert len(jobs) == len(TRAININGS) + 2
     results = ablation.results([0])
@@ -205,7 +205,7 @@ def test_trains_every_row_and_continues(tmp_path):
         Ablation(tmp_path, SIZES['cpu'])
 
 
-def test_continues_after_an_interruption(tmp_path):
+def test_continues_after_an_interruption(tmp_path, unformatted_configs):
     """A job that did not return is not finished, even if it wrote its predictions."""
     files = AblationFiles(tmp_path, TINY)
     journal = tmp_path / 'journal.jsonl'
