@@ -21,7 +21,7 @@ export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
 extras=tests
 modules='hypothesis, pytest, ruff, xdist'
 if $all; then
-    extras=tests,docs
+    extras=tests,dev,docs
     modules="$modules, mypy, sphinx"
 fi
 if ! "$python" -c "import $modules" 2>/dev/null; then
@@ -34,7 +34,8 @@ fi
 if $all; then
     "$python" -m mypy
     "$python" -m sphinx -W --keep-going -q -b html docs docs/_build/html
-    set -- -m 'slow or not slow' "$@"
+else
+    set -- -m 'not slow' "$@"
 fi
 # One process per core, each with one thread.
 OMP_NUM_THREADS=1 "$python" -m pytest -n auto --dist loadfile "$@"
