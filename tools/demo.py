@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Predict the poses of all people in images, videos or a camera's stream.
+r"""Predict the poses of all people in images, videos or a camera's stream.
 
 Person boxes come from a detector of MMDetection, from a JSON file of COCO results, or
 are the whole image. Writes annotated images and videos, COCO results (results.json) and
@@ -49,6 +49,25 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    add_input_arguments(parser)
+    add_threshold_arguments(parser)
+    add_runtime_arguments(parser)
+    args = parser.parse_args()
+    if not args.config.is_file():
+        parser.error(f'{args.config} does not exist')
+    try:
+        args.frames = Frames(args.inputs)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    if args.out.resolve() in {path.resolve().parent for path in args.frames.paths}:
+        parser.error(
+            f'--out {args.out}: input files in this folder would be overwritten'
+        )
+    return args
+
+
+def add_input_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the models, inputs and outputs."""
     parser.add_argument('config', type=Path, help='config of a top-down pose estimator')
     parser.add_argument('checkpoint', help='file or URL of its weights')
     parser.add_argument(
@@ -66,7 +85,9 @@ def parse_args() -> argparse.Namespace:
         'in the file names of the images',
     )  # fmt: skip
     people.add_argument(
-        '--whole-image', action='store_true', help='one person box per image, all of it'
+        '--whole-image',
+        action='store_true',
+        help='one box per image, of the size of the image',
     )
     parser.add_argument('--out', type=Path, required=True, help='output folder')
     parser.add_argument(
@@ -76,32 +97,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--show', action='store_true', help='show the poses in a window; q stops'
     )
-    add_threshold_arguments(parser)
-    parser.add_argument(
-        '--image-batch', type=int, default=4,
-        help='batch size of the detector, images (default: 4)',
-    )  # fmt: skip
-    parser.add_argument(
-        '--person-batch', type=int, default=32,
-        help='batch size of the pose estimator, people (default: 32)',
-    )  # fmt: skip
-    parser.add_argument('--device', help='default: cuda if available, otherwise cpu')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-        help='changes to the config of the pose estimator, as in train.py',
-    )  # fmt: skip
-    args = parser.parse_args()
-    if not args.config.is_file():
-        parser.error(f'{args.config} does not exist')
-    try:
-        args.frames = Frames(args.inputs)
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
-    if args.out.resolve() in {path.resolve().parent for path in args.frames.paths}:
-        parser.error(
-            f'--out {args.out}: input files in this folder would be overwritten'
-        )
-    return args
 
 
 def add_threshold_arguments(parser: argparse.ArgumentParser) -> None:
@@ -127,6 +122,23 @@ def add_threshold_arguments(parser: argparse.ArgumentParser) -> None:
         '--kpt-thr', type=float, default=0.65,
         help='keypoints with a lower score are not drawn (default: 0.65; CPN gives a '
         'keypoint without evidence a score of 0.5)',
+    )  # fmt: skip
+
+
+def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of how the models run."""
+    parser.add_argument(
+        '--image-batch', type=int, default=4,
+        help='batch size of the detector, images (default: 4)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--person-batch', type=int, default=32,
+        help='batch size of the pose estimator, people (default: 32)',
+    )  # fmt: skip
+    parser.add_argument('--device', help='default: cuda if available, otherwise cpu')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+        help='changes to the config of the pose estimator, as in train.py',
     )  # fmt: skip
 
 

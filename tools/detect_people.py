@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Detect people with a detector of MMDetection and write COCO results.
+r"""Detect people with a detector of MMDetection and write COCO results.
 
 The images are those of a folder, or those that COCO annotations list. With annotations,
 the box AP is printed at the end. Finished images are recorded in the resume journal

@@ -27,7 +27,7 @@ class PoseExporter:
     Args:
         folder (Path): Output folder. Created if it does not exist.
         artist (Artist): Draws the poses.
-        pictures (bool): Whether to write annotated images and videos. Defaults to
+        save_images (bool): Whether to write annotated images and videos. Defaults to
             ``True``.
         show (bool): Whether to show the drawings in a window. Defaults to ``False``.
 
@@ -38,9 +38,9 @@ class PoseExporter:
     """
 
     def __init__(
-        self, folder: Path, artist: Artist, pictures: bool = True, show: bool = False
+        self, folder: Path, artist: Artist, save_images: bool = True, show: bool = False
     ) -> None:
-        self.artist, self.pictures, self.show = artist, pictures, show
+        self.artist, self.save_images, self.show = artist, save_images, show
         self.failed: list[Frame] = []
         self.frames = self.people = 0
         self._writer = PictureWriter(folder)
@@ -72,10 +72,10 @@ class PoseExporter:
         self.people += len(poses.pred_instances)
         self._coco.extend(poses_to_records(frame.image_id, poses.pred_instances))
         self._alphapose.extend(alphapose_records(frame, poses))
-        if not self.pictures and not self.show:
+        if not self.save_images and not self.show:
             return True
         drawing = self.artist.draw(frame.image, poses)
-        if self.pictures:
+        if self.save_images:
             self._writer.write(frame, drawing)
         return not (self.show and show_image(drawing))
 

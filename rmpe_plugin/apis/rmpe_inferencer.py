@@ -101,20 +101,7 @@ class RMPEInferencer:
         person_batch: int = 32,
         cfg_options: dict | None = None,
     ) -> None:
-        if isinstance(detector, str) and detector != WHOLE_IMAGE:
-            raise ValueError(
-                f'detector must be a PersonDetector, {WHOLE_IMAGE!r} or None, got '
-                f'{detector!r}'
-            )
-        if score_mode not in SCORE_MODES:
-            raise ValueError(
-                f'score_mode must be one of {[*SCORE_MODES]}, got {score_mode!r}'
-            )
-        for name, value in dict(
-            image_batch=image_batch, person_batch=person_batch
-        ).items():
-            if value < 1:
-                raise ValueError(f'{name} must be at least 1, got {value}')
+        _check_settings(detector, score_mode, image_batch, person_batch)
         self.detector = detector
         self.score_mode = score_mode
         self.image_batch, self.person_batch = image_batch, person_batch
@@ -283,6 +270,27 @@ class RMPEInferencer:
         if self.pose_nms is None or not len(poses):
             return sample
         return suppress_poses(sample, self.pose_nms, sample.pred_instances.scores)
+
+
+def _check_settings(
+    detector: PersonDetector | str | None,
+    score_mode: str,
+    image_batch: int,
+    person_batch: int,
+) -> None:
+    """Raise a ValueError if a setting is invalid."""
+    if isinstance(detector, str) and detector != WHOLE_IMAGE:
+        raise ValueError(
+            f'detector must be a PersonDetector, {WHOLE_IMAGE!r} or None, got '
+            f'{detector!r}'
+        )
+    if score_mode not in SCORE_MODES:
+        raise ValueError(
+            f'score_mode must be one of {[*SCORE_MODES]}, got {score_mode!r}'
+        )
+    for name, value in dict(image_batch=image_batch, person_batch=person_batch).items():
+        if value < 1:
+            raise ValueError(f'{name} must be at least 1, got {value}')
 
 
 def _load_config(config: str | Path | Config, cfg_options: dict | None) -> Config:

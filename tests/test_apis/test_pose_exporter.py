@@ -40,7 +40,7 @@ def test_writes_poses_images_and_videos(artist, video, tmp_path):
 def test_poses_before_an_interrupt_are_kept(artist, tmp_path):
     with (
         pytest.raises(KeyboardInterrupt),
-        PoseExporter(tmp_path, artist, pictures=False) as exporter,
+        PoseExporter(tmp_path, artist, save_images=False) as exporter,
     ):
         exporter.add(Posed(Frame(1, 'x.png', IMAGE), random_poses(2)))
         raise KeyboardInterrupt
@@ -55,7 +55,7 @@ def test_window_is_shown_until_q_is_pressed(artist, tmp_path, monkeypatch):
     monkeypatch.setattr(
         cv2, 'waitKey', lambda delay: ord('q') if len(shown) == 2 else -1
     )
-    with PoseExporter(tmp_path, artist, pictures=False, show=True) as exporter:
+    with PoseExporter(tmp_path, artist, save_images=False, show=True) as exporter:
         proceed = [
             exporter.add(Posed(Frame(i, f'array {i}', IMAGE), random_poses(1)))
             for i in range(2)
