@@ -2,6 +2,7 @@
 """Shared fixtures."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from tests.processes import ROOT, run_script
 
 DATA = ROOT / 'tests' / 'data'
 
-torch.set_num_threads(2)
+torch.set_num_threads(int(os.environ.get('OMP_NUM_THREADS', 2)))
 
 
 @pytest.fixture(scope='session', autouse=True)

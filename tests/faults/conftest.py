@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Untrained networks in files, as the inferencer's tests have them."""
+"""Files of untrained networks, shared with the tests of the inferencer."""
 
 from tests.test_apis.conftest import cpn, detector_files  # noqa: F401

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are cut off, of the wrong shape, or damaged record by record."""
+"""Files that are truncated, malformed, or have damaged records."""
 
 import copy
 import json
@@ -7,6 +7,7 @@ import logging
 import math
 import pickle
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmpose.registry import DATASETS
 
-from rmpe_plugin.structures.coco import read_results
+from rmpe_plugin.structures import read_results
 from tests.conftest import ROOT
 
 CONFIG = Config.fromfile(
@@ -27,8 +28,8 @@ CONFIG = Config.fromfile(
 KEYPOINTS = [12.5, 40.0, 2] * 17
 
 
-def truth():
-    """Two images and three people, all of them to be used."""
+def make_annotations():
+    """COCO annotations of two images with three valid people."""
     people = [
         dict(
             id=10 + i,
@@ -51,14 +52,14 @@ def truth():
     return dict(images=images, annotations=people, categories=[category])
 
 
-def detections():
-    """A detection for each of two people."""
+def make_detections():
+    """A COCO result for each of two images."""
     box = [5.0, 6.0, 50.0, 80.0]
     return [dict(image_id=i, category_id=1, bbox=box, score=0.5) for i in (1, 2)]
 
 
 def load(folder, ann, boxes=None, **changes):
-    """The data set that a training makes of annotations, or a test of detections."""
+    """Build the training data set of annotations, or the test data set of boxes."""
     path = folder / 'ann.json'
     path.write_text(ann if isinstance(ann, str) else json.dumps(ann))
     settings = dict(CONFIG.train_dataloader.dataset, pipeline=[], **changes)
@@ -66,13 +67,13 @@ def load(folder, ann, boxes=None, **changes):
         data_root=str(folder), ann_file='ann.json', data_prefix=dict(img='')
     )
     if boxes is not None:
-        found = folder / 'det.json'
-        found.write_text(boxes if isinstance(boxes, str) else json.dumps(boxes))
-        settings.update(bbox_file=str(found), test_mode=True)
+        bbox_file = folder / 'det.json'
+        bbox_file.write_text(boxes if isinstance(boxes, str) else json.dumps(boxes))
+        settings.update(bbox_file=str(bbox_file), test_mode=True)
     return DATASETS.build(settings)
 
 
-# Anything that JSON as Python reads and writes it can hold.
+# Any value that Python's json module can read and write.
 VALUES = st.recursive(
     st.none()
     | st.booleans()
@@ -90,7 +91,7 @@ VALUES = st.recursive(
 
 @st.composite
 def damaged(draw, make):
-    """What ``make`` makes, with one or two values replaced, missing or repeated."""
+    """The result of ``make`` with one or two values replaced, removed or repeated."""
     content = make()
     for _ in range(draw(st.integers(1, 2))):
         holder = content
@@ -116,21 +117,25 @@ def damaged(draw, make):
     return content
 
 
-def check(load, path, records, caplog_text):
-    """Loaded whole, loaded with a count of what is left out, or refused by name."""
+def classify(load, path, records, last_log):
+    """Load a data set and check the error message, or the people and the log.
+
+    Returns:
+        str: ``'error'``, ``'complete'`` or ``'filtered'``.
+    """
     try:
         dataset = load()
     except ValueError as error:
         message = str(error)
         assert str(path) in message, message
-        said = re.search(
+        named = re.search(
             r'(image|annotation|category|result) -?\d+|two \w+ records have the id'
             r'|must hold COCO annotations|must be a list|has no categories'
-            r'|0 of \d+ people are used: there is nobody to (train|test) on',
+            r'|0 of \d+ people are used; at least one is needed to (train|test)',
             message,
         )
-        assert said, message
-        return 'refused'
+        assert named, message
+        return 'error'
     for person in dataset:
         assert all(map(math.isfinite, person['bbox'].ravel()))
         assert (person['bbox'][0, 2:] > person['bbox'][0, :2]).all()
@@ -139,36 +144,36 @@ def check(load, path, records, caplog_text):
         root = Path(dataset.data_root)
         assert root in Path(person['img_path']).resolve().parents
     if len(dataset) == len(records()):
-        return 'whole'
-    assert f'{len(dataset)} of {len(records())} people are used' in caplog_text()
-    return 'in part'
+        return 'complete'
+    assert f'{len(dataset)} of {len(records())} people are used' in last_log()
+    return 'filtered'
 
 
-class Lines(logging.Handler):
-    """Keeps the messages of a logger."""
+class MessageRecorder(logging.Handler):
+    """Record the messages of a logger."""
 
     def __init__(self):
         super().__init__()
-        self.lines = []
+        self.messages = []
 
     def emit(self, record):
-        self.lines.append(record.getMessage())
+        self.messages.append(record.getMessage())
 
-    def text(self):
-        return '\n'.join(self.lines[-2:])
+    def last(self):
+        return '\n'.join(self.messages[-2:])
 
 
 @pytest.fixture
-def log():
-    """What was logged last, to be asked."""
+def last_log():
+    """Function that returns the last log messages."""
     logger = MMLogger.get_instance('damage', logger_name='damage')
-    handler = Lines()
+    handler = MessageRecorder()
     logger.addHandler(handler)
-    yield handler.text
+    yield handler.last
     logger.removeHandler(handler)
 
 
-FATES = dict(
+HYPOTHESIS = dict(
     max_examples=1000,
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -178,36 +183,36 @@ FATES = dict(
 
 @pytest.mark.slow
 @pytest.mark.parametrize('kind', ['annotations', 'detections'])
-def test_a_thousand_kinds_of_damage(kind, tmp_path, log):
-    fates = {}
+def test_random_damage_raises_or_is_filtered(kind, tmp_path, last_log):
+    counts = Counter()
 
-    @settings(**FATES)
-    @given(damaged(truth if kind == 'annotations' else detections))
+    @settings(**HYPOTHESIS)
+    @given(damaged(make_annotations if kind == 'annotations' else make_detections))
     def damage(content):
         if kind == 'annotations':
-            fate = check(
+            result = classify(
                 lambda: load(tmp_path, content),
                 tmp_path / 'ann.json',
                 lambda: content['annotations'],
-                log,
+                last_log,
             )
         else:
-            fate = check(
-                lambda: load(tmp_path, truth(), content),
+            result = classify(
+                lambda: load(tmp_path, make_annotations(), content),
                 tmp_path / 'det.json',
                 lambda: content,
-                log,
+                last_log,
             )
-        fates[fate] = fates.get(fate, 0) + 1
+        counts[result] += 1
 
     damage()
-    # not all are refused; test_who_is_left_out_is_counted has the third fate
-    assert fates['refused'] > 100, fates
-    assert fates['whole'] > 5, fates
+    # Filtered people are rare here; test_dropped_people_are_logged has them.
+    assert counts['error'] > 100, counts
+    assert counts['complete'] > 5, counts
 
 
 def change(content, *path, value=None, remove=False):
-    """A copy with one value replaced or removed."""
+    """Copy of the content with one value replaced or removed."""
     content = copy.deepcopy(content)
     holder = content
     for key in path[:-1]:
@@ -239,12 +244,12 @@ PERSON = ('annotations', 1)
         (
             (*PERSON, 'keypoints'),
             [1, 2, 2],
-            'has 3 keypoint numbers, the data set wants',
+            'has 3 keypoint numbers, expected 3 x 17',
         ),
-        ((*PERSON, 'keypoints'), [], 'has 0 keypoint numbers, the data set wants'),
+        ((*PERSON, 'keypoints'), [], 'has 0 keypoint numbers, expected 3 x 17'),
         ((*PERSON, 'keypoints', 4), '7', '(id 11): keypoints must be a list of three'),
         (('annotations',), {}, 'the annotation records must be a list'),
-        ((*PERSON,), None, 'annotation 1 must be an object of JSON'),
+        ((*PERSON,), None, 'annotation 1 must be a JSON object'),
         (('images', 0, 'file_name'), '', 'image 0 (id 1): file_name must be a path'),
         (('images', 0, 'file_name'), '../x.jpg', 'must be a path inside the folder'),
         (('images', 0, 'file_name'), '/etc/passwd', 'must be a path inside the folder'),
@@ -252,9 +257,9 @@ PERSON = ('annotations', 1)
         (('images', 0, 'height'), True, 'image 0 (id 1): height must be a positive'),
     ],
 )
-def test_the_record_that_is_wrong_is_named(path, value, message, tmp_path):
+def test_error_names_the_invalid_record(path, value, message, tmp_path):
     with pytest.raises(ValueError, match=re.escape(message)):
-        load(tmp_path, change(truth(), *path, value=value))
+        load(tmp_path, change(make_annotations(), *path, value=value))
 
 
 @pytest.mark.parametrize(
@@ -267,9 +272,9 @@ def test_the_record_that_is_wrong_is_named(path, value, message, tmp_path):
         (('images',), 'must hold COCO annotations: images and annotations'),
     ],
 )
-def test_what_is_missing_is_named(path, message, tmp_path):
+def test_error_names_the_missing_key(path, message, tmp_path):
     with pytest.raises(ValueError, match=re.escape(message)):
-        load(tmp_path, change(truth(), *path, remove=True))
+        load(tmp_path, change(make_annotations(), *path, remove=True))
 
 
 @pytest.mark.parametrize(
@@ -280,27 +285,27 @@ def test_what_is_missing_is_named(path, message, tmp_path):
         (dict(score='high'), 'result 1: score must be a finite number below 1e9, got'),
     ],
 )
-def test_the_detection_that_is_wrong_is_named(changes, message, tmp_path):
-    boxes = detections()
+def test_error_names_the_invalid_detection(changes, message, tmp_path):
+    boxes = make_detections()
     boxes[1].update(changes)
     with pytest.raises(ValueError, match=re.escape(message)):
-        load(tmp_path, truth(), boxes)
+        load(tmp_path, make_annotations(), boxes)
 
 
-def test_who_is_left_out_is_counted(tmp_path, log):
-    content = truth()
+def test_dropped_people_are_logged(tmp_path, last_log):
+    content = make_annotations()
     content['annotations'][0]['iscrowd'] = 1
     content['annotations'][1]['bbox'] = [5.0, 6.0, -50.0, 80.0]
     assert len(load(tmp_path, content)) == 1
-    assert 'ann.json: 1 of 3 people are used; left out are crowds' in log()
-    boxes = detections()
+    assert 'ann.json: 1 of 3 people are used; dropped are crowds' in last_log()
+    boxes = make_detections()
     boxes[0]['bbox'] = [5.0, 6.0, 0.0, 80.0]
-    assert len(load(tmp_path, truth(), boxes)) == 1
-    assert 'det.json: 1 of 2 people are used' in log()
+    assert len(load(tmp_path, make_annotations(), boxes)) == 1
+    assert 'det.json: 1 of 2 people are used' in last_log()
 
 
-def test_names_may_be_of_any_script(tmp_path):
-    content = truth()
+def test_file_names_may_have_any_characters(tmp_path):
+    content = make_annotations()
     for image, name in zip(content['images'], ('人/ä.jpg', ' b.jpg'), strict=True):
         image['file_name'] = name
     people = load(tmp_path, content)
@@ -308,31 +313,31 @@ def test_names_may_be_of_any_script(tmp_path):
     assert people[0]['img_path'].endswith('人/ä.jpg')
 
 
-def test_an_epoch_with_nobody_is_refused(tmp_path):
-    content = truth()
+def test_raises_if_no_person_is_left(tmp_path):
+    content = make_annotations()
     for person in content['annotations']:
         person['iscrowd'] = 1
     for changes, purpose in ((dict(), 'train'), (dict(test_mode=True), 'test')):
-        message = rf'ann\.json: 0 of 3 people are used: there is nobody to {purpose} on'
+        message = rf'ann\.json: 0 of 3 people are used; .* needed to {purpose}'
         with pytest.raises(ValueError, match=message):
             load(tmp_path, content, **changes)
     with pytest.raises(ValueError, match=r'det\.json: 0 of 0 people are used'):
-        load(tmp_path, truth(), [])
+        load(tmp_path, make_annotations(), [])
 
 
 @pytest.mark.parametrize('share', [0.0, 0.3, 0.99])
-def test_annotations_that_are_cut_off(share, tmp_path):
-    text = json.dumps(truth())
+def test_raises_on_truncated_json(share, tmp_path):
+    text = json.dumps(make_annotations())
     with pytest.raises(ValueError, match=r'ann\.json is not JSON'):
         load(tmp_path, text[: int(share * len(text))])
     with pytest.raises(ValueError, match=r'det\.json is not JSON'):
-        load(tmp_path, truth(), '[{')
+        load(tmp_path, make_annotations(), '[{')
     with pytest.raises(ValueError, match=r'ann\.json is not JSON'):
         load(tmp_path, '[' * 100_000)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
-    load(tmp_path, truth())
+def test_error_names_the_missing_file_and_its_config_key(tmp_path):
+    load(tmp_path, make_annotations())
     settings = dict(data_root='', data_prefix=dict(img=''), pipeline=[])
     settings = dict(CONFIG.val_dataloader.dataset, **settings)
     for ann, boxes, key in (
@@ -344,12 +349,12 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 
 
 @pytest.mark.parametrize('share', [0.0, 0.4, 0.98])
-def test_an_image_that_is_cut_off_is_named(share, synthetic, tmp_path):
-    whole = (synthetic / 'train' / '000001.jpg').read_bytes()
-    (tmp_path / 'a.jpg').write_bytes(whole[: int(share * len(whole))])
-    (tmp_path / 'b.jpg').write_bytes(whole)
+def test_error_names_the_truncated_image(share, synthetic, tmp_path):
+    complete = (synthetic / 'train' / '000001.jpg').read_bytes()
+    (tmp_path / 'a.jpg').write_bytes(complete[: int(share * len(complete))])
+    (tmp_path / 'b.jpg').write_bytes(complete)
     dataset = dict(CONFIG.train_dataloader.dataset, data_root=str(tmp_path))
-    (tmp_path / 'ann.json').write_text(json.dumps(truth()))
+    (tmp_path / 'ann.json').write_text(json.dumps(make_annotations()))
     dataset.update(ann_file='ann.json', data_prefix=dict(img=''))
     people = DATASETS.build(dataset)
     with pytest.raises(OSError, match=r'a\.jpg'):
@@ -358,16 +363,16 @@ def test_an_image_that_is_cut_off_is_named(share, synthetic, tmp_path):
 
 
 @pytest.mark.parametrize('share', [0.0, 0.01, 0.5, 0.99])
-def test_a_checkpoint_that_is_cut_off_is_named(share, tmp_path):
+def test_error_names_the_truncated_checkpoint(share, tmp_path):
     path = tmp_path / 'epoch_1.pth'
     torch.save(dict(state_dict=dict(weight=torch.zeros(1000))), path)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(share * len(whole))])
+    complete = path.read_bytes()
+    path.write_bytes(complete[: int(share * len(complete))])
     with pytest.raises(pickle.UnpicklingError, match=r'epoch_1\.pth was not loaded'):
         CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
 
 
-def test_results_of_pictures_may_have_names(tmp_path):
+def test_image_ids_of_results_may_be_names(tmp_path):
     path = tmp_path / 'det.json'
     path.write_text(json.dumps([dict(image_id='walk', score=0.5)]))
     assert read_results(path, {'score'})[0]['image_id'] == 'walk'

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmpose.registry import MODELS
 
 from tests.conftest import ROOT
+from tests.faults.networks import make_narrow
 from tests.processes import run_script
 
 QUICKSTART = ROOT / 'configs' / 'quickstart'
@@ -22,13 +23,9 @@ pytestmark = pytest.mark.slow
 
 
 def load_config(path):
-    """A quickstart config with a narrower network."""
+    """A config with a narrow network."""
     config = Config.fromfile(path)
-    config.model.backbone.update(base_channels=8, stem_channels=8)
-    config.model.head.update(in_channels=[8, 16, 32, 64], feat_channels=16)
-    if 'stn' in config.model:
-        config.model.stn.backbone.update(base_channels=8, stem_channels=8)
-        config.model.stn.in_channels = 64
+    make_narrow(config.model)
     return config
 
 

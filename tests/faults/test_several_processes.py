@@ -13,6 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from tests.conftest import ROOT
+from tests.faults.networks import make_narrow
 from tests.processes import start_processes
 
 CONFIG = ROOT / 'configs/quickstart/td-hm_cpn-res18_synthetic-128x96.py'
@@ -39,6 +40,7 @@ class LossRecorder(Hook):
 
 def make_config(synthetic, folder, processes):
     config = Config.fromfile(CONFIG)
+    make_narrow(config.model)
     config.work_dir = str(folder)
     if processes > 1:
         config.launcher = 'pytorch'
