@@ -3,7 +3,7 @@ import pytest
 
 from rmpe_plugin.datasets.synthetic import write_split
 
-from .factories import write_predictions
+from .factories import CONFIG_FORMATTER, keep_format, write_predictions
 
 
 @pytest.fixture(scope='session')
@@ -31,8 +31,4 @@ def predicted_crowd(tmp_path_factory):
 @pytest.fixture
 def unformatted_configs(monkeypatch):
     """Dump configs without yapf, which takes most of the time of a tiny training."""
-
-    def keep(text, **kwargs):
-        return text, False
-
-    monkeypatch.setattr('mmengine.config.config.FormatCode', keep)
+    monkeypatch.setattr(CONFIG_FORMATTER, keep_format)

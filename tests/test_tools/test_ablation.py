@@ -1,18 +1,64 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
+
 import pytest
+from rich.progress import Progress
 
+from rmpe_plugin.learning.ablation import SIZES, TABLES, Ablation
 from tests.conftest import run_tool
+from tests.test_learning.factories import (
+    CONFIG_FORMATTER,
+    keep_format,
+    launch_perturbed,
+)
 
 
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (('--seeds', 1, 1), '--seeds must be different'),
+@pytest.fixture
+def finished(tmp_path, monkeypatch):
+    """Folder of a run whose predictions are perturbed annotations."""
+    monkeypatch.setattr(CONFIG_FORMATTER, keep_format)
+    ablation = Ablation(tmp_path, SIZES['tiny'], launch=launch_perturbed)
+    ablation.prepare()
+    with Progress(disable=True) as progress:
+        ablation.run([0], progress)
+    return tmp_path
+
+
+def test_writes_tables_and_a_figure(finished):
+    arguments = ('ablation.py', '--work-dir', finished, '--seeds', 0)
+    printed = run_tool(*arguments, '--size', 'tiny').stdout
+    record = json.loads((finished / 'results.json').read_text())
+    assert record['size'] == 'tiny'
+    assert record['seeds'] == [0]
+    assert {t: list(rows) for t, rows in record['AP'].items()} == {
+        title: list(rows) for title, rows in TABLES.items()
+    }
+    assert all(
+        0 <= ap <= 1
+        for rows in record['AP'].values()
+        for aps in rows.values()
+        for ap in aps
+    )
+    table = (finished / 'table.md').read_text()
+    for title, rows in TABLES.items():
+        assert title in printed
+        assert all(f'| {row} | ' in table for row in rows)
+    assert (finished / 'ablation.png').stat().st_size > 10_000
+
+    result = run_tool(*arguments, '--size', 'cpu', check=False)
+    assert result.returncode == 1
+    assert 'belongs to a run with other settings' in result.stderr
+    assert 'Traceback' not in result.stderr
+
+
+def test_exits_on_invalid_arguments(tmp_path):
+    for arguments, message in (
+        (('--seeds', 1, 1), '--seeds must be different and not negative'),
         (('--jobs', 0), '--jobs must be at least 1, got 0'),
         (('--size', 'huge'), "'cpu', 'gpu', 'tiny'"),
-    ],
-)
-def test_raises_on_invalid_arguments(tmp_path, arguments, message):
-    result = run_tool('ablation.py', *arguments, '--work-dir', tmp_path, check=False)
-    assert result.returncode == 2
-    assert message in result.stderr
+    ):
+        result = run_tool(
+            'ablation.py', *arguments, '--work-dir', tmp_path, check=False
+        )
+        assert result.returncode == 2
+        assert message in result.stderr

@@ -8,36 +8,82 @@ from rmpe_plugin.ops import ProposalModel
 from rmpe_plugin.utils.files import ResumeJournal
 from tests.conftest import run_tool
 
+CHANGES = {
+    'train_dataloader.batch_size': 4,
+    'train_dataloader.num_workers': 0,
+    'val_dataloader.num_workers': 0,
+    'val_dataloader.persistent_workers': False,
+    'test_dataloader.num_workers': 0,
+    'test_dataloader.persistent_workers': False,
+}
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A model as tools/fit_pgpg.py writes it."""
+    path = tmp_path / 'pgpg.json'
+    ProposalModel.alphapose().to_json(path)
+    return path
+
+
+def finish(variants, synthetic, model, work_dir):
+    """Write the journal of a run that has finished some variants."""
+    settings = dict(
+        data=str(synthetic), model=json.loads(model.read_text()), cfg_options=CHANGES
+    )
+    journal = ResumeJournal(work_dir / 'journal.jsonl', settings)
+    results = {'detections': 0.25, 'ground-truth boxes': 0.5}
+    for variant in variants:
+        journal.append(dict(variant=variant, seed=0, results=results))
+    journal.close()
+    return results
+
+
+def arguments(synthetic, model, work_dir):
+    return [
+        *('compare_proposals.py', '--data', synthetic, '--model', model),
+        *('--work-dir', work_dir, '--seeds', 0),
+        *('--cfg-options', *(f'{key}={value}' for key, value in CHANGES.items())),
+    ]
+
 
 @pytest.mark.slow
-def test_trains_only_the_missing_variants(synthetic, tmp_path):
-    """Four of the five variants are in the journal; one is trained on eight images."""
-    model = tmp_path / 'fitted.json'
-    ProposalModel.alphapose().to_json(model)
-    settings = dict(
-        data=str(synthetic),
-        model=json.loads(model.read_text()),
-        cfg_options={'train_dataloader.batch_size': 4},
-    )
-    journal = ResumeJournal(tmp_path / 'work' / 'journal.jsonl', settings)
-    finished = {'ground-truth boxes': 0.25, 'detections': 0.25}
-    for variant in list(BOX_VARIANTS)[:4]:
-        journal.append(dict(variant=variant, seed=0, results=finished))
-    journal.close()
+def test_trains_missing_variants(synthetic, model, tmp_path):
+    """Four of the five variants are finished; the fifth is trained on eight images."""
+    work_dir = tmp_path / 'work'
+    *finished, last = BOX_VARIANTS
+    expected = finish(finished, synthetic, model, work_dir)
+    printed = run_tool(*arguments(synthetic, model, work_dir)).stdout
+    results = json.loads((work_dir / 'results.json').read_text())
+    assert list(results) == list(BOX_VARIANTS)
+    assert all(results[variant] == {'0': expected} for variant in finished)
+    assert 0 <= results[last]['0']['detections'] <= 1
+    assert printed.count('0.2500') == 8
+    assert (work_dir / 'results.png').stat().st_size > 10_000
+    assert (work_dir / 'PGPG-0' / 'epoch_2.pth').is_file()
 
-    arguments = (
-        'compare_proposals.py', '--data', synthetic, '--model', model,
-        '--work-dir', tmp_path / 'work', '--seeds', 0,
-    )  # fmt: skip
-    option = ('--cfg-options', 'train_dataloader.batch_size=4')
-    printed = run_tool(*arguments, *option).stdout
-    results = json.loads((tmp_path / 'work' / 'results.json').read_text())
-    assert results['no jitter'] == {'0': finished}
-    assert 0 <= results['PGPG']['0']['detections'] <= 1
-    # Mean and seed, for both kinds of boxes, of four variants.
-    assert printed.count('0.2500') == 16
-    assert (tmp_path / 'work' / 'results.png').stat().st_size > 10_000
 
-    other = run_tool(*arguments, check=False)
-    assert other.returncode == 1
-    assert 'other settings' in other.stderr
+def test_finished_run_with_other_arguments(synthetic, model, tmp_path):
+    finish(BOX_VARIANTS, synthetic, model, tmp_path)
+    command = arguments(synthetic, model, tmp_path)
+    printed = run_tool(*command).stdout
+    assert printed.count('0.2500') == 10
+    assert printed.split()[-2:] == [
+        str(tmp_path / 'results.json'),
+        str(tmp_path / 'results.png'),
+    ]
+    result = run_tool(*command, 'train_cfg.max_epochs=1', check=False)
+    assert result.returncode == 1
+    assert 'belongs to a run with other settings' in result.stderr
+    assert 'Traceback' not in result.stderr
+
+
+def test_exits_on_invalid_arguments(synthetic, model, tmp_path):
+    for changes, message in (
+        (('--model', tmp_path / 'no.json'), 'no.json does not exist'),
+        (('--variants', 'other'), "'PGPG, single mixture'"),
+    ):
+        command = ['compare_proposals.py', '--data', synthetic, '--model', model]
+        result = run_tool(*command, *changes, check=False)
+        assert result.returncode == 2
+        assert message in result.stderr
