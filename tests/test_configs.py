@@ -57,7 +57,7 @@ def codecs(config):
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda p: p.stem)
-def test_builds_and_says_what_it_is(path):
+def test_builds_with_its_metainfo(path):
     config = load(path)
     assert config.custom_imports.imports == ['rmpe_plugin']
     assert config.custom_imports.allow_failed_imports is False
@@ -123,7 +123,7 @@ POSE_NMS = [c for c in CONFIGS if 'pose-nms' in c.name and 'coco' in c.name]
 
 
 @pytest.mark.parametrize('path', POSE_NMS, ids=lambda p: p.stem)
-def test_pose_nms_changes_the_metric_alone(path, synthetic):
+def test_pose_nms_config_differs_only_in_the_metric(path, synthetic):
     config = load(path)
     plain = load(path.with_name(path.name.replace('pose-nms-', '')))
     assert config.test_dataloader.dataset.bbox_file is not None
@@ -149,7 +149,7 @@ def without_pgpg(name):
 
 
 @pytest.mark.parametrize('path', PGPG, ids=lambda p: p.stem)
-def test_pgpg_changes_the_training_boxes_alone(path):
+def test_pgpg_config_differs_only_in_the_training_boxes(path):
     config = load(path)
     plain = load(path.with_name(without_pgpg(path.name)))
     image, proposal, *steps = config.train_pipeline
@@ -186,7 +186,7 @@ def test_ablations_change_one_thing():
             assert lines[1].startswith('# ')
 
 
-def test_user_config_inherits_ours_by_path(tmp_path):
+def test_user_config_inherits_by_path(tmp_path):
     path = tmp_path / 'mine.py'
     base = CONFIGS[-1]
     change = 'model = dict(head=dict(loss=dict(topk=5)))'
@@ -208,7 +208,7 @@ def test_stage1_perturbs_boxes_and_changes_nothing_else():
 
 
 @pytest.mark.parametrize('path', STAGE2, ids=lambda p: p.stem)
-def test_stage2_goes_on_from_the_config_it_inherits(path):
+def test_stage2_loads_the_checkpoint_of_stage1(path):
     config = load(path)
     folder = config.load_from.split('/')[-2]
     stage1 = load(next(c for c in CONFIGS if c.stem == folder))
@@ -230,7 +230,7 @@ DETECTORS.append(ROOT / 'configs' / 'quickstart' / 'rtmdet-small_synthetic-160x1
 
 
 @pytest.mark.parametrize('path', DETECTORS, ids=lambda p: p.stem)
-def test_detectors_know_people_alone(path):
+def test_detectors_have_only_the_class_person(path):
     config = Config.fromfile(path)
     assert config.custom_imports.imports == ['rmpe_plugin']
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):

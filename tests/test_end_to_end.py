@@ -93,7 +93,7 @@ def test_tests_and_draws(trained, synthetic, tmp_path):
 
 
 @pytest.mark.slow
-def test_resume_goes_on_where_it_stopped(trained, synthetic, tmp_path):
+def test_resume_continues_training(trained, synthetic, tmp_path):
     first = run_tool(
         'train.py',
         *(CONFIG, '--work-dir', tmp_path, '--resume', trained / 'epoch_2.pth'),
@@ -106,7 +106,7 @@ def test_resume_goes_on_where_it_stopped(trained, synthetic, tmp_path):
 
 
 @pytest.mark.slow
-def test_wrong_arguments_say_what_is_wrong(tmp_path):
+def test_raises_on_invalid_arguments(tmp_path):
     result = run_tool('train.py', tmp_path / 'no.py', check=False)
     assert result.returncode
     assert 'no.py' in result.stderr

@@ -85,7 +85,7 @@ def checkpoint(installed, config):
     return work / 'epoch_1.pth'
 
 
-def test_is_the_wheel_and_not_the_checkout(installed):
+def test_package_is_imported_from_the_wheel(installed):
     code = 'import rmpe_plugin; print(rmpe_plugin.__file__)'
     assert str(installed.mim.parent / '__init__.py') in installed.run(
         'python', '-c', code
@@ -108,7 +108,7 @@ def test_mim_trains_and_runs_the_demo(installed, checkpoint, config, synthetic):
     assert len(list(out.glob('*.jpg'))) == 4
 
 
-def test_mmposes_own_train_and_ours(installed, config):
+def test_mmpose_train_script_runs_the_config(installed, config):
     import mmpose
 
     mmposes = Path(mmpose.__file__).parent / '.mim' / 'tools' / 'train.py'

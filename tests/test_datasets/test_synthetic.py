@@ -85,7 +85,7 @@ def test_loads_with_ground_truth_boxes_and_with_detections(synthetic):
     assert len(detections) == len(json.loads(bbox_file.read_text()))
 
 
-def test_annotation_file_says_that_detections_are_simulated(synthetic):
+def test_annotation_file_states_that_detections_are_simulated(synthetic):
     path = synthetic / 'annotations' / 'person_keypoints_val.json'
     assert 'simulated' in json.loads(path.read_text())['info']['description']
 

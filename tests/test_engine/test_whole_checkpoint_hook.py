@@ -38,7 +38,7 @@ def test_what_is_removed_is_noted(tmp_path):
 
 
 @pytest.mark.parametrize('name', ['backend_args', 'file_client_args'])
-def test_other_backends_are_refused(name):
+def test_raises_on_other_backends(name):
     with pytest.raises(ValueError, match=f'default_hooks.checkpoint.{name} is for'):
         HOOKS.build(dict(type='WholeCheckpointHook', **{name: dict(backend='petrel')}))
 
