@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small untrained networks in files, a video, and random poses."""
 
+import math
+
 import cv2
 import numpy as np
 import pytest
@@ -40,10 +42,11 @@ def randomize_head(detector):
     for layer in detector.bbox_head.rtm_cls:
         torch.nn.init.normal_(layer.weight, std=0.3)
         torch.nn.init.constant_(layer.bias, -3.0)
-    # Distances to the four edges, in strides.
+    # Distances to the four edges: 3 strides.
+    exponential = getattr(detector.bbox_head, 'exp_on_reg', False)
     for layer in detector.bbox_head.rtm_reg:
         torch.nn.init.normal_(layer.weight, std=10.0)
-        torch.nn.init.constant_(layer.bias, 3.0)
+        torch.nn.init.constant_(layer.bias, math.log(3) if exponential else 3.0)
 
 
 def save_untrained(config, path, scope, **meta):
