@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is written and removed when; tests/faults has the trainings that are killed."""
+"""Files and their order; tests/faults has trainings that are killed."""
 
 import errno
 
@@ -10,10 +10,11 @@ from mmengine.runner import Runner
 from mmpose.registry import HOOKS
 from torch.utils.data import DataLoader
 
-from rmpe_plugin.engine.hooks import WholeFileBackend, whole_checkpoint_hook
+from rmpe_plugin.engine.hooks import WholeFileBackend
+from rmpe_plugin.utils import files
 
 
-def test_a_file_is_whole_or_as_it_was(tmp_path, monkeypatch):
+def test_writes_the_complete_file_or_keeps_the_old_one(tmp_path, monkeypatch):
     path, backend = tmp_path / 'new' / 'a.pth', WholeFileBackend()
     backend.put(b'first', path)
     assert path.read_bytes() == b'first'
@@ -21,7 +22,7 @@ def test_a_file_is_whole_or_as_it_was(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, 'No space left on device')
 
-    monkeypatch.setattr(whole_checkpoint_hook.os, 'fsync', full)
+    monkeypatch.setattr(files.os, 'fsync', full)
     with pytest.raises(OSError, match=r'No space left on device, 6 bytes.*a\.pth') as e:
         backend.put(b'second', path)
     assert e.value.errno == errno.ENOSPC
@@ -29,7 +30,7 @@ def test_a_file_is_whole_or_as_it_was(tmp_path, monkeypatch):
     assert [p.name for p in path.parent.iterdir()] == ['a.pth']
 
 
-def test_what_is_removed_is_noted(tmp_path):
+def test_removal_is_deferred(tmp_path):
     path, backend = tmp_path / 'a.pth', WholeFileBackend()
     backend.put(b'first', path)
     backend.remove(path)
@@ -39,12 +40,14 @@ def test_what_is_removed_is_noted(tmp_path):
 
 @pytest.mark.parametrize('name', ['backend_args', 'file_client_args'])
 def test_raises_on_other_backends(name):
-    with pytest.raises(ValueError, match=f'default_hooks.checkpoint.{name} is for'):
+    with pytest.raises(
+        ValueError, match=f'default_hooks.checkpoint.{name} must be None'
+    ):
         HOOKS.build(dict(type='WholeCheckpointHook', **{name: dict(backend='petrel')}))
 
 
 class Net(torch.nn.Module):
-    """As little as a runner takes."""
+    """Smallest model that a runner accepts."""
 
     def __init__(self):
         super().__init__()

@@ -3,6 +3,7 @@
 
 import json
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from mmengine.config import Config
@@ -13,6 +14,9 @@ from rmpe_plugin.evaluation.metrics import PoseNMSCocoMetric
 
 # yapf's function, which MMEngine calls on every dump and log of a config
 CONFIG_FORMATTER = 'mmengine.config.config.FormatCode'
+# Python's parser is not thread-safe before 3.12.
+_PARSER = Lock()
+
 COCO = parse_pose_metainfo(dict(from_file='configs/_base_/datasets/coco.py'))
 
 
@@ -76,7 +80,8 @@ def write_predictions(ann, prefix):
 
 def launch_perturbed(config, checkpoint, threads):
     """Write perturbed annotations as predictions, in place of a training or test."""
-    evaluator = Config.fromfile(config).test_evaluator
+    with _PARSER:
+        evaluator = Config.fromfile(config).test_evaluator
     rng = np.random.default_rng(len(config.parent.name))
     people = json.loads(Path(evaluator.ann_file).read_text())['annotations']
     results = []

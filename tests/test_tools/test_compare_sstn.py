@@ -7,6 +7,7 @@ import pytest
 from rmpe_plugin.learning.sstn_variants import SSTN_VARIANTS
 from rmpe_plugin.utils.files import ResumeJournal
 from tests.conftest import run_tool
+from tests.processes import ROOT, run_script
 
 
 @pytest.fixture
@@ -28,14 +29,17 @@ def finished(tmp_path):
 
 def test_finished_variants_are_not_trained_again(finished, tmp_path):
     variants = ('no SSTN', 'SSTN, window loss')
-    printed = run_tool(*finished, '--variants', *variants).stdout
+    script, *arguments = finished
+    printed = run_script(
+        ROOT / 'tools' / script, *arguments, '--variants', *variants,
+        env=dict(COLUMNS='120'),
+    ).stdout  # fmt: skip
     rows = [line for line in printed.splitlines() if line.startswith('│')]
-    assert len(rows) == 2
-    assert rows[0].split('│')[1:4] == [' no SSTN           ', ' 0.250          ',
-                                       ' 0.500               ']  # fmt: skip
-    assert [cell.strip() for cell in rows[1].split('│')[4:7]] == [
-        '0.800', '0.700', '0.100',
-    ]  # fmt: skip
+    cells = [[cell.strip() for cell in row.split('│')[1:-1]] for row in rows]
+    assert cells == [
+        ['no SSTN', '0.250', '0.500', '', '', ''],
+        ['SSTN, window loss', '0.250', '0.500', '0.800', '0.700', '0.100'],
+    ]
     results = json.loads((tmp_path / 'work' / 'results.json').read_text())
     assert list(results) == list(SSTN_VARIANTS)
 
