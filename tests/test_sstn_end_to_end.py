@@ -134,15 +134,15 @@ def test_tests_on_detections_and_draws(trained, synthetic, stage1, tmp_path):
 
 @pytest.mark.slow
 def test_compare_sstn(synthetic, stage1, tmp_path):
-    ways = ('no SSTN', 'SSTN, window loss')
+    variants = ('no SSTN', 'SSTN, window loss')
     arguments = [
-        *('compare_sstn.py', stage1, '--work-dir', tmp_path, '--ways', *ways),
+        *('compare_sstn.py', stage1, '--work-dir', tmp_path, '--variants', *variants),
         *stage2_options(synthetic, stage1),
         'train_cfg.max_epochs=1',
     ]
     shown = run_tool(*arguments).stdout
     results = json.loads((tmp_path / 'results.json').read_text())
-    assert list(results) == list(ways)
+    assert list(results) == list(variants)
     assert 'window/iou' not in results['no SSTN']
     assert 0 < results['SSTN, window loss']['window/iou_crop'] < 1
     gain = results['SSTN, window loss']['window/gain']
