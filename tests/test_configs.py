@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every config builds a model and trains it one step on its own pipeline."""
+"""Each config builds its model, and each network runs one training step."""
 
 import json
 
@@ -14,7 +14,7 @@ from rmpe_plugin.ops import PoseNMSParams
 from tests.conftest import ROOT
 
 CONFIGS = sorted((ROOT / 'configs').glob('*/**/td-hm_*.py'))
-# Each of these is another network; the others change a loss, a number or the test.
+# One config for each network; the others differ in a loss, a number or testing.
 TRAINED = [
     c
     for c in CONFIGS
@@ -34,18 +34,18 @@ TRAINED = [
 ]
 
 
-def forget_scope(value):
-    """Drop what MMEngine notes on the outer dicts of a config that mmpose:: names."""
+def remove_scope(value):
+    """Remove the keys that MMEngine adds when a config inherits from mmpose::."""
     if isinstance(value, dict):
         value.pop('_scope_', None)
     for inner in value.values() if isinstance(value, dict) else value:
         if isinstance(inner, (dict, list)):
-            forget_scope(inner)
+            remove_scope(inner)
 
 
 def load(path):
     config = Config.fromfile(path)
-    forget_scope(config._cfg_dict)
+    remove_scope(config._cfg_dict)
     config.model.backbone.init_cfg = None
     if 'stn' in config.model and 'backbone' in config.model.stn:
         config.model.stn.backbone.init_cfg = None
@@ -57,7 +57,7 @@ def codecs(config):
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda p: p.stem)
-def test_builds_with_its_metainfo(path):
+def test_config_is_consistent_and_builds(path):
     config = load(path)
     assert config.custom_imports.imports == ['rmpe_plugin']
     assert config.custom_imports.allow_failed_imports is False
@@ -90,20 +90,20 @@ def test_one_training_step(path, synthetic):
     torch.manual_seed(0)
     net = MODELS.build(config.model)
     if config.model.get('parallel') is not None:
-        net.init_parallel_sppe()
+        net.fill_parallel()
     batch = net.data_preprocessor(pseudo_collate([dataset[0], dataset[1]]), True)
     losses = net(**batch, mode='loss')
     total, _ = net.parse_losses(losses)
     total.backward()
     trained = {name: p.grad for name, p in net.named_parameters() if p.requires_grad}
     unused = [name for name, grad in trained.items() if grad is None]
-    # MMPose's Hourglass of one stack has a block between stacks.
+    # MMPose's Hourglass has a block between stacks even with a single stack.
     assert all(config.get('find_unused_parameters') and 'inters' in x for x in unused)
     assert torch.isfinite(total)
 
 
 @pytest.mark.parametrize('size', ['256x192', '384x288'])
-def test_kernels_are_the_published_ones(size):
+def test_kernels_are_those_of_the_paper(size):
     name = f'td-hm_cpn-res50_8xb32-160e_coco-{size}.py'
     codec = load(ROOT / 'configs' / 'cpn' / 'coco' / name).codec
     kernels = [c['kernel_size'] for c in codec]
@@ -123,22 +123,22 @@ POSE_NMS = [c for c in CONFIGS if 'pose-nms' in c.name and 'coco' in c.name]
 
 
 @pytest.mark.parametrize('path', POSE_NMS, ids=lambda p: p.stem)
-def test_pose_nms_config_differs_only_in_the_metric(path, synthetic):
+def test_pose_nms_configs_change_only_the_metric(path, synthetic):
     config = load(path)
     plain = load(path.with_name(path.name.replace('pose-nms-', '')))
     assert config.test_dataloader.dataset.bbox_file is not None
-    truths = synthetic / 'annotations' / 'person_keypoints_val.json'
+    ann_file = synthetic / 'annotations' / 'person_keypoints_val.json'
     for evaluator in ('val_evaluator', 'test_evaluator'):
-        metric = METRICS.build(dict(config[evaluator], ann_file=str(truths)))
+        metric = METRICS.build(dict(config[evaluator], ann_file=str(ann_file)))
         assert metric.pose_nms == PoseNMSParams.preset('rmpe-paper')
         config[evaluator] = plain[evaluator]
     assert config.to_dict() == plain.to_dict()
 
 
-def test_there_is_pose_nms_for_every_network():
+def test_each_network_has_a_pose_nms_config():
     networks = [c.name for c in CONFIGS if 'cpn-' in c.name and '_8xb32' in c.name]
-    wanted = [name.replace('_8xb32', '_pose-nms-8xb32') for name in networks]
-    assert sorted(wanted) == sorted(c.name for c in POSE_NMS)
+    expected = [name.replace('_8xb32', '_pose-nms-8xb32') for name in networks]
+    assert sorted(expected) == sorted(c.name for c in POSE_NMS)
 
 
 PGPG = [c for c in CONFIGS if 'pgpg' in c.name and 'coco' in c.name]
@@ -149,7 +149,7 @@ def without_pgpg(name):
 
 
 @pytest.mark.parametrize('path', PGPG, ids=lambda p: p.stem)
-def test_pgpg_config_differs_only_in_the_training_boxes(path):
+def test_pgpg_configs_change_only_the_training_boxes(path):
     config = load(path)
     plain = load(path.with_name(without_pgpg(path.name)))
     image, proposal, *steps = config.train_pipeline
@@ -170,15 +170,15 @@ def test_pgpg_config_differs_only_in_the_training_boxes(path):
     assert config.to_dict() == plain.to_dict()
 
 
-def test_there_is_pgpg_for_every_network():
+def test_each_network_has_a_pgpg_config():
     plain = [c for c in CONFIGS if 'cpn-' in c.name and '_8xb32' in c.name]
     plain += [c for c in RMPE if 'stn-' not in c.name and 'pgpg' not in c.name]
-    # CPN on proposals is in the CPN family
-    wanted = {c.name for c in plain} - {STAGE1_OF_CPN}
-    assert {without_pgpg(c.name) for c in PGPG} == wanted
+    # Stage 1 on proposals is a config of the CPN family.
+    expected = {c.name for c in plain} - {STAGE1_OF_CPN}
+    assert {without_pgpg(c.name) for c in PGPG} == expected
 
 
-def test_ablations_change_one_thing():
+def test_ablation_configs_are_short():
     for path in CONFIGS:
         if path.parent.name == 'ablation':
             lines = [x for x in path.read_text().splitlines() if x.strip()]
@@ -194,7 +194,7 @@ def test_user_config_inherits_by_path(tmp_path):
     assert Config.fromfile(path).model.head.loss.topk == 5
 
 
-def test_stage1_perturbs_boxes_and_changes_nothing_else():
+def test_stage1_changes_only_the_perturbation_of_boxes():
     changed = load(RMPE[0].with_name(STAGE1_OF_CPN))
     plain = load(ROOT / 'configs' / 'cpn' / 'coco' / CPN)
     for t in changed.train_pipeline:
@@ -208,7 +208,7 @@ def test_stage1_perturbs_boxes_and_changes_nothing_else():
 
 
 @pytest.mark.parametrize('path', STAGE2, ids=lambda p: p.stem)
-def test_stage2_loads_the_checkpoint_of_stage1(path):
+def test_stage2_starts_from_the_checkpoint_of_its_base(path):
     config = load(path)
     folder = config.load_from.split('/')[-2]
     stage1 = load(next(c for c in CONFIGS if c.stem == folder))
@@ -226,11 +226,11 @@ def test_stage2_loads_the_checkpoint_of_stage1(path):
 
 
 DETECTORS = sorted((ROOT / 'configs' / 'detection' / 'coco').glob('*.py'))
-DETECTORS.append(ROOT / 'configs' / 'quickstart' / 'rtmdet-small_synthetic-160x128.py')
+DETECTORS.append(ROOT / 'configs' / 'quickstart' / 'rtmdet-small_synthetic-320x256.py')
 
 
 @pytest.mark.parametrize('path', DETECTORS, ids=lambda p: p.stem)
-def test_detectors_have_only_the_class_person(path):
+def test_detectors_have_one_class(path):
     config = Config.fromfile(path)
     assert config.custom_imports.imports == ['rmpe_plugin']
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
@@ -242,8 +242,30 @@ def test_detectors_have_only_the_class_person(path):
     assert head.num_classes == 1
 
 
-def test_cpns_detector_has_roi_align_and_soft_nms():
+def test_detector_of_cpn_has_roi_align_and_soft_nms():
     model = Config.fromfile(DETECTORS[0]).model
     assert model.roi_head.bbox_roi_extractor.roi_layer.type == 'RoIAlign'
     assert model.neck.type == 'FPN'
     assert model.test_cfg.rcnn.nms.type == 'soft_nms'
+
+
+def test_configs_in_the_readme_work(tmp_path):
+    readme = (ROOT / 'README.md').read_text()
+    blocks = [
+        block.split('```')[0]
+        for block in readme.split('```python\n')[1:]
+        if block.startswith('_base_')
+    ]
+    assert len(blocks) >= 4
+    for block in blocks:
+        path = tmp_path / ('mine.py' if 'data/mine/' in block else 'other.py')
+        path.write_text(
+            block.replace("_base_ = 'configs/", f"_base_ = '{ROOT}/configs/")
+        )
+        config = load(path)
+        assert config.test_dataloader.dataset.pipeline == config.val_pipeline
+        MODELS.build(config.model)
+    # The last config has other keypoints and the data of the first one.
+    assert config.model.head.out_channels == 14
+    assert config.test_dataloader.dataset.data_root == 'data/mine/'
+    assert config.test_dataloader.dataset.metainfo.from_file.endswith('crowdpose.py')

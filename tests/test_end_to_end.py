@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train, test, resume and draw through the scripts, as a user does."""
+"""Train, test, resume and draw with the scripts."""
 
 import json
 import re
@@ -13,7 +13,7 @@ CONFIG = ROOT / 'configs' / 'quickstart' / 'td-hm_cpn-res18_synthetic-128x96.py'
 
 
 def options(root):
-    """Overrides for a data set of a few images; every run sees the same seed."""
+    """Config overrides for a small data set, with the same seed for each run."""
     folder = f'{root}/'
     settings = (
         f'dataset.data_root={folder}',
@@ -26,27 +26,27 @@ def options(root):
         for loader in ('train', 'val', 'test')
         for setting in settings
     ]
-    truths = f'{folder}annotations/person_keypoints_val.json'
+    ann_file = f'{folder}annotations/person_keypoints_val.json'
     return [
         '--cfg-options',
         *loaders,
-        f'val_evaluator.ann_file={truths}',
-        f'test_evaluator.ann_file={truths}',
+        f'val_evaluator.ann_file={ann_file}',
+        f'test_evaluator.ann_file={ann_file}',
         'default_hooks.logger.interval=1',
         'default_hooks.checkpoint.interval=1',
         'randomness.deterministic=True',
     ]
 
 
-def losses(work):
-    """Loss of every logged training step."""
-    found = {}
+def read_losses(work):
+    """The last logged loss of each training step."""
+    losses = {}
     for path in sorted(work.glob('*/vis_data/scalars.json')):
         for line in path.read_text().splitlines():
             record = json.loads(line)
             if 'loss' in record:
-                found[record['step']] = record['loss']
-    return found
+                losses[record['step']] = record['loss']
+    return losses
 
 
 @pytest.fixture(scope='module')
@@ -56,7 +56,6 @@ def trained(synthetic, tmp_path_factory):
     return work
 
 
-@pytest.mark.slow
 def test_train_writes_checkpoints_and_ap(trained):
     assert (trained / 'epoch_3.pth').is_file()
     log = next(trained.glob('*/*.log')).read_text()
@@ -64,8 +63,7 @@ def test_train_writes_checkpoints_and_ap(trained):
     assert {'loss_global', 'loss_refine', 'acc_pose'} <= set(re.findall(r'\w+', log))
 
 
-@pytest.mark.slow
-def test_tests_and_draws(trained, synthetic, tmp_path):
+def test_test_writes_results_and_images(trained, synthetic, tmp_path):
     checkpoint = trained / 'epoch_3.pth'
     arguments = options(synthetic) + [
         f'test_evaluator.outfile_prefix={tmp_path}/val',
@@ -75,38 +73,35 @@ def test_tests_and_draws(trained, synthetic, tmp_path):
     result = run_tool('test.py', CONFIG, checkpoint, '--work-dir', tmp_path, *arguments)
     assert 'coco/AP' in result.stdout + result.stderr
     (sheet,) = tmp_path.glob('*/vis_data/vis_image/stages_test_0_*.png')
-    # three pictures each of two crops of 96x128, twice as large, in their frames
+    # Three images of each of two crops of 96x128, enlarged twice, with borders.
     assert cv2.imread(str(sheet)).shape == (24 + 2 * 320, 3 * 240, 3)
     poses = json.loads((tmp_path / 'val.keypoints.json').read_text())
-    truths = synthetic / 'annotations' / 'person_keypoints_val.json'
-    assert len(poses) == len(json.loads(truths.read_text())['annotations'])
+    ann_file = synthetic / 'annotations' / 'person_keypoints_val.json'
+    assert len(poses) == len(json.loads(ann_file.read_text())['annotations'])
 
     result = run_tool(
         'draw_poses.py',
-        *('--ann', truths, '--images', synthetic / 'val', '--num', 2),
-        *('--pred', tmp_path / 'val.keypoints.json', '--out', tmp_path / 'pictures'),
+        *('--ann', ann_file, '--images', synthetic / 'val', '--num', 2),
+        *('--pred', tmp_path / 'val.keypoints.json', '--out', tmp_path / 'drawn'),
     )
-    pictures = sorted((tmp_path / 'pictures').glob('*.png'))
-    assert len(pictures) == 2
-    printed = result.stdout.replace('\n', '')
-    assert all(str(path) in printed for path in pictures)
+    drawn = sorted((tmp_path / 'drawn').glob('*.png'))
+    assert len(drawn) == 2
+    assert all(str(path) in result.stdout for path in drawn)
 
 
-@pytest.mark.slow
-def test_resume_continues_training(trained, synthetic, tmp_path):
-    first = run_tool(
+def test_resume_continues_after_the_checkpoint(trained, synthetic, tmp_path):
+    result = run_tool(
         'train.py',
         *(CONFIG, '--work-dir', tmp_path, '--resume', trained / 'epoch_2.pth'),
         *options(synthetic),
     )
-    whole, resumed = losses(trained), losses(tmp_path)
-    assert 'resumed epoch: 2' in first.stdout + first.stderr
+    complete, resumed = read_losses(trained), read_losses(tmp_path)
+    assert 'resumed epoch: 2' in result.stdout + result.stderr
     assert resumed
-    assert set(resumed) == {step for step in whole if step > max(whole) * 2 // 3}
+    assert set(resumed) == {s for s in complete if s > max(complete) * 2 // 3}
 
 
-@pytest.mark.slow
-def test_raises_on_invalid_arguments(tmp_path):
+def test_errors_name_the_wrong_argument(tmp_path):
     result = run_tool('train.py', tmp_path / 'no.py', check=False)
     assert result.returncode
     assert 'no.py' in result.stderr
@@ -117,8 +112,8 @@ def test_raises_on_invalid_arguments(tmp_path):
     )
     assert result.returncode == 2
     assert 'no.json does not exist' in result.stderr
-    there = ('--ann', CONFIG, '--pred', CONFIG, '--images', tmp_path, '--out', tmp_path)
-    result = run_tool('draw_poses.py', *there, '--pose-nms', 'coco', check=False)
+    paths = ('--ann', CONFIG, '--pred', CONFIG, '--images', tmp_path, '--out', tmp_path)
+    result = run_tool('draw_poses.py', *paths, '--pose-nms', 'coco', check=False)
     assert result.returncode == 2
     assert "pose_nms must be 'rmpe-paper'" in result.stderr
     result = run_tool(

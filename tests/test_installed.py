@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The wheel in an environment of its own, outside the checkout, used by OpenMIM."""
+"""The wheel and OpenMIM in a separate environment, outside the checkout."""
 
 import os
 import shutil
@@ -22,15 +22,15 @@ pytestmark = [
 
 
 class Installed:
-    """An environment that sees the stack this one has, and the wheel."""
+    """An environment with the wheel and access to the packages of this one."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.bin = folder, folder / 'venv' / 'bin'
         venv.create(folder / 'venv', symlinks=True)
         here = sysconfig.get_paths()['purelib']
         (site,) = (folder / 'venv' / 'lib').glob('python*/site-packages')
-        # A path alone: what is installed there editable, as the plugin may be, is not
-        # followed.
+        # Only a path: editable installs in this environment, such as the plugin itself,
+        # are not visible through it.
         (site / 'stack.pth').write_text(here + '\n')
         self.mim = site / 'rmpe_plugin' / '.mim'
         pip = [sys.executable, '-m', 'pip', '--python', str(self.bin / 'python')]
@@ -39,7 +39,7 @@ class Installed:
         subprocess.run([*pip, OPENMIM], check=True)
 
     def run(self, *command) -> str:
-        """Run a command of the environment in a folder with nothing of ours in it."""
+        """Run a command of the environment in a folder without project files."""
         env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
         env['PATH'] = f'{self.bin}:{env["PATH"]}'
         work = self.folder / 'work'
@@ -60,7 +60,7 @@ def installed(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def config(installed, synthetic):
-    """A user's config, which inherits one of ours by path."""
+    """A user's config, which inherits from a config of the wheel by path."""
     base = installed.mim / 'configs/quickstart/td-hm_cpn-res18_synthetic-128x96.py'
     path = installed.folder / 'mine.py'
     path.write_text(f"""
@@ -79,22 +79,22 @@ train_cfg = dict(max_epochs=1)
 
 @pytest.fixture(scope='module')
 def checkpoint(installed, config):
-    """Trained by OpenMIM."""
+    """Checkpoint of a training with OpenMIM."""
     work = installed.folder / 'by_mim'
     installed.run('mim', 'train', 'mmpose', config, '--work-dir', work)
     return work / 'epoch_1.pth'
 
 
-def test_package_is_imported_from_the_wheel(installed):
+def test_imports_the_wheel_and_not_the_checkout(installed):
     code = 'import rmpe_plugin; print(rmpe_plugin.__file__)'
     assert str(installed.mim.parent / '__init__.py') in installed.run(
         'python', '-c', code
     )
 
 
-def test_everything_works_there(installed):
+def test_check_env_passes(installed):
     output = installed.run('mim', 'run', 'rmpe_plugin', 'check_env')
-    assert 'everything works' in output
+    assert 'all checks passed' in output
     assert 'editable install' not in output
 
 
@@ -108,13 +108,13 @@ def test_mim_trains_and_runs_the_demo(installed, checkpoint, config, synthetic):
     assert len(list(out.glob('*.jpg'))) == 4
 
 
-def test_mmpose_train_script_runs_the_config(installed, config):
+def test_train_scripts_of_mmpose_and_of_the_wheel(installed, config):
     import mmpose
 
-    mmposes = Path(mmpose.__file__).parent / '.mim' / 'tools' / 'train.py'
+    mmpose_script = Path(mmpose.__file__).parent / '.mim' / 'tools' / 'train.py'
     for name, script in (
-        ('mmpose', mmposes),
-        ('ours', installed.mim / 'tools/train.py'),
+        ('mmpose', mmpose_script),
+        ('wheel', installed.mim / 'tools/train.py'),
     ):
         work = installed.folder / name
         installed.run('python', script, config, '--work-dir', work)
@@ -122,5 +122,5 @@ def test_mmpose_train_script_runs_the_config(installed, config):
         shutil.rmtree(work)
 
 
-def test_mim_finds_our_models(installed):
+def test_mim_finds_the_models(installed):
     assert 'rmpe-stage2' in installed.run('mim', 'search', 'rmpe_plugin')

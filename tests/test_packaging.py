@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a wheel of the project holds."""
+"""Content of the project's wheel."""
 
 import shutil
 import subprocess
@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 def build_wheel(folder):
     """Build the project's wheel into a folder."""
     source = folder / 'source'
-    # A build leaves files in its folder, so it gets a copy.
+    # The build writes to the source folder, so it gets a copy.
     for name in ('rmpe_plugin', 'configs', 'tools'):
         shutil.copytree(ROOT / name, source / name)
     for name in ('setup.cfg', 'setup.py', 'MANIFEST.in', 'README.md', 'LICENSE'):
@@ -34,7 +34,7 @@ def wheel(tmp_path_factory):
     return ZipFile(build_wheel(tmp_path_factory.mktemp('wheel')))
 
 
-def test_holds_what_openmim_looks_for(wheel):
+def test_wheel_has_the_package_and_the_files_of_openmim(wheel):
     names = set(wheel.namelist())
     for name in (
         'configs/_base_/cpn_coco-256x192.py',
@@ -47,11 +47,11 @@ def test_holds_what_openmim_looks_for(wheel):
         'model-index.yml',
     ):
         assert f'rmpe_plugin/.mim/{name}' in names
-    assert 'rmpe_plugin/models/heads/cpn_head.py' in names
+    assert {'rmpe_plugin/models/heads/cpn_head.py', 'rmpe_plugin/py.typed'} <= names
     assert not any(name.startswith('tests/') for name in names)
 
 
-def test_never_replaces_a_users_torch_or_openmmlab(wheel):
+def test_wheel_does_not_require_torch_or_openmmlab(wheel):
     (metadata,) = (n for n in wheel.namelist() if n.endswith('.dist-info/METADATA'))
     message = Parser().parsestr(wheel.read(metadata).decode())
     assert message['Version'] == __version__
@@ -61,7 +61,7 @@ def test_never_replaces_a_users_torch_or_openmmlab(wheel):
 
 
 @pytest.mark.parametrize('family', ['cpn', 'rmpe', 'detection'])
-def test_metafile_names_every_config(family):
+def test_metafile_lists_all_configs(family):
     metafile = f'configs/{family}/metafile.yml'
     assert f'  - {metafile}\n' in (ROOT / 'model-index.yml').read_text()
     listed = (ROOT / metafile).read_text()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files and their order; tests/faults has trainings that are killed."""
+"""Order of writes and removals; tests/faults has tests with killed trainings."""
 
 import errno
 
@@ -14,15 +14,15 @@ from rmpe_plugin.engine.hooks import WholeFileBackend
 from rmpe_plugin.utils import files
 
 
-def test_writes_the_complete_file_or_keeps_the_old_one(tmp_path, monkeypatch):
+def test_put_on_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
     path, backend = tmp_path / 'new' / 'a.pth', WholeFileBackend()
     backend.put(b'first', path)
     assert path.read_bytes() == b'first'
 
-    def full(*_):
+    def raise_disk_full(*_):
         raise OSError(errno.ENOSPC, 'No space left on device')
 
-    monkeypatch.setattr(files.os, 'fsync', full)
+    monkeypatch.setattr(files.os, 'fsync', raise_disk_full)
     with pytest.raises(OSError, match=r'No space left on device, 6 bytes.*a\.pth') as e:
         backend.put(b'second', path)
     assert e.value.errno == errno.ENOSPC
@@ -30,7 +30,7 @@ def test_writes_the_complete_file_or_keeps_the_old_one(tmp_path, monkeypatch):
     assert [p.name for p in path.parent.iterdir()] == ['a.pth']
 
 
-def test_removal_is_deferred(tmp_path):
+def test_remove_only_marks_the_file(tmp_path):
     path, backend = tmp_path / 'a.pth', WholeFileBackend()
     backend.put(b'first', path)
     backend.remove(path)
@@ -39,15 +39,14 @@ def test_removal_is_deferred(tmp_path):
 
 
 @pytest.mark.parametrize('name', ['backend_args', 'file_client_args'])
-def test_raises_on_other_backends(name):
-    with pytest.raises(
-        ValueError, match=f'default_hooks.checkpoint.{name} must be None'
-    ):
+def test_raises_on_other_file_backends(name):
+    message = f'default_hooks.checkpoint.{name} must be None'
+    with pytest.raises(ValueError, match=message):
         HOOKS.build(dict(type='WholeCheckpointHook', **{name: dict(backend='petrel')}))
 
 
 class Net(torch.nn.Module):
-    """Smallest model that a runner accepts."""
+    """The smallest model that a runner accepts."""
 
     def __init__(self):
         super().__init__()
@@ -63,7 +62,7 @@ class Net(torch.nn.Module):
 
 
 class Scores(Evaluator):
-    """Validation that gives these scores, one after another."""
+    """Evaluator that returns given scores, one for each validation."""
 
     def __init__(self, *scores):
         super().__init__([])
@@ -77,8 +76,8 @@ class Scores(Evaluator):
 
 
 @pytest.mark.parametrize('hook', ['CheckpointHook', 'WholeCheckpointHook'])
-def test_leaves_what_mmengine_would_leave(hook, tmp_path):
-    """Of five epochs the last two, and the best by the score."""
+def test_keeps_the_same_files_as_mmengine(hook, tmp_path):
+    # The last two of five epochs, and the best one.
     loader = DataLoader([0], batch_size=1)
     runner = Runner(
         Net(),
