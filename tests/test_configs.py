@@ -226,7 +226,7 @@ def test_stage2_starts_from_the_checkpoint_of_its_base(path):
 
 
 DETECTORS = sorted((ROOT / 'configs' / 'detection' / 'coco').glob('*.py'))
-DETECTORS.append(ROOT / 'configs' / 'quickstart' / 'rtmdet-small_synthetic-320x256.py')
+DETECTORS.append(ROOT / 'configs' / 'quickstart' / 'rtmdet-small_synthetic-160x128.py')
 
 
 @pytest.mark.parametrize('path', DETECTORS, ids=lambda p: p.stem)
