@@ -59,7 +59,8 @@ def trained(synthetic, tmp_path_factory):
 def test_train_writes_checkpoints_and_ap(trained):
     assert (trained / 'epoch_3.pth').is_file()
     log = next(trained.glob('*/*.log')).read_text()
-    assert len(re.findall(r'coco/AP: \d', log)) == 3
+    # The quickstart validates once, after the last epoch.
+    assert len(re.findall(r'coco/AP: \d', log)) == 1
     assert {'loss_global', 'loss_refine', 'acc_pose'} <= set(re.findall(r'\w+', log))
 
 
