@@ -7,6 +7,7 @@ Example:
 """
 
 import argparse
+import os
 from pathlib import Path
 
 from rich.console import Console
@@ -52,11 +53,19 @@ def parse_args() -> argparse.Namespace:
         default=0,
         help='the same seed writes the same bytes (default: %(default)s)',
     )
+    parser.add_argument(
+        '--processes',
+        type=int,
+        default=os.cpu_count(),
+        help='number of processes that render (default: the number of CPU cores)',
+    )
     args = parser.parse_args()
     if args.train < 1 or args.val < 1 or args.seed < 0:
         parser.error('--train and --val must be at least 1, --seed at least 0')
     if min(args.size) < 32:
         parser.error('--size must be at least 32 by 32')
+    if args.processes < 1:
+        parser.error('--processes must be at least 1')
     return args
 
 
@@ -66,7 +75,13 @@ def main() -> None:
     for split in ('train', 'val'):
         number = getattr(args, split)
         people, boxes = write_split(
-            args.root, split, number, tuple(args.size), args.difficulty, args.seed
+            args.root,
+            split,
+            number,
+            tuple(args.size),
+            args.difficulty,
+            args.seed,
+            args.processes,
         )
         table.add_row(split, str(number), str(people), str(boxes))
     (args.root / 'README.txt').write_text(NOTICE + '\n')

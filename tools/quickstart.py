@@ -15,6 +15,7 @@ import os
 import re
 import sys
 import time
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -67,6 +68,7 @@ def tool(name: str, *args: object) -> list[str]:
     return [sys.executable, f'tools/{name}.py', *map(str, args)]
 
 
+@cache
 def last_epoch(config: Path) -> int:
     """Return the number of epochs of a training config."""
     return Config.fromfile(config).train_cfg.max_epochs

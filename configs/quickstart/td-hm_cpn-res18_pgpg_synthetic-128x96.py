@@ -9,7 +9,11 @@ load, *steps = [
 ]
 proposal = dict(_base_.proposal, model='work_dirs/pgpg/model.json')
 train_pipeline = [load, proposal, *steps]
-train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=2,
+    dataset=dict(data_root=data_root, pipeline=train_pipeline),
+)
 val_dataloader = dict(
     dataset=dict(
         data_root=data_root,
@@ -20,7 +24,11 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'annotations/person_keypoints_val.json')
 test_evaluator = val_evaluator
 
-# schedule
+# schedule: that of the results in docs/pgpg.md and docs/results.md
 train_cfg = dict(max_epochs=2)
 warm_up, cosine = _base_.param_scheduler
-param_scheduler = [warm_up, dict(cosine, end=2)]
+param_scheduler = [dict(warm_up, end=50), dict(cosine, end=2)]
+optim_wrapper = dict(
+    optimizer=dict(lr=2e-3),
+    paramwise_cfg=dict(custom_keys={'.norm.': dict(lr_mult=20.0)}),
+)

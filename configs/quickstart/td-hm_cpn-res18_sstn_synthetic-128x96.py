@@ -40,9 +40,13 @@ train_pipeline = [
 ]
 test_pipeline = _base_.val_pipeline
 val_pipeline = [*crop, *perturb, dict(type='PackSSTNInputs')]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(
+    batch_size=32, num_workers=2, dataset=dict(pipeline=train_pipeline)
+)
 # restarted workers give the same perturbations in every validation
-val_dataloader = dict(persistent_workers=False, dataset=dict(pipeline=val_pipeline))
+val_dataloader = dict(
+    num_workers=2, persistent_workers=False, dataset=dict(pipeline=val_pipeline)
+)
 test_dataloader = dict(
     dataset=dict(bbox_file=_base_.data_root + 'annotations/person_detections_val.json')
 )
@@ -51,8 +55,12 @@ val_evaluator = [_base_.val_evaluator, dict(type='WindowIoUMetric')]
 # schedule
 train_cfg = dict(max_epochs=2)
 warm_up, cosine = _base_.param_scheduler
-param_scheduler = [warm_up, dict(cosine, end=2)]
+param_scheduler = [dict(warm_up, end=50), dict(cosine, end=2)]
 optim_wrapper = dict(
+    # bfloat16 is too coarse for the STN's windows
+    precision='float32',
     optimizer=dict(lr=5e-4),
-    paramwise_cfg=dict(custom_keys={'stn.fc': dict(lr_mult=0.06)}),
+    paramwise_cfg=dict(
+        custom_keys={'.norm.': dict(lr_mult=20.0), 'stn.fc': dict(lr_mult=0.06)}
+    ),
 )

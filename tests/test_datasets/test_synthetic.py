@@ -23,9 +23,11 @@ def crowd():
     return list(render_split('train', 60, (320, 240), 'crowd', seed=3))
 
 
-def test_same_seed_writes_same_bytes(tmp_path):
-    for name in ('a', 'b'):
-        write_split(tmp_path / name, 'val', 3, (320, 240), 'crowd', seed=5)
+def test_same_seed_writes_same_bytes_in_one_or_two_processes(tmp_path):
+    for name, processes in (('a', 1), ('b', 2)):
+        write_split(
+            tmp_path / name, 'val', 3, (320, 240), 'crowd', seed=5, processes=processes
+        )
     write_split(tmp_path / 'c', 'val', 3, (320, 240), 'crowd', seed=6)
     files = [p.relative_to(tmp_path / 'a') for p in (tmp_path / 'a').rglob('*.j*')]
     assert len(files) == 5

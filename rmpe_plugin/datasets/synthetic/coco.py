@@ -2,7 +2,10 @@
 """Write rendered scenes as a COCO keypoint data set with simulated detections."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -58,14 +61,44 @@ def render_split(
     Raises:
         ValueError: If the difficulty is unknown.
     """
+    for i in range(number):
+        yield _render_image(i, split, size, difficulty, seed)
+
+
+def _render_image(
+    index: int, split: str, size: tuple[int, int], difficulty: str, seed: int
+) -> tuple[np.ndarray, list[Person], list[dict]]:
     if difficulty not in DIFFICULTIES:
         raise ValueError(
             f'difficulty must be one of {tuple(DIFFICULTIES)}, got {difficulty!r}'
         )
-    for i in range(number):
-        rng = np.random.default_rng([seed, *split.encode(), i])
-        image, people = render_scene(rng, size, DIFFICULTIES[difficulty])
-        yield image, people, detect_people(rng, people, size)
+    rng = np.random.default_rng([seed, *split.encode(), index])
+    image, people = render_scene(rng, size, DIFFICULTIES[difficulty])
+    return image, people, detect_people(rng, people, size)
+
+
+def _write_image(
+    index: int, folder: Path, **settings
+) -> tuple[str, list[Person], list[dict]]:
+    """Render and write one image; returns its file name, people and detections."""
+    image, people, boxes = _render_image(index, **settings)
+    path = folder / f'{index + 1:06d}.jpg'
+    if not cv2.imwrite(str(path), image):
+        raise OSError(f'could not write {path}')
+    return path.name, people, boxes
+
+
+@contextmanager
+def _mapper(processes: int) -> Iterator[Callable]:
+    """Provide ``map`` or its equivalent in several processes."""
+    if processes == 1:
+        yield map
+        return
+    # OpenCV's own threads would compete with the processes.
+    with ProcessPoolExecutor(
+        processes, initializer=cv2.setNumThreads, initargs=(0,)
+    ) as pool:
+        yield partial(pool.map, chunksize=8)
 
 
 def write_split(
@@ -75,6 +108,7 @@ def write_split(
     size: tuple[int, int],
     difficulty: str,
     seed: int,
+    processes: int = 1,
 ) -> tuple[int, int]:
     """Write a split as a COCO data set.
 
@@ -88,6 +122,8 @@ def write_split(
         size (tuple[int, int]): Width and height, pixels.
         difficulty (str): A key of :data:`DIFFICULTIES`.
         seed (int): Seed, not negative.
+        processes (int): Number of processes that render; the files do not depend on
+            it. Defaults to 1.
 
     Returns:
         tuple[int, int]: Number of people and number of detections.
@@ -100,19 +136,25 @@ def write_split(
     for path in (root / split, folder):
         path.mkdir(parents=True, exist_ok=True)
     images, annotations, detections = [], [], []
-    scenes = render_split(split, number, size, difficulty, seed)
-    for image_id, (image, people, boxes) in enumerate(
-        track(scenes, f'rendering {split}', total=number), start=1
-    ):
-        name = f'{image_id:06d}.jpg'
-        if not cv2.imwrite(str(root / split / name), image):
-            raise OSError(f'could not write {root / split / name}')
-        images.append(dict(id=image_id, file_name=name, width=size[0], height=size[1]))
-        annotations += [
-            make_annotation(i, image_id, p.keypoints, p.bbox, p.area)
-            for i, p in enumerate(people, start=len(annotations) + 1)
-        ]
-        detections += [dict(image_id=image_id, **box) for box in boxes]
+    write = partial(
+        _write_image,
+        folder=root / split,
+        split=split,
+        size=size,
+        difficulty=difficulty,
+        seed=seed,
+    )
+    with _mapper(processes) as run:
+        written = track(run(write, range(number)), f'rendering {split}', total=number)
+        for image_id, (name, people, boxes) in enumerate(written, start=1):
+            images.append(
+                dict(id=image_id, file_name=name, width=size[0], height=size[1])
+            )
+            annotations += [
+                make_annotation(i, image_id, p.keypoints, p.bbox, p.area)
+                for i, p in enumerate(people, start=len(annotations) + 1)
+            ]
+            detections += [dict(image_id=image_id, **box) for box in boxes]
 
     dataset = dict(
         info=dict(description=NOTICE, difficulty=difficulty, seed=seed),
