@@ -59,7 +59,7 @@ class RMPEInferencer:
         pose_nms (dict | str, optional): Parameters of
             :class:`rmpe_plugin.ops.PoseNMSParams`, the name of a preset, or the path
             of a JSON file; ``None`` disables pose NMS. Defaults to
-            ``'alphapose-coco'``, the only preset that raised AP in the comparisons of
+            ``'alphapose-coco'``, the best preset in the comparisons of
             ``docs/pose_nms.md``.
         score_mode (str): Person score, see
             :func:`rmpe_plugin.structures.person_scores`. Defaults to
