@@ -91,6 +91,9 @@ def build_config(images, ann_file, work):
     for split in ('train', 'val', 'test'):
         config[f'{split}_dataloader'].update(num_workers=0, persistent_workers=False)
 
+    # Without a warm-up, the steps of the quickstart are too large.
+    config.optim_wrapper.optimizer.lr = 2e-3
+    config.optim_wrapper.paramwise_cfg.custom_keys['.norm.'].lr_mult = 20.0
     config.train_cfg.update(max_epochs=1, val_interval=2)
     config.param_scheduler = [
         dict(type='CosineAnnealingLR', T_max=STEPS, eta_min=1e-5, by_epoch=False)
