@@ -91,7 +91,7 @@ def build_config(images, ann_file, work):
     for split in ('train', 'val', 'test'):
         config[f'{split}_dataloader'].update(num_workers=0, persistent_workers=False)
 
-    # Without a warm-up, the steps of the quickstart are too large.
+    # Fixed here, so that a change of the quickstart does not change this test.
     config.optim_wrapper.optimizer.lr = 2e-3
     config.optim_wrapper.paramwise_cfg.custom_keys['.norm.'].lr_mult = 20.0
     config.train_cfg.update(max_epochs=1, val_interval=2)

@@ -29,6 +29,7 @@ train_cfg = dict(max_epochs=2)
 warm_up, cosine = _base_.param_scheduler
 param_scheduler = [dict(warm_up, end=50), dict(cosine, end=2)]
 optim_wrapper = dict(
+    # the results must not depend on the CPU
     precision='float32',
     optimizer=dict(lr=2e-3),
     paramwise_cfg=dict(custom_keys={'.norm.': dict(lr_mult=20.0)}),

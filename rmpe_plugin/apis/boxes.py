@@ -9,8 +9,7 @@ from mmengine.structures import InstanceData
 from numpy.typing import ArrayLike
 
 from rmpe_plugin.ops import valid_boxes
-from rmpe_plugin.structures import boxes_from_records, group_by_image
-from rmpe_plugin.structures.coco import read_results
+from rmpe_plugin.structures import boxes_from_records, group_by_image, read_results
 
 from .frame import Frame
 from .frames import Frames

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from rmpe_plugin.structures.coco import read_annotations, require_keys
+from rmpe_plugin.structures import read_annotations, require_keys
 from rmpe_plugin.utils.files import ResumeJournal
 
 from .frames import Frames

@@ -111,8 +111,6 @@ def box_variant_config(
         config.train_pipeline, model, jitter
     )
     config.randomness.seed = seed
-    # The precision must not depend on the CPU.
-    config.optim_wrapper.precision = 'float32'
     config.train_cfg.val_interval = config.train_cfg.max_epochs
     config.merge_from_dict(cfg_options)
     name = f'{variant.replace(", ", "-").replace(" ", "-")}-{seed}'

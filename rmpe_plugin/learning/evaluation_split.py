@@ -11,8 +11,13 @@ import numpy as np
 from mmengine.structures import InstanceData
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-from rmpe_plugin.structures import group_by_image, poses_from_records
-from rmpe_plugin.structures.coco import read_coco, require_images, require_keypoints
+from rmpe_plugin.structures import (
+    group_by_image,
+    poses_from_records,
+    read_coco,
+    require_images,
+    require_keypoints,
+)
 
 COCO_METAINFO = 'configs/_base_/datasets/coco.py'
 

@@ -13,7 +13,7 @@ from mmpose.structures.bbox import bbox_xywh2xyxy
 from pycocotools.mask import iou
 
 from rmpe_plugin.ops import ProposalModel, box_offsets, valid_boxes
-from rmpe_plugin.structures.coco import read_coco, require_keypoints, require_keys
+from rmpe_plugin.structures import read_coco, require_keypoints, require_keys
 
 Pair = tuple[dict, dict]
 Counts = dict[str, Counter]

@@ -57,6 +57,14 @@ def differing_trainings(files, name, other):
     return differing(*configs, ignored=('outfile_prefix',))
 
 
+@pytest.mark.parametrize('name', TRAININGS)
+def test_trainings_have_the_same_precision_and_layout(files, name):
+    config = build_training_config(files, name, 0)
+    assert config.optim_wrapper.precision == 'float32'
+    hooks = [hook['type'] for hook in config.custom_hooks]
+    assert hooks.count('ChannelsLastHook') == 1
+
+
 @pytest.mark.parametrize('m', [6, 10, 12, 14])
 def test_ohkm_trainings_differ_only_in_m(files, m):
     assert differing_trainings(files, 'cpn', f'cpn-m{m}') == {'model.head.loss.topk'}

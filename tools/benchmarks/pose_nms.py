@@ -3,7 +3,7 @@
 
 Each image has persons of about 150 pixels at random positions in 1000 x 1000 pixels. By
 default all poses differ, so that no pose is suppressed and oks_nms compares every pair.
-With --doubles, each person is predicted several times.
+With --duplicates, each person is predicted several times.
 
 Example:
     python tools/benchmarks/pose_nms.py --numbers 20 100 300 --images 5000
@@ -40,8 +40,7 @@ def parse_args() -> argparse.Namespace:
         '--images', type=int, default=5000, help='images per call, with 20 poses each'
     )
     parser.add_argument(
-        '--doubles',
-        dest='duplicates',
+        '--duplicates',
         metavar='N',
         type=int,
         default=1,

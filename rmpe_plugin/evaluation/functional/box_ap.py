@@ -8,7 +8,7 @@ from pathlib import Path
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from rmpe_plugin.structures.coco import (
+from rmpe_plugin.structures import (
     read_annotations,
     read_results,
     require_images,

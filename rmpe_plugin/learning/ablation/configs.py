@@ -134,10 +134,8 @@ def _set_model(config: Config, files: AblationFiles, name: str, seed: int) -> No
         model.stn.backbone.update(backbone)
         model.stn.in_channels = channels[-1]
         change_sstn(config, training.sstn)
-    if all(hook.type != 'ChannelsLastHook' for hook in config.custom_hooks):
+        # The config of stage 1 has it already.
         config.custom_hooks.append(dict(type='ChannelsLastHook'))
-    # The precision must not depend on the CPU.
-    config.optim_wrapper.precision = 'float32'
 
 
 def _set_training_data(config: Config, files: AblationFiles, boxes: str) -> None:
