@@ -110,7 +110,7 @@ def test_kernels_are_those_of_the_paper(size):
     assert (
         kernels == {'256x192': [7, 9, 11, 15, 7], '384x288': [9, 13, 17, 23, 9]}[size]
     )
-    assert [c['hidden'] for c in codec] == ['empty'] * 4 + ['keep']
+    assert [c['occluded'] for c in codec] == ['empty'] * 4 + ['keep']
 
 
 RMPE = sorted((ROOT / 'configs' / 'rmpe' / 'coco').glob('*.py'))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train the quickstart's CPN on differently perturbed boxes, and test it on detections.
+r"""Train the quickstart's CPN on differently perturbed boxes, test it on detections.
 
 The variants have the same network, initial weights and number of steps: ground-truth
 boxes, MMPose's RandomBBoxTransform, proposals of AlphaPose's constants, and proposals

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train variants of the SSTN on the synthetic people, and compare them.
+r"""Train variants of the SSTN on the synthetic people, and compare them.
 
 Every variant continues the same checkpoint for the same number of steps on the same
 perturbed boxes: without an SSTN, with an SSTN that only the main loss trains, with the

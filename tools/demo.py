@@ -32,11 +32,11 @@ from rich.progress import (
 from rich.table import Table
 
 from rmpe_plugin.apis import (
-    Artist,
     Frames,
     PersonDetector,
-    Posed,
+    PoseDrawer,
     PoseExporter,
+    PoseResult,
     RMPEInferencer,
 )
 from rmpe_plugin.structures import SCORE_MODES
@@ -91,7 +91,7 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--out', type=Path, required=True, help='output folder')
     parser.add_argument(
-        '--no-pictures', action='store_true',
+        '--no-images', action='store_true',
         help='write only the JSON files, no annotated images and videos',
     )  # fmt: skip
     parser.add_argument(
@@ -142,7 +142,7 @@ def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def start(args: argparse.Namespace) -> tuple[RMPEInferencer, Iterator[Posed]]:
+def start(args: argparse.Namespace) -> tuple[RMPEInferencer, Iterator[PoseResult]]:
     """Load the models and start the inference."""
     detector = 'whole_image' if args.whole_image else None
     if args.det:
@@ -162,11 +162,11 @@ def start(args: argparse.Namespace) -> tuple[RMPEInferencer, Iterator[Posed]]:
 
 
 def export(
-    args: argparse.Namespace, inferencer: RMPEInferencer, results: Iterator[Posed]
+    args: argparse.Namespace, inferencer: RMPEInferencer, results: Iterator[PoseResult]
 ) -> PoseExporter:
     """Export all poses, with a progress bar, until the end, q or Ctrl-C."""
-    artist = Artist(inferencer.dataset_meta, args.kpt_thr, args.score_thr)
-    exporter = PoseExporter(args.out, artist, not args.no_pictures, args.show)
+    drawer = PoseDrawer(inferencer.dataset_meta, args.kpt_thr, args.score_thr)
+    exporter = PoseExporter(args.out, drawer, not args.no_images, args.show)
     columns = (
         TextColumn('poses'),
         BarColumn(),
@@ -177,8 +177,8 @@ def export(
     )
     with exporter, Progress(*columns) as progress, suppress(KeyboardInterrupt):
         task = progress.add_task('', total=args.frames.number, people=0, rate=0.0)
-        for posed in results:
-            proceed = exporter.add(posed)
+        for result in results:
+            proceed = exporter.add(result)
             people, elapsed = exporter.people, progress.tasks[0].elapsed
             rate = people / elapsed if elapsed else 0.0
             progress.update(task, advance=1, people=people, rate=rate)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draw ground-truth and predicted poses side by side, one output image per image.
+r"""Draw ground-truth and predicted poses side by side, one output image per image.
 
 The predictions are a file that MMPose's CocoMetric writes with ``outfile_prefix``. With
 --pose-nms the output shows the predictions before and after pose NMS instead.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draw the stages of an SSTN on one sheet, with a row for each person.
+r"""Draw the stages of an SSTN on one sheet, with a row for each person.
 
 From left to right: the crop, with the window of the STN in white and, if the validation
 pipeline computes it, the ground-truth window in green; the warped image; heatmaps of

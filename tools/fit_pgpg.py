@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fit the pose-guided proposals generator of RMPE to a detector.
+r"""Fit the pose-guided proposals generator of RMPE to a detector.
 
 Run the detector on the training images first. Each annotated person is matched to the
 detection with the highest IoU, one to one. The offsets of the four edges are modelled

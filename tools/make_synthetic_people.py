@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Render the synthetic people, a COCO keypoint data set with simulated detections.
+r"""Render the synthetic people, a COCO keypoint data set with simulated detections.
 
 Example:
     python tools/make_synthetic_people.py data/synthetic_people \

@@ -39,7 +39,7 @@ DETECTOR_DIR = Path('work_dirs/detector')
 LOGS = POSE_DIR / 'logs'
 METRICS = POSE_DIR / 'detections.json'
 BOXES = DETECTOR_DIR / 'val_boxes.json'
-DRAWINGS = POSE_DIR / 'pictures'
+DRAWINGS = POSE_DIR / 'images'
 
 IMAGES = dict(train=3000, val=200)
 # Boxes that score less do not change AP; configs/quickstart/README.md has the numbers.

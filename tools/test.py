@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Test a model with ``tools/test.py`` of the installed MMPose and its arguments.
+r"""Test a model with ``tools/test.py`` of the installed MMPose and its arguments.
 
 Example:
     python tools/test.py configs/cpn/coco/td-hm_cpn-res50_8xb32-160e_coco-256x192.py \

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Learn the parameters of pose NMS from predictions and annotations, as in RMPE.
+r"""Learn the parameters of pose NMS from predictions and annotations, as in RMPE.
 
 AP is maximised over two of the four parameters at a time, the other two fixed,
 alternately until nothing improves. The search starts from each of the --start sets and

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draw the steps from the boxes of an image to its poses on one sheet.
+r"""Draw the steps from the boxes of an image to its poses on one sheet.
 
 At the top: the boxes, the poses before pose NMS, and the poses after it. Below, a row
 for each of the most confident people: the crop with the window of the STN in white, the
@@ -26,11 +26,11 @@ from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 
 from rmpe_plugin.apis import (
-    Artist,
     Frame,
     PersonDetector,
+    PoseDrawer,
     RMPEInferencer,
-    read_picture,
+    read_image,
 )
 from rmpe_plugin.visualization import draw_batch_stages, stage_sheet
 
@@ -107,12 +107,12 @@ def draw_poses(
     before = PoseDataSample()
     before.pred_instances = poses
     after = inferencer.suppress(frame, poses)
-    pose_artist = Artist(inferencer.dataset_meta, kpt_thr)
-    box_artist = Artist(inferencer.dataset_meta, kpt_thr=np.inf)
+    pose_drawer = PoseDrawer(inferencer.dataset_meta, kpt_thr)
+    box_drawer = PoseDrawer(inferencer.dataset_meta, kpt_thr=np.inf)
     return {
-        f'boxes: {len(poses)}': box_artist.draw(frame.image, before),
-        f'poses before pose NMS: {len(poses)}': pose_artist.draw(frame.image, before),
-        f'after: {len(after.pred_instances)}': pose_artist.draw(frame.image, after),
+        f'boxes: {len(poses)}': box_drawer.draw(frame.image, before),
+        f'poses before pose NMS: {len(poses)}': pose_drawer.draw(frame.image, before),
+        f'after: {len(after.pred_instances)}': pose_drawer.draw(frame.image, after),
     }
 
 
@@ -120,7 +120,7 @@ def draw_sheet(
     inferencer: RMPEInferencer, frame: Frame, num: int, kpt_thr: float
 ) -> np.ndarray:
     """Draw the sheet of one image."""
-    (people,) = inferencer.find([frame])
+    (people,) = inferencer.detect([frame])
     if frame.error or not len(people):
         raise ValueError(f'{frame.name}: {frame.error or "no person was detected"}')
     (poses,) = inferencer.estimate([frame], [people])
@@ -142,7 +142,7 @@ def draw_sheet(
 def main() -> None:
     args = parse_args()
     try:
-        frame = read_picture(args.image, image_id=0)
+        frame = read_image(args.image, image_id=0)
         sheet = draw_sheet(load(args), frame, args.num, args.kpt_thr)
     except (OSError, ValueError) as error:
         raise SystemExit(f'visualize_pipeline.py: error: {error}') from error

@@ -40,9 +40,9 @@ codec = [
         input_size=(192, 256),
         heatmap_size=(48, 64),
         kernel_size=kernel_size,
-        hidden=hidden,
+        occluded=occluded,
     )
-    for kernel_size, hidden in [
+    for kernel_size, occluded in [
         (7, 'empty'),
         (9, 'empty'),
         (11, 'empty'),

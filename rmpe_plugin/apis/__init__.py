@@ -1,29 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 from .alphapose import alphapose_records
-from .artist import Artist
 from .dataset_detection import DatasetDetection, list_images
-from .frame import Frame, read_picture
+from .frame import Frame, read_image
 from .frames import Frames
+from .image_writer import ImageWriter
 from .json_list import JsonList
 from .parallel_detection import DetectorSettings
 from .person_detector import PersonDetector
-from .picture_writer import PictureWriter
+from .pose_drawer import PoseDrawer
 from .pose_exporter import PoseExporter
-from .rmpe_inferencer import Posed, RMPEInferencer
+from .rmpe_inferencer import PoseResult, RMPEInferencer
 
 __all__ = [
-    'Artist',
+    'PoseDrawer',
     'DatasetDetection',
     'DetectorSettings',
     'Frame',
     'Frames',
     'JsonList',
     'PersonDetector',
-    'PictureWriter',
+    'ImageWriter',
     'PoseExporter',
-    'Posed',
+    'PoseResult',
     'RMPEInferencer',
     'alphapose_records',
     'list_images',
-    'read_picture',
+    'read_image',
 ]

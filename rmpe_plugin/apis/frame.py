@@ -73,7 +73,7 @@ def image_id_of(path: Path) -> int | str:
     return int(path.stem) if path.stem.isdecimal() else path.name
 
 
-def read_picture(path: Path, image_id: int | str) -> Frame:
+def read_image(path: Path, image_id: int | str) -> Frame:
     """Read an image file.
 
     Args:

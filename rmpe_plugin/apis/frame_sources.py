@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .frame import Frame, image_id_of, read_picture, to_bgr
+from .frame import Frame, image_id_of, read_image, to_bgr
 
 
 class FrameSource(ABC):
@@ -74,7 +74,7 @@ class ImageSource(FrameSource):
 
     def frames(self) -> Iterator[Frame]:
         """Read the file."""
-        yield read_picture(self.path, self.image_id)
+        yield read_image(self.path, self.image_id)
 
 
 class VideoSource(FrameSource):

@@ -13,7 +13,7 @@ import torch
 
 from rmpe_plugin.structures import boxes_to_records
 
-from .frame import read_picture
+from .frame import read_image
 from .person_detector import PersonDetector
 
 # Image id and path.
@@ -77,8 +77,8 @@ def detect_batch(
     Returns:
         list[ImageDetections]: The detections, or the error, of each image.
     """
-    frames = [read_picture(path, image_id) for image_id, path in images]
-    people = detector.find(frames)
+    frames = [read_image(path, image_id) for image_id, path in images]
+    people = detector.detect_frames(frames)
     return [
         ImageDetections(frame.image_id, frame.name, error=frame.error)
         if frame.error

@@ -79,7 +79,7 @@ class PersonDetector:
             )
         self.label = classes.index('person')
 
-    def find(self, frames: list[Frame]) -> dict[int | str, InstanceData]:
+    def detect_frames(self, frames: list[Frame]) -> dict[int | str, InstanceData]:
         """Detect people in a batch of frames.
 
         Args:

@@ -10,11 +10,11 @@ import numpy as np
 from rmpe_plugin.structures import poses_to_records
 
 from .alphapose import alphapose_records
-from .artist import Artist
 from .frame import Frame
+from .image_writer import ImageWriter
 from .json_list import JsonList
-from .picture_writer import PictureWriter
-from .rmpe_inferencer import Posed
+from .pose_drawer import PoseDrawer
+from .rmpe_inferencer import PoseResult
 
 
 class PoseExporter:
@@ -26,7 +26,7 @@ class PoseExporter:
 
     Args:
         folder (Path): Output folder. Created if it does not exist.
-        artist (Artist): Draws the poses.
+        drawer (PoseDrawer): Draws the poses.
         save_images (bool): Whether to write annotated images and videos. Defaults to
             ``True``.
         show (bool): Whether to show the drawings in a window. Defaults to ``False``.
@@ -38,12 +38,16 @@ class PoseExporter:
     """
 
     def __init__(
-        self, folder: Path, artist: Artist, save_images: bool = True, show: bool = False
+        self,
+        folder: Path,
+        drawer: PoseDrawer,
+        save_images: bool = True,
+        show: bool = False,
     ) -> None:
-        self.artist, self.save_images, self.show = artist, save_images, show
+        self.drawer, self.save_images, self.show = drawer, save_images, show
         self.failed: list[Frame] = []
         self.frames = self.people = 0
-        self._writer = PictureWriter(folder)
+        self._writer = ImageWriter(folder)
         self._coco = JsonList(folder / 'results.json')
         self._alphapose = JsonList(folder / 'alphapose-results.json')
 
@@ -52,11 +56,11 @@ class PoseExporter:
         """The files that were written."""
         return [self._coco.path, self._alphapose.path, *self._writer.written]
 
-    def add(self, posed: Posed) -> bool:
+    def add(self, result: PoseResult) -> bool:
         """Export the poses of a frame.
 
         Args:
-            posed (Posed): The frame and its poses.
+            result (PoseResult): The frame and its poses.
 
         Returns:
             bool: Whether to continue; ``False`` if q was pressed in the window.
@@ -64,7 +68,7 @@ class PoseExporter:
         Raises:
             OSError: If a file cannot be written.
         """
-        frame, poses = posed
+        frame, poses = result
         if frame.image is None:
             self.failed.append(frame)
             return True
@@ -74,7 +78,7 @@ class PoseExporter:
         self._alphapose.extend(alphapose_records(frame, poses))
         if not self.save_images and not self.show:
             return True
-        drawing = self.artist.draw(frame.image, poses)
+        drawing = self.drawer.draw(frame.image, poses)
         if self.save_images:
             self._writer.write(frame, drawing)
         return not (self.show and show_image(drawing))

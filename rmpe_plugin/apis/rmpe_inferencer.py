@@ -27,7 +27,7 @@ from .person_detector import PersonDetector
 WHOLE_IMAGE = 'whole_image'
 
 
-class Posed(NamedTuple):
+class PoseResult(NamedTuple):
     """A frame and its predicted poses.
 
     Attributes:
@@ -85,7 +85,7 @@ class RMPEInferencer:
 
         >>> # Boxes (N, 4) or (N, 5) of one image instead of a detector
         >>> inferencer = RMPEInferencer(config, 'cpn.pth')  # doctest: +SKIP
-        >>> (posed,) = inferencer(image, [boxes])  # doctest: +SKIP
+        >>> (result,) = inferencer(image, [boxes])  # doctest: +SKIP
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class RMPEInferencer:
 
     def __call__(
         self, inputs: Inputs | Frames, boxes: Boxes | None = None
-    ) -> Iterator[Posed]:
+    ) -> Iterator[PoseResult]:
         """Predict the poses of each frame.
 
         Args:
@@ -136,8 +136,8 @@ class RMPEInferencer:
                 whose scores are 1. Defaults to ``None``.
 
         Returns:
-            Iterator[Posed]: One item for each frame, in order. A frame that cannot be
-            read has an ``error`` and no poses.
+            Iterator[PoseResult]: One item for each frame, in order. A frame that cannot
+            be read has an ``error`` and no poses.
 
         Raises:
             ValueError: If there is neither a detector nor boxes, or both; if a box is
@@ -156,14 +156,14 @@ class RMPEInferencer:
         self,
         frames: Iterator[Frame],
         boxes: Mapping[int | str, InstanceData] | None,
-    ) -> Iterator[Posed]:
+    ) -> Iterator[PoseResult]:
         """Predict the poses, one batch of frames after another."""
         while batch := list(islice(frames, self.image_batch)):
-            people = self.find(batch, boxes)
+            people = self.detect(batch, boxes)
             for frame, poses in zip(batch, self.estimate(batch, people), strict=True):
-                yield Posed(frame, self.suppress(frame, poses))
+                yield PoseResult(frame, self.suppress(frame, poses))
 
-    def find(
+    def detect(
         self,
         frames: list[Frame],
         boxes: Mapping[int | str, InstanceData] | None = None,
@@ -197,7 +197,7 @@ class RMPEInferencer:
             raise ValueError('either a detector or boxes must be given, got neither')
         if isinstance(self.detector, str):
             return whole_image_boxes(frames)
-        return self.detector.find(frames)
+        return self.detector.detect_frames(frames)
 
     def crops(self, frames: list[Frame], people: list[InstanceData]) -> Iterator[dict]:
         """Crop each person with the test pipeline of the pose estimator.

@@ -44,7 +44,7 @@ class CPNHeatmap(BaseKeypointCodec):
         heatmap_size (tuple[int, int]): Heatmaps [W, H], pixels.
         kernel_size (int): Odd width of the Gaussian, heatmap pixels. At 256x192 the
             levels use 7, 9, 11, 15 and RefineNet 7; at 384x288 9, 13, 17, 23 and 9.
-        hidden (str): Target of an occluded keypoint (COCO v = 1). ``'keep'``: a
+        occluded (str): Target of an occluded keypoint (COCO v = 1). ``'keep'``: a
             Gaussian, as for a visible one; keypoints that are not labelled or are
             outside the heatmap have weight 0. ``'empty'``: an empty heatmap, as for one
             that is not labelled, and all weights are 1. Both public implementations
@@ -54,7 +54,7 @@ class CPNHeatmap(BaseKeypointCodec):
             Defaults to 21.
 
     Raises:
-        ValueError: If ``kernel_size`` is not odd and positive, ``hidden`` is unknown,
+        ValueError: If ``kernel_size`` is not odd and positive, ``occluded`` is unknown,
             or the heatmap is larger than the input.
     """
 
@@ -66,7 +66,7 @@ class CPNHeatmap(BaseKeypointCodec):
         input_size: tuple[int, int],
         heatmap_size: tuple[int, int],
         kernel_size: int,
-        hidden: str = 'keep',
+        occluded: str = 'keep',
         blur_kernel_size: int = 21,
     ) -> None:
         super().__init__()
@@ -74,12 +74,14 @@ class CPNHeatmap(BaseKeypointCodec):
             raise ValueError(
                 f'codec.kernel_size must be odd and positive, got {kernel_size}'
             )
-        if hidden not in ('keep', 'empty'):
-            raise ValueError(f"codec.hidden must be 'keep' or 'empty', got {hidden!r}")
+        if occluded not in ('keep', 'empty'):
+            raise ValueError(
+                f"codec.occluded must be 'keep' or 'empty', got {occluded!r}"
+            )
         self.input_size = input_size
         self.heatmap_size = heatmap_size
         self.kernel_size = kernel_size
-        self.hidden = hidden
+        self.occluded = occluded
         self.blur_kernel_size = blur_kernel_size
         self.scale_factor = np.divide(input_size, heatmap_size)
         if not (self.scale_factor >= 1).all():
@@ -93,7 +95,7 @@ class CPNHeatmap(BaseKeypointCodec):
     @property
     def auxiliary_encode_keys(self) -> set[str]:
         """Additional keys of the results that :meth:`encode` needs."""
-        return {'keypoints_visible_weights'} if self.hidden == 'empty' else set()
+        return {'keypoints_visible_weights'} if self.occluded == 'empty' else set()
 
     def encode(
         self,
@@ -108,14 +110,14 @@ class CPNHeatmap(BaseKeypointCodec):
             keypoints_visible (np.ndarray, optional): (1, K), positive for labelled
                 keypoints. Defaults to ``None``: all are labelled.
             keypoints_visible_weights (np.ndarray, optional): (1, K), positive for
-                visible keypoints (COCO v = 2). Only used with ``hidden='empty'``.
+                visible keypoints (COCO v = 2). Only used with ``occluded='empty'``.
 
         Returns:
             dict: ``heatmaps`` and ``keypoint_weights``, see the class.
 
         Raises:
             ValueError: If there is more than one instance, if a labelled keypoint is
-                not finite, or if ``hidden='empty'`` and ``keypoints_visible_weights``
+                not finite, or if ``occluded='empty'`` and ``keypoints_visible_weights``
                 is ``None``.
         """
         if len(keypoints) != 1:
@@ -137,10 +139,10 @@ class CPNHeatmap(BaseKeypointCodec):
         inside = ((pixel >= 0) & (pixel < self.heatmap_size)).all(axis=1)
         usable = labelled & inside
 
-        if self.hidden == 'empty':
+        if self.occluded == 'empty':
             if keypoints_visible_weights is None:
                 raise ValueError(
-                    "codec.hidden='empty' needs the annotated visibility: put "
+                    "codec.occluded='empty' needs the annotated visibility: put "
                     "dict(type='RawVisibility') before RandomFlip in the pipeline"
                 )
             drawn = usable & (keypoints_visible_weights[0] > 0)

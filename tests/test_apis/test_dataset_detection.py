@@ -10,7 +10,7 @@ from rmpe_plugin.apis import (
     DetectorSettings,
     PersonDetector,
     list_images,
-    read_picture,
+    read_image,
 )
 from rmpe_plugin.structures import boxes_to_records
 
@@ -34,8 +34,8 @@ def images(synthetic, tmp_path_factory):
 def expected(settings, images):
     """The records of the readable images."""
     detector = PersonDetector(settings.config, settings.checkpoint, 'cpu', top_k=3)
-    frames = [read_picture(path, image_id) for image_id, path in images]
-    people = detector.find(frames)
+    frames = [read_image(path, image_id) for image_id, path in images]
+    people = detector.detect_frames(frames)
     assert people.keys() == {1, 3}
     return [r for i, boxes in people.items() for r in boxes_to_records(i, boxes)]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rmpe_plugin.apis import Frames
-from rmpe_plugin.apis.frame import image_id_of, read_picture, to_bgr
+from rmpe_plugin.apis.frame import image_id_of, read_image, to_bgr
 
 GREY = np.arange(6, dtype=np.uint8).reshape(2, 3)
 COLOUR = np.dstack((GREY, GREY + 50, GREY + 100))
@@ -49,8 +49,8 @@ def test_image_id_is_the_number_in_the_file_name(tmp_path, name, image_id):
     assert image_id_of(tmp_path / name) == image_id
 
 
-def test_read_picture_returns_the_error_of_a_missing_file(tmp_path):
-    frame = read_picture(tmp_path / 'x.png', image_id=3)
+def test_read_image_returns_the_error_of_a_missing_file(tmp_path):
+    frame = read_image(tmp_path / 'x.png', image_id=3)
     assert frame.image is None
     assert frame.image_id == 3
     assert frame.error.startswith('FileNotFoundError')

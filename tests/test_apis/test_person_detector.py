@@ -93,7 +93,7 @@ def test_image_that_the_pipeline_fails_on_is_reported(detector, image):
         Frame(1, 'strip', np.zeros((1, 3000, 3), np.uint8)),
         Frame(2, 'missing', error='does not exist'),
     ]
-    people = detector.find(frames)
+    people = detector.detect_frames(frames)
     assert people.keys() == {0}
     assert len(people[0])
     assert "the detector's test pipeline failed" in frames[1].error

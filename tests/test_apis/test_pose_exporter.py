@@ -5,26 +5,26 @@ import cv2
 import numpy as np
 import pytest
 
-from rmpe_plugin.apis import Artist, Frame, Frames, Posed, PoseExporter
+from rmpe_plugin.apis import Frame, Frames, PoseDrawer, PoseExporter, PoseResult
 from tests.test_apis.conftest import random_poses
 
 IMAGE = np.full((48, 64, 3), 128, np.uint8)
 
 
 @pytest.fixture
-def artist(coco_meta):
-    return Artist(coco_meta)
+def drawer(coco_meta):
+    return PoseDrawer(coco_meta)
 
 
-def test_writes_poses_images_and_videos(artist, video, tmp_path):
+def test_writes_poses_images_and_videos(drawer, video, tmp_path):
     frames = [
         Frame(1, 'a/000001.png', IMAGE),
         Frame(2, 'a/000002.png', error='truncated'),
         *Frames(video),
     ]
-    with PoseExporter(tmp_path / 'out', artist) as exporter:
+    with PoseExporter(tmp_path / 'out', drawer) as exporter:
         for i, frame in enumerate(frames):
-            assert exporter.add(Posed(frame, random_poses(i % 3)))
+            assert exporter.add(PoseResult(frame, random_poses(i % 3)))
     assert exporter.failed == [frames[1]]
     assert exporter.frames == 11
     names = ['results.json', 'alphapose-results.json', '000001.png', 'walk.mp4']
@@ -37,27 +37,27 @@ def test_writes_poses_images_and_videos(artist, video, tmp_path):
     assert len(list(Frames(exporter.written[3]))) == 10
 
 
-def test_poses_before_an_interrupt_are_kept(artist, tmp_path):
+def test_poses_before_an_interrupt_are_kept(drawer, tmp_path):
     with (
         pytest.raises(KeyboardInterrupt),
-        PoseExporter(tmp_path, artist, save_images=False) as exporter,
+        PoseExporter(tmp_path, drawer, save_images=False) as exporter,
     ):
-        exporter.add(Posed(Frame(1, 'x.png', IMAGE), random_poses(2)))
+        exporter.add(PoseResult(Frame(1, 'x.png', IMAGE), random_poses(2)))
         raise KeyboardInterrupt
     assert len(json.loads((tmp_path / 'results.json').read_text())) == 2
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {'results.json', 'alphapose-results.json'}
 
 
-def test_window_is_shown_until_q_is_pressed(artist, tmp_path, monkeypatch):
+def test_window_is_shown_until_q_is_pressed(drawer, tmp_path, monkeypatch):
     shown = []
     monkeypatch.setattr(cv2, 'imshow', lambda title, image: shown.append(image))
     monkeypatch.setattr(
         cv2, 'waitKey', lambda delay: ord('q') if len(shown) == 2 else -1
     )
-    with PoseExporter(tmp_path, artist, save_images=False, show=True) as exporter:
+    with PoseExporter(tmp_path, drawer, save_images=False, show=True) as exporter:
         proceed = [
-            exporter.add(Posed(Frame(i, f'array {i}', IMAGE), random_poses(1)))
+            exporter.add(PoseResult(Frame(i, f'array {i}', IMAGE), random_poses(1)))
             for i in range(2)
         ]
     assert proceed == [True, False]

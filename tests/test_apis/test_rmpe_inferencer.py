@@ -37,14 +37,14 @@ def plain(cpn):
 def test_poses_of_given_boxes_equal_mmpose(plain, images):
     results = list(plain(images, BOXES))
     assert [len(p.poses.pred_instances) for p in results] == [3, 0, 1, 2]
-    for image, boxes, posed in zip(images, BOXES, results, strict=True):
+    for image, boxes, result in zip(images, BOXES, results, strict=True):
         if not len(boxes):
             continue
         expected = inference_topdown(
             plain.model, image, boxes[:, :4].astype(np.float32)
         )
         keypoints = np.concatenate([e.pred_instances.keypoints for e in expected])
-        poses = posed.poses.pred_instances
+        poses = result.poses.pred_instances
         # Sorted by decreasing score.
         np.testing.assert_array_equal(poses.scores, -np.sort(-poses.scores))
         order = [np.abs(poses.bboxes - b[:4]).sum(axis=1).argmin() for b in boxes]
@@ -101,28 +101,28 @@ def test_pose_nms_parameters_from_a_file(cpn, images, tmp_path):
 def test_detector_and_whole_image(cpn, detector_files, images):
     detector = PersonDetector(*detector_files, device='cpu', top_k=2)
     inferencer = RMPEInferencer(*cpn, detector, device='cpu', pose_nms=None)
-    for image, posed in zip(images, inferencer(images), strict=True):
+    for image, result in zip(images, inferencer(images), strict=True):
         (boxes,) = detector.detect([detector.prepare(image)])
-        poses = posed.poses.pred_instances
+        poses = result.poses.pred_instances
         order = np.argsort(poses.bbox_scores)[::-1]
         np.testing.assert_allclose(poses.bboxes[order], boxes.bboxes, atol=0.01)
 
     whole = RMPEInferencer(*cpn, 'whole_image', device='cpu')
-    (posed,) = whole(images[0])
+    (result,) = whole(images[0])
     height, width = images[0].shape[:2]
     np.testing.assert_array_equal(
-        posed.poses.pred_instances.bboxes, [[0, 0, width, height]]
+        result.poses.pred_instances.bboxes, [[0, 0, width, height]]
     )
 
 
 def test_image_without_detections_has_no_poses(cpn, detector_files, images):
     detector = PersonDetector(*detector_files, device='cpu', score_thr=1.1)
     inferencer = RMPEInferencer(*cpn, detector, device='cpu')
-    for posed in inferencer(images):
-        poses = posed.poses.pred_instances
+    for result in inferencer(images):
+        poses = result.poses.pred_instances
         assert len(poses) == 0
         assert poses.keypoints.shape == (0, 17, 2)
-        assert not posed.frame.error
+        assert not result.frame.error
 
 
 def test_unusual_image_shapes(cpn, detector_files):
@@ -137,8 +137,8 @@ def test_unusual_image_shapes(cpn, detector_files):
         inferencer = RMPEInferencer(*cpn, boxes, device='cpu')
         results = list(inferencer(images))
         assert [bool(p.frame.error) for p in results] == [i == 3 for i in range(6)]
-        for posed in results:
-            assert np.isfinite(posed.poses.pred_instances.keypoints).all()
+        for result in results:
+            assert np.isfinite(result.poses.pred_instances.keypoints).all()
         assert len(results[0].poses.pred_instances)
         assert not len(results[3].poses.pred_instances)
 
@@ -183,7 +183,7 @@ def test_raises_on_invalid_settings(cpn, plain, images):
     with pytest.raises(ValueError, match='got neither'):
         plain(images)
     with pytest.raises(ValueError, match='got neither'):
-        plain.find([])
+        plain.detect([])
     with pytest.raises(ValueError, match='got both'):
         RMPEInferencer(*cpn, 'whole_image', device='cpu')(images, BOXES)
     with pytest.raises(ValueError, match="must be a PersonDetector.*got 'yolo'"):

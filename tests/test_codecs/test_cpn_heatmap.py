@@ -78,11 +78,11 @@ def test_occluded_keypoints_have_empty_targets():
     visible = labelled.copy()
     labelled[0, :2] = 0
     visible[0, :6] = 0
-    encoded = build_codec(hidden='empty').encode(keypoints, labelled, visible)
+    encoded = build_codec(occluded='empty').encode(keypoints, labelled, visible)
     assert (encoded['keypoint_weights'] == 1).all()
     drawn = encoded['heatmaps'].max(axis=(1, 2)) > 0
     assert drawn.tolist() == [False] * 6 + [True] * 11
-    kept = build_codec(hidden='keep').encode(keypoints, labelled)
+    kept = build_codec(occluded='keep').encode(keypoints, labelled)
     assert kept['keypoint_weights'][0].tolist() == [0] * 2 + [1] * 15
 
 
@@ -121,7 +121,7 @@ def test_empty_heatmaps_have_score_zero():
     'wrong, message',
     [
         (dict(kernel_size=8), 'kernel_size must be odd'),
-        (dict(hidden='no'), "codec.hidden must be .*'no'"),
+        (dict(occluded='no'), "codec.occluded must be .*'no'"),
         (dict(heatmap_size=(480, 640)), 'heatmap_size must not be larger'),
     ],
 )
@@ -133,7 +133,7 @@ def test_raises_on_wrong_arguments(wrong, message):
 def test_raises_on_wrong_inputs():
     keypoints, visible = random_keypoints()
     with pytest.raises(ValueError, match='RawVisibility'):
-        build_codec(hidden='empty').encode(keypoints, visible)
+        build_codec(occluded='empty').encode(keypoints, visible)
     with pytest.raises(ValueError, match='one instance per call, got 2'):
         build_codec().encode(np.tile(keypoints, (2, 1, 1)), np.tile(visible, (2, 1)))
 

@@ -61,7 +61,10 @@ def pipeline(flip):
                 dict(
                     type='GenerateTarget',
                     multilevel=True,
-                    encoder=[dict(codec, hidden='empty'), dict(codec, hidden='keep')],
+                    encoder=[
+                        dict(codec, occluded='empty'),
+                        dict(codec, occluded='keep'),
+                    ],
                 ),
                 dict(type='PackPoseInputs'),
             )

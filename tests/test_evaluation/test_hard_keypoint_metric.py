@@ -85,7 +85,7 @@ def test_equals_loop_over_keypoints(samples):
             values = [v for one in people for (j, _), v in one.items() if j == k]
             name = META['keypoint_id2name'][k]
             assert metrics[f'hard/{stage}_{name}'] == pytest.approx(np.mean(values))
-        for v, name in ((2, 'visible'), (1, 'hidden')):
+        for v, name in ((2, 'visible'), (1, 'occluded')):
             values = [a for one in people for (_, u), a in one.items() if u == v]
             assert metrics[f'hard/{stage}_{name}'] == pytest.approx(np.mean(values))
     assert metrics['hard/gain'] == pytest.approx(

@@ -94,7 +94,7 @@ def test_detect_people_writes_boxes_for_the_demo(
     run_tool(
         'demo.py',
         *(*cpn, synthetic / 'val', '--boxes', boxes, '--out', tmp_path / 'demo'),
-        *('--device', 'cpu', '--no-pictures', '--pose-nms', 'none'),
+        *('--device', 'cpu', '--no-images', '--pose-nms', 'none'),
     )
     poses = json.loads((tmp_path / 'demo' / 'results.json').read_text())
     assert len(poses) == len(records)

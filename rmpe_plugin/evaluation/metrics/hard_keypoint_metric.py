@@ -34,12 +34,12 @@ class HardKeypointMetric(BaseMetric):
     over these groups:
 
     - each joint, by its name;
-    - ``visible`` (v = 2) and ``hidden``, the occluded keypoints (v = 1);
+    - ``visible`` (v = 2) and ``occluded``, the occluded keypoints (v = 1);
     - people by CrowdPose's crowd index: ``easy`` up to 0.1, ``medium`` up to 0.8,
       ``hard`` above.
 
     The metrics are ``hard/global``, ``hard/refine`` and their difference ``hard/gain``
-    for all keypoints, and ``hard/gain_hidden`` and so on for each group that is not
+    for all keypoints, and ``hard/gain_occluded`` and so on for each group that is not
     empty. They are also logged as a table.
 
     The model must be a CPN with ``model.test_cfg.output_global=True``, tested on
@@ -168,7 +168,7 @@ def _groups(data: dict[str, np.ndarray], names: list[str]) -> dict[str, np.ndarr
     for k, name in enumerate(names):
         groups[name] = labelled & (np.arange(len(names)) == k)
     groups['visible'] = visibility == 2
-    groups['hidden'] = visibility == 1
+    groups['occluded'] = visibility == 1
     low = -1.0
     for level, high in CROWDING.items():
         people = (crowding > low) & (crowding <= high)

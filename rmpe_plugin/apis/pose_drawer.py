@@ -7,7 +7,7 @@ from mmpose.structures import PoseDataSample
 from rmpe_plugin.visualization import NumpySafePoseVisualizer
 
 
-class Artist:
+class PoseDrawer:
     """Draws boxes and poses on images.
 
     Args:

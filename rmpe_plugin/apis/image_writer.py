@@ -12,7 +12,7 @@ from .frame import Frame
 DEFAULT_FPS = 25.0
 
 
-class PictureWriter:
+class ImageWriter:
     """Writes images to files, and the frames of a video to a video file.
 
     Args:
@@ -29,23 +29,23 @@ class PictureWriter:
         self._video: cv2.VideoWriter | None = None
         self._video_path: Path | None = None
 
-    def write(self, frame: Frame, picture: np.ndarray) -> None:
+    def write(self, frame: Frame, image: np.ndarray) -> None:
         """Write an image, or append a frame to a video.
 
         Args:
             frame (Frame): The frame, which determines the file name.
-            picture (np.ndarray): The image to write, BGR (H, W, 3), uint8.
+            image (np.ndarray): The image to write, BGR (H, W, 3), uint8.
 
         Raises:
             OSError: If the file cannot be written.
         """
         if frame.video:
-            height, width = picture.shape[:2]
-            self._open_video(frame, (width, height)).write(picture)
+            height, width = image.shape[:2]
+            self._open_video(frame, (width, height)).write(image)
             return
         name = Path(frame.name).name
         path = self.folder / (name if cv2.haveImageWriter(name) else f'{name}.jpg')
-        if not cv2.imwrite(str(path), picture):
+        if not cv2.imwrite(str(path), image):
             raise OSError(f'could not write {path}')
         self.written.append(path)
 

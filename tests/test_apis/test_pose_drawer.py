@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from rmpe_plugin.apis import Artist
+from rmpe_plugin.apis import PoseDrawer
 from tests.test_apis.conftest import random_poses
 
 IMAGE = np.full((40, 60, 3), 128, np.uint8)
@@ -12,17 +12,17 @@ IMAGE = np.full((40, 60, 3), 128, np.uint8)
 def test_draws_on_images_of_any_size(coco_meta, shape):
     image = np.full((*shape, 3), 128, np.uint8)
     before = image.copy()
-    drawing = Artist(coco_meta).draw(image, random_poses(2))
+    drawing = PoseDrawer(coco_meta).draw(image, random_poses(2))
     assert drawing.shape == image.shape
     np.testing.assert_array_equal(image, before)
     assert shape == (1, 1) or (drawing != image).any()
-    without_people = Artist(coco_meta).draw(image, random_poses(0))
+    without_people = PoseDrawer(coco_meta).draw(image, random_poses(0))
     np.testing.assert_array_equal(without_people, image)
 
 
 def test_low_scores_are_not_drawn(coco_meta):
-    artist = Artist(coco_meta, score_thr=0.95)
-    np.testing.assert_array_equal(artist.draw(IMAGE, random_poses(1)), IMAGE)
-    with_keypoints = Artist(coco_meta, kpt_thr=0.3).draw(IMAGE, random_poses(1))
-    only_boxes = Artist(coco_meta, kpt_thr=0.85).draw(IMAGE, random_poses(1))
+    drawer = PoseDrawer(coco_meta, score_thr=0.95)
+    np.testing.assert_array_equal(drawer.draw(IMAGE, random_poses(1)), IMAGE)
+    with_keypoints = PoseDrawer(coco_meta, kpt_thr=0.3).draw(IMAGE, random_poses(1))
+    only_boxes = PoseDrawer(coco_meta, kpt_thr=0.85).draw(IMAGE, random_poses(1))
     assert (with_keypoints != only_boxes).any()
