@@ -75,6 +75,15 @@ def coco_results(visibility=(2, 1, 0, 2), image_size=(64, 48)):
 # --- models of the quickstart ---------------------------------------------------------
 
 QUICKSTART = ROOT / 'configs' / 'quickstart'
+# Changes to a config of the quickstart: batches of 4, loaded by the main process.
+SMALL_BATCHES = {
+    'train_dataloader.batch_size': 4,
+    'train_dataloader.num_workers': 0,
+    'val_dataloader.num_workers': 0,
+    'val_dataloader.persistent_workers': False,
+    'test_dataloader.num_workers': 0,
+    'test_dataloader.persistent_workers': False,
+}
 
 
 def quickstart_config(name: str = '') -> Config:

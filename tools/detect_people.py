@@ -3,8 +3,8 @@ r"""Detect people with a detector of MMDetection and write COCO results.
 
 The images are those of a folder, or those that COCO annotations list. With annotations,
 the box AP is printed at the end. Finished images are recorded in the resume journal
-OUT.notes, and the same command continues an interrupted run. Images that cannot be read
-are skipped and listed at the end with the reason; the exit status is then 1.
+OUT.journal.jsonl, and the same command continues an interrupted run. Images that cannot
+be read are skipped and listed at the end with the reason; the exit status is then 1.
 
 Example:
     python tools/detect_people.py \

@@ -48,9 +48,9 @@ def list_images(ann_file: Path | None, folder: Path | None) -> list[ImageFile]:
 class DatasetDetection:
     """Detect people in the images of a dataset and write COCO results.
 
-    The boxes of each image are added to a resume journal, ``out`` with ``.notes``
-    appended, from which an interrupted run continues. To be used in a ``with``
-    statement.
+    The boxes of each image are added to a resume journal, ``out`` with
+    ``.journal.jsonl`` appended, from which an interrupted run continues. To be used in
+    a ``with`` statement.
 
     Args:
         images (Sequence[ImageFile]): Id and path of each image.
@@ -78,7 +78,7 @@ class DatasetDetection:
     ) -> None:
         self.images, self.settings, self.out = images, settings, out
         self.journal = ResumeJournal(
-            out.with_name(f'{out.name}.notes'),
+            out.with_name(f'{out.name}.journal.jsonl'),
             {name: str(value) for name, value in asdict(settings).items()},
         )
         self.failed: list[ImageDetections] = []

@@ -83,7 +83,7 @@ def test_writes_boxes_and_reports_unreadable_images(
 def test_continues_an_interrupted_run(
     settings, images, expected, tmp_path, num_processes
 ):
-    out, journal = tmp_path / 'boxes.json', tmp_path / 'boxes.json.notes'
+    out, journal = tmp_path / 'boxes.json', tmp_path / 'boxes.json.journal.jsonl'
     with DatasetDetection(images, settings, out) as run:
         results = run.detect(batch_size=1, devices=['cpu'])
         assert next(results).image_id == 1
@@ -114,7 +114,7 @@ def test_continues_an_interrupted_run(
 
 
 def test_raises_on_journal_of_other_settings(settings, images, tmp_path):
-    journal = tmp_path / 'boxes.json.notes'
+    journal = tmp_path / 'boxes.json.journal.jsonl'
     lines = (dict(config='other'), dict(image_id=1, boxes=[]))
     journal.write_text(''.join(json.dumps(line) + '\n' for line in lines))
     with pytest.raises(ValueError, match='other settings'):

@@ -9,15 +9,7 @@ from rmpe_plugin.learning.box_variants import (
     write_models,
 )
 from rmpe_plugin.ops import GaussianMixture, ProposalModel
-
-FAST = {
-    'train_dataloader.batch_size': 4,
-    'train_dataloader.num_workers': 0,
-    'val_dataloader.num_workers': 0,
-    'val_dataloader.persistent_workers': False,
-    'test_dataloader.num_workers': 0,
-    'test_dataloader.persistent_workers': False,
-}
+from tests.factories import SMALL_BATCHES
 
 
 @pytest.fixture
@@ -84,7 +76,7 @@ def test_single_mixture_ignores_the_pose(model, tmp_path):
 
 def test_trains_a_variant(synthetic, model, tmp_path, unformatted_configs):
     write_models(model, tmp_path)
-    config = box_variant_config('PGPG', 0, synthetic, tmp_path, FAST)
+    config = box_variant_config('PGPG', 0, synthetic, tmp_path, SMALL_BATCHES)
     results = train_box_variant(config)
     assert set(results) == {'detections', 'ground-truth boxes'}
     assert all(0 <= ap <= 1 for ap in results.values())

@@ -7,15 +7,7 @@ from rmpe_plugin.learning.box_variants import BOX_VARIANTS
 from rmpe_plugin.ops import ProposalModel
 from rmpe_plugin.utils.files import ResumeJournal
 from tests.conftest import run_tool
-
-CHANGES = {
-    'train_dataloader.batch_size': 4,
-    'train_dataloader.num_workers': 0,
-    'val_dataloader.num_workers': 0,
-    'val_dataloader.persistent_workers': False,
-    'test_dataloader.num_workers': 0,
-    'test_dataloader.persistent_workers': False,
-}
+from tests.factories import SMALL_BATCHES
 
 
 @pytest.fixture
@@ -29,7 +21,9 @@ def model(tmp_path):
 def finish(variants, synthetic, model, work_dir):
     """Write the journal of a run that has finished some variants."""
     settings = dict(
-        data=str(synthetic), model=json.loads(model.read_text()), cfg_options=CHANGES
+        data=str(synthetic),
+        model=json.loads(model.read_text()),
+        cfg_options=SMALL_BATCHES,
     )
     journal = ResumeJournal(work_dir / 'journal.jsonl', settings)
     results = {'detections': 0.25, 'ground-truth boxes': 0.5}
@@ -43,7 +37,7 @@ def arguments(synthetic, model, work_dir):
     return [
         *('compare_proposals.py', '--data', synthetic, '--model', model),
         *('--work-dir', work_dir, '--seeds', 0),
-        *('--cfg-options', *(f'{key}={value}' for key, value in CHANGES.items())),
+        *('--cfg-options', *(f'{key}={value}' for key, value in SMALL_BATCHES.items())),
     ]
 
 

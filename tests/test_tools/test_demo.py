@@ -105,7 +105,7 @@ def test_detect_people_writes_boxes_for_the_demo(
 def test_detect_people_resumes_and_reports_unreadable_images(
     detector_files, images, tmp_path  # noqa: F811
 ):  # fmt: skip
-    out, journal = tmp_path / 'boxes.json', tmp_path / 'boxes.json.notes'
+    out, journal = tmp_path / 'boxes.json', tmp_path / 'boxes.json.journal.jsonl'
     arguments = (*detector_files, '--images', images, '--out', out, '--device', 'cpu')
     arguments += ('--score-thr', 0, '--top-k', 3)
     config, checkpoint = map(str, detector_files)
