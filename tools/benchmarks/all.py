@@ -24,6 +24,7 @@ from io import StringIO
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -34,17 +35,24 @@ from mmengine.structures import InstanceData, PixelData
 from mmpose.evaluation.functional import oks_nms
 from mmpose.registry import DATASETS, METRICS
 from mmpose.structures import PoseDataSample
-from ohkm import loss_steps
-from pose_nms import instances, scene
-from pose_nms_trial import random_split
 from rich.console import Console
 from rich.table import Table
 from side_by_side import add_device_argument, device_name, measure
-from sstn import build, forward, step, target
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+from workloads import (
+    build,
+    forward,
+    instances,
+    loss_steps,
+    random_split,
+    scene,
+    step,
+    target,
+)
 
 from rmpe_plugin.datasets.synthetic import write_split
+from rmpe_plugin.engine.hooks import ChannelsLastHook
 from rmpe_plugin.ops import PoseNMSParams, parametric_pose_nms
 from rmpe_plugin.structures import poses_from_records
 from rmpe_plugin.utils.mmpose_tools import find_mmpose_tool
@@ -138,7 +146,7 @@ def network(
     model, stage = build(NETWORKS[name], device), ('refine',) * is_cpn
     size = gmacs(model, *stage)
     if 'channels-last' in mode:
-        model.to(memory_format=torch.channels_last)
+        ChannelsLastHook().before_run(SimpleNamespace(model=model))
     if mode == 'torch.compile':
         # Data samples are processed by Python code, which is not compiled.
         model.backbone.compile()

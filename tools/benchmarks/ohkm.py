@@ -8,13 +8,9 @@ Example:
 """
 
 import argparse
-from collections.abc import Callable
 
-import torch
-from mmpose.models.losses import KeypointOHKMMSELoss
 from side_by_side import add_device_argument, compare, device_name
-
-from rmpe_plugin.models.losses import OHKMMSELoss
+from workloads import loss_steps
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,31 +27,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--rounds', type=int, default=10, help='default: 10')
     add_device_argument(parser)
     return parser.parse_args()
-
-
-def loss_steps(
-    shape: tuple[int, int, int, int], topk: int, device: str
-) -> dict[str, Callable[[], object]]:
-    """Forward and backward pass of both losses on the same heatmaps, by name."""
-    torch.manual_seed(0)
-    pred = torch.randn(shape, device=device, requires_grad=True)
-    target = torch.randn(shape, device=device)
-    weights = (torch.rand(shape[:2], device=device) > 0.3).float()
-
-    def step(cls):
-        loss = cls(use_target_weight=True, topk=topk)
-
-        def run():
-            pred.grad = None
-            value = loss(pred, target, weights)
-            value.backward()
-            return value.detach()
-
-        return run
-
-    functions = {cls.__name__: step(cls) for cls in (KeypointOHKMMSELoss, OHKMMSELoss)}
-    torch.testing.assert_close(*(run() for run in functions.values()))
-    return functions
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ import torch
 from mmpose.evaluation.functional import oks_nms
 from rich.console import Console
 from side_by_side import add_device_argument, compare, device_name
+from workloads import instances, scene
 
 from rmpe_plugin.ops import (
     PoseNMSParams,
@@ -52,31 +53,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--rounds', type=int, default=10, help='timing rounds')
     add_device_argument(parser)
     return parser.parse_args()
-
-
-def scene(
-    rng: np.random.Generator, number: int, duplicates: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Poses (N, 17, 2), scores (N, 17) and boxes (N, 4) of one image."""
-    persons = -(-number // duplicates)
-    keypoints = rng.uniform(0, 1000, (persons, 1, 2)) + rng.normal(
-        0, 40, (persons, 17, 2)
-    )
-    keypoints = np.repeat(keypoints, duplicates, axis=0)[:number]
-    keypoints += rng.normal(0, 2, keypoints.shape)
-    boxes = np.concatenate((keypoints.min(axis=1), keypoints.max(axis=1)), axis=1)
-    return keypoints, rng.uniform(0.2, 1, keypoints.shape[:2]), boxes
-
-
-def instances(
-    keypoints: np.ndarray, scores: np.ndarray, boxes: np.ndarray
-) -> list[dict]:
-    """Convert a scene to the input of MMPose's NMS."""
-    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    return [
-        dict(keypoints=np.column_stack((pose, score)), score=score.mean(), area=area)
-        for pose, score, area in zip(keypoints, scores, areas, strict=True)
-    ]
 
 
 def print_peak_memory(number: int, to_device: Callable) -> None:

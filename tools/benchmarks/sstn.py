@@ -6,20 +6,12 @@ Example:
 """
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.structures import InstanceData
-from mmpose.registry import MODELS
-from mmpose.structures import MultilevelPixelData, PoseDataSample
 from side_by_side import add_device_argument, compare, device_name
-from torch import nn
-
-from rmpe_plugin.models.pose_estimators import SSTNPoseEstimator
-from rmpe_plugin.ops import invert_affine
+from workloads import build, forward, step, target
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'rmpe' / 'coco'
 STAGE1 = CONFIGS / 'td-hm_cpn-res50_rmpe-stage1-8xb32-160e_coco-256x192.py'
@@ -37,57 +29,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--rounds', type=int, default=10)
     add_device_argument(parser)
     return parser.parse_args()
-
-
-def build(path: Path, device: str, **changes) -> nn.Module:
-    """Build the model of a config, with changes and without pretrained weights."""
-    config = Config.fromfile(path)
-    config.model.update(train_cfg=dict(compute_acc=False), **changes)
-    torch.manual_seed(0)
-    model = MODELS.build(config.model).to(device)
-    if getattr(model, 'parallel_cfg', None) is not None:
-        model.init_parallel_sppe()
-    return model
-
-
-def target(device: str) -> PoseDataSample:
-    """Make a sample with random targets of five levels."""
-    fields = MultilevelPixelData()
-    fields.set_field(list(torch.rand(5, 17, 64, 48, device=device) * 255), 'heatmaps')
-    labels = InstanceData(keypoint_weights=torch.ones(5, 1, 17, device=device))
-    return PoseDataSample(gt_fields=fields, gt_instance_labels=labels)
-
-
-def forward(
-    model: nn.Module, images: torch.Tensor, *stage: str
-) -> Callable[[], object]:
-    """Make a function that predicts heatmaps; ``stage`` is for a CPN only."""
-    model.eval()
-
-    @torch.inference_mode()
-    def run():
-        if not isinstance(model, SSTNPoseEstimator):
-            return model.head.forward(model.extract_feat(images), *stage)
-        warped, theta = model.transform(images)
-        heatmaps = model.head.forward(model.extract_feat(warped), *stage)
-        return model.sdtn(heatmaps, invert_affine(theta))
-
-    return run
-
-
-def step(model: nn.Module, images: torch.Tensor, samples: list) -> Callable:
-    """Make a function that runs a training step."""
-    model.train()
-    trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(trained, lr=1e-4)
-
-    def run():
-        optimizer.zero_grad()
-        losses = model(images, samples, mode='loss')
-        sum(loss for name, loss in losses.items() if 'loss' in name).backward()
-        optimizer.step()
-
-    return run
 
 
 def main() -> None:
