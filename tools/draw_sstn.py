@@ -20,9 +20,9 @@ import numpy as np
 from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
 from mmengine.runner import set_random_seed
-from mmpose.apis import init_model
 from mmpose.registry import DATASETS
 
+from rmpe_plugin.apis import load_pose_estimator
 from rmpe_plugin.visualization import draw_batch_stages
 
 
@@ -62,7 +62,10 @@ def main() -> None:
     args = parse_args()
     config = Config.fromfile(args.config)
     config.merge_from_dict(args.cfg_options)
-    model = init_model(config, str(args.checkpoint), device=args.device)
+    try:
+        model = load_pose_estimator(config, args.checkpoint, args.device)
+    except ValueError as error:
+        raise SystemExit(f'draw_sstn.py: error: {error}') from error
     dataset = DATASETS.build(config.val_dataloader.dataset)
     set_random_seed(args.seed)
     number = min(args.num, len(dataset))

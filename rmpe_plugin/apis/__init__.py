@@ -8,6 +8,7 @@ from .json_list import JsonList
 from .parallel_detection import DetectorSettings
 from .person_detector import PersonDetector
 from .pose_drawer import PoseDrawer
+from .pose_estimator import load_pose_estimator
 from .pose_exporter import PoseExporter
 from .rmpe_inferencer import PoseResult, RMPEInferencer
 
@@ -25,5 +26,6 @@ __all__ = [
     'RMPEInferencer',
     'alphapose_records',
     'list_images',
+    'load_pose_estimator',
     'read_image',
 ]

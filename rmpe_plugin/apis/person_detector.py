@@ -17,6 +17,7 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
 from rmpe_plugin.ops import valid_boxes
+from rmpe_plugin.utils.checkpoint import load_weights
 
 from .frame import Frame
 
@@ -37,7 +38,8 @@ class PersonDetector:
 
     Raises:
         FileNotFoundError: If the config or the checkpoint does not exist.
-        ValueError: If ``person`` is not among the classes of the detector.
+        ValueError: If the checkpoint lacks parameters of the detector or the names of
+            its classes, or if ``person`` is not among them.
 
     Example:
         >>> from rmpe_plugin.apis import PersonDetector
@@ -71,6 +73,8 @@ class PersonDetector:
             )
             _, *steps = get_test_pipeline_cfg(cfg)
             self.pipeline = Compose([dict(type='mmdet.LoadImageFromNDArray'), *steps])
+        if checkpoint is not None:
+            self._check(checkpoint)
         classes = self.model.dataset_meta['classes']
         if 'person' not in classes:
             raise ValueError(
@@ -78,6 +82,18 @@ class PersonDetector:
                 f'{", ".join(classes)}'
             )
         self.label = classes.index('person')
+
+    def _check(self, checkpoint: str | Path) -> None:
+        """Raise a ValueError where MMDetection only logs that a checkpoint is wrong."""
+        meta = load_weights(self.model, checkpoint)
+        # MMDetection 2 wrote meta['CLASSES'].
+        names = {key.lower() for key in (*meta, *meta.get('dataset_meta', {}))}
+        if 'classes' not in names:
+            raise ValueError(
+                f'{checkpoint} does not contain the names of the classes '
+                "(meta.dataset_meta['classes']), got meta with "
+                f'{", ".join(meta) or "no entries"}'
+            )
 
     def detect_frames(self, frames: list[Frame]) -> dict[int | str, InstanceData]:
         """Detect people in a batch of frames.

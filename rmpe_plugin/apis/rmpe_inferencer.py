@@ -10,10 +10,8 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
-from mmpose.apis import init_model
 from mmpose.structures import PoseDataSample
 
 from rmpe_plugin.ops import PoseNMSParams
@@ -23,6 +21,7 @@ from .boxes import Boxes, boxes_by_image, empty_boxes, whole_image_boxes
 from .frame import Frame
 from .frames import Frames, Inputs
 from .person_detector import PersonDetector
+from .pose_estimator import load_pose_estimator
 
 WHOLE_IMAGE = 'whole_image'
 
@@ -70,7 +69,8 @@ class RMPEInferencer:
         cfg_options (dict, optional): Changes to the config. Defaults to ``None``.
 
     Raises:
-        ValueError: If a setting is invalid.
+        ValueError: If a setting is invalid, or if the checkpoint does not fit the
+            config.
 
     Example:
         >>> from rmpe_plugin.apis import PersonDetector, RMPEInferencer
@@ -109,12 +109,8 @@ class RMPEInferencer:
             None if pose_nms is None else PoseNMSParams.from_config(pose_nms)
         )
         cfg = _load_config(config, cfg_options)
+        self.model = load_pose_estimator(cfg, checkpoint, device)
         with DefaultScope.overwrite_default_scope('mmpose'):
-            self.model = init_model(
-                cfg,
-                None if checkpoint is None else str(checkpoint),
-                device=device or get_device(),
-            )
             self.pipeline = Compose(cfg.test_dataloader.dataset.pipeline)
 
     @property

@@ -7,20 +7,24 @@ and numpy arrays. The loaders in this module allow exactly these classes, and on
 during a load.
 """
 
+import errno
+import os
 import pickle
 import re
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from functools import partial, wraps
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import wraps
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import barrier, is_main_process
 from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.utils import digit_version
+from torch import nn
 
 _STATISTICS = ('min', 'max', 'current', 'mean')
 
@@ -67,16 +71,34 @@ def _allow_globals() -> AbstractContextManager:
     return torch.serialization.safe_globals(_allowed_globals())
 
 
-def _with_allowed_globals(loader: Callable) -> Callable:
-    """Wrap a loader so that only the globals above are allowed while it runs."""
+@contextmanager
+def _force_weights_only() -> Iterator[None]:
+    """Make ``torch.load`` ignore ``weights_only=False`` within the context.
+
+    torch's hub, with which MMEngine downloads, and the fork onedl-mmengine pass it.
+    """
+    name = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
+    before = os.environ.get(name)
+    os.environ[name] = '1'
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def _weights_only(loader: Callable) -> Callable:
+    """Wrap a loader: while it runs, only weights and the globals above are loaded."""
 
     @wraps(loader)
     def load(filename: str, map_location: Any = None, **kwargs) -> Any:
         try:
-            with _allow_globals():
+            with _allow_globals(), _force_weights_only():
                 return loader(filename, map_location, **kwargs)
-        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-            if isinstance(error, RuntimeError) and not _TRUNCATED.search(str(error)):
+        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+            if not _is_damage(error):
                 raise
             raise pickle.UnpicklingError(
                 f'{filename} was not loaded: it is damaged, or contains objects that '
@@ -86,70 +108,62 @@ def _with_allowed_globals(loader: Callable) -> Callable:
     return load
 
 
-def load_from_local(filename: str, map_location: Any = None) -> Any:
-    """Load a local checkpoint with the weights-only unpickler.
-
-    MMEngine's loader of this name depends on torch's default, and that of the fork
-    onedl-mmengine unpickles any object after the weights-only unpickler has failed.
-
-    Args:
-        filename (str): Path of the file.
-        map_location (Any, optional): See ``torch.load``. Defaults to ``None``.
-
-    Returns:
-        dict: The checkpoint.
-
-    Raises:
-        FileNotFoundError: If the file does not exist.
-        EOFError: If the file is truncated.
-    """
-    path = Path(filename).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f'checkpoint {filename} does not exist')
-    try:
-        return torch.load(path, map_location=map_location, weights_only=True)
-    except OSError as error:
+def _is_damage(error: Exception) -> bool:
+    """Whether an error of ``torch.load`` is due to the content of the file."""
+    if isinstance(error, RuntimeError):
+        return bool(_TRUNCATED.search(str(error)))
+    if isinstance(error, OSError):
         # torch seeks beyond the end of some truncated files.
-        raise EOFError(str(error)) from error
-
-
-def load_from_http(filename: str, map_location: Any = None, **kwargs) -> Any:
-    """Download a checkpoint and load it with the weights-only unpickler.
-
-    MMEngine's loader of this name depends on the default of torch's hub, which
-    unpickles any object.
-
-    Args:
-        filename (str): URL.
-        map_location (Any, optional): See ``torch.load``. Defaults to ``None``.
-        kwargs: Arguments of ``torch.hub.load_state_dict_from_url``.
-
-    Returns:
-        dict: The checkpoint.
-    """
-    load = partial(
-        torch.hub.load_state_dict_from_url,
-        filename,
-        map_location=map_location,
-        weights_only=True,
-        **kwargs,
-    )
-    # One process downloads; the others load the downloaded file.
-    checkpoint = load() if is_main_process() else None
-    barrier()
-    return load() if checkpoint is None else checkpoint
+        return error.errno == errno.EINVAL
+    return True
 
 
 def register_safe_loaders() -> None:
-    """Make MMEngine's ``CheckpointLoader`` use the weights-only unpickler.
+    """Make ``CheckpointLoader`` of MMEngine use the weights-only unpickler.
 
-    This covers local files and http(s) URLs. With torch below 2.6 no further classes
-    can be allowed: checkpoints that contain only weights are loaded, and those that
-    MMEngine writes during training raise ``pickle.UnpicklingError``.
+    This covers all registered schemes: local files, http(s) URLs, ``torchvision://``
+    and so on. With torch below 2.6 no further classes can be allowed:
+    checkpoints that contain only weights are loaded, and those that MMEngine writes
+    during training raise ``pickle.UnpicklingError``.
     """
-    for prefixes, loader in (
-        ('', load_from_local),
-        (('http://', 'https://'), load_from_http),
-    ):
-        safe_loader = _with_allowed_globals(loader)
-        CheckpointLoader.register_scheme(prefixes, safe_loader, force=True)
+    for prefix, loader in list(CheckpointLoader._schemes.items()):
+        CheckpointLoader.register_scheme(prefix, _weights_only(loader), force=True)
+
+
+def load_weights(model: nn.Module, filename: str | Path) -> dict:
+    """Load a checkpoint that must contain all parameters of a model.
+
+    MMEngine's function only logs missing parameters and parameters of other shapes.
+
+    Args:
+        model (nn.Module): The model.
+        filename (str | Path): File or URL.
+
+    Returns:
+        dict: ``meta`` of the checkpoint; empty if it has none.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        ValueError: If a parameter is missing or has another shape.
+    """
+    checkpoint = CheckpointLoader.load_checkpoint(str(filename), map_location='cpu')
+    saved = checkpoint.get('state_dict', checkpoint)
+    state = OrderedDict((k.removeprefix('module.'), v) for k, v in saved.items())
+    state._metadata = getattr(saved, '_metadata', OrderedDict())  # type: ignore[attr-defined]
+    try:
+        missing = model.load_state_dict(state, strict=False).missing_keys
+    except RuntimeError as error:
+        raise ValueError(f'{filename} does not fit the model: {error}') from error
+    if missing:
+        raise ValueError(
+            f'{filename} does not fit the model: it lacks {len(missing)} of '
+            f'{len(model.state_dict())} parameters and buffers of '
+            f'{type(model).__name__}, {_first(missing)}; it contains {_first(state)}'
+        )
+    return checkpoint.get('meta', {})
+
+
+def _first(names: Collection[str], number: int = 3) -> str:
+    """The first names of a collection, for messages."""
+    more = ', ...' if len(names) > number else ''
+    return ', '.join(islice(names, number)) + more

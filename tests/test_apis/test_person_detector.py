@@ -105,3 +105,16 @@ def test_grad_mode_and_default_scope_are_unchanged(detector, image):
     detector.detect([detector.prepare(image)])
     assert torch.is_grad_enabled()
     assert DefaultScope.get_current_instance().scope_name == 'mmpose'
+
+
+def test_raises_on_a_checkpoint_of_another_model(detector_files, cpn):
+    with pytest.raises(ValueError, match='cpn.pth does not fit the model: it lacks'):
+        PersonDetector(detector_files[0], cpn[1], device='cpu')
+
+
+def test_raises_on_a_checkpoint_without_classes(detector_files, tmp_path):
+    config, checkpoint = detector_files
+    content = torch.load(checkpoint)
+    torch.save(dict(content, meta=dict(epoch=1)), tmp_path / 'weights.pth')
+    with pytest.raises(ValueError, match='weights.pth does not contain.*epoch'):
+        PersonDetector(config, tmp_path / 'weights.pth', device='cpu')

@@ -7,6 +7,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import Evaluator
 from mmengine.runner import Runner
 from mmpose.registry import HOOKS
+from torch._subclasses import FakeTensorMode
 from torch.utils.data import DataLoader
 
 from tests.factories import build_sstn, sstn_crops, sstn_samples
@@ -135,3 +136,17 @@ def test_resumes_training_with_ema(tmp_path):
     second = run_training(tmp_path, ema, resume=True, load_from=checkpoint)
     for key, value in second.model.parallel_sppe.state_dict().items():
         assert torch.equal(value, first.state_dict()[key]), key
+
+
+def test_saves_the_weights_on_the_cpu():
+    with FakeTensorMode():
+        model = torch.nn.Module()
+        model.parallel_cfg = {}
+        model.parallel_sppe = torch.nn.Linear(2, 3, device='cuda')
+        checkpoint = {}
+        HOOKS.build(HOOK).before_save_checkpoint(
+            SimpleNamespace(model=model), checkpoint
+        )
+        assert model.parallel_sppe.weight.device.type == 'cuda'
+    devices = {x.device.type for x in checkpoint['parallel_sppe'].values()}
+    assert devices == {'cpu'}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from copy import deepcopy
 
+import pytest
 import torch
 from mmpose.registry import MODELS
 
@@ -88,3 +89,21 @@ def test_loads_the_weights_of_a_checkpoint(tmp_path):
     state = other.state_dict()
     for key, value in sstn.parallel_sppe.state_dict().items():
         assert torch.equal(value, state[key]), key
+
+
+@pytest.mark.parametrize('missing', ['backbone.', 'neck.', 'head.'])
+def test_raises_on_a_checkpoint_without_a_part(missing, tmp_path):
+    other = MODELS.build(dict(SPPES['neck'], type='TopdownPoseEstimator'))
+    # The smallest model with a neck has one without parameters.
+    other.neck.scale = torch.nn.Parameter(torch.ones(1))
+    state = {k: v for k, v in other.state_dict().items() if not k.startswith(missing)}
+    torch.save(dict(state_dict=state), tmp_path / 'stage1.pth')
+    with pytest.raises(ValueError, match=f'stage1.pth does not fit.* {missing}'):
+        ParallelSPPE(other, str(tmp_path / 'stage1.pth'))
+
+
+def test_raises_on_a_checkpoint_of_another_network(tmp_path):
+    torch.save({'foo.bar': torch.ones(1)}, tmp_path / 'other.pth')
+    sstn, _ = build_sstn('cpn', parallel=dict(checkpoint=str(tmp_path / 'other.pth')))
+    with pytest.raises(ValueError, match='other.pth does not fit.*contains foo.bar'):
+        sstn.init_parallel_sppe()

@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import load_checkpoint
-from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.runner.checkpoint import (
+    CheckpointLoader,
+    get_external_models,
+    get_mmcls_models,
+    get_torchvision_models,
+)
 
 from rmpe_plugin.utils import checkpoint as module
 
@@ -94,18 +100,95 @@ def test_getattr_is_limited_to_history_buffer_statistics(tmp_path):
             load(str(path), map_location='cpu')
 
 
-def test_loads_only_weights_from_downloads(saved, tmp_path, monkeypatch):
+# An address of each of MMEngine's schemes, and the URL that it stands for.
+ADDRESSES = {
+    'https://localhost/net.pth': 'https://localhost/net.pth',
+    'http://localhost/net.pth': 'http://localhost/net.pth',
+    'torchvision://resnet18': get_torchvision_models()['resnet18'],
+    'modelzoo://resnet50': get_torchvision_models()['resnet50'],
+    'open-mmlab://vgg16_caffe': get_external_models()['vgg16_caffe'],
+    'openmmlab://vgg16_caffe': get_external_models()['vgg16_caffe'],
+    'mmcls://vgg11': get_mmcls_models()['vgg11'],
+}
+
+
+@pytest.mark.parametrize('address', ADDRESSES)
+def test_loads_only_weights_from_downloads(address, tmp_path, monkeypatch):
     # torch's hub finds the files in its cache, so nothing is downloaded.
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
-    cache = tmp_path / 'hub' / 'checkpoints'
-    cache.mkdir(parents=True)
-    (cache / 'good.pth').write_bytes(saved.read_bytes())
+    file = tmp_path / 'hub' / 'checkpoints' / Path(ADDRESSES[address]).name
+    file.parent.mkdir(parents=True)
+    weights = {'backbone.weight': torch.ones(2)}
+    torch.save(dict(state_dict=weights), file)
+    (loaded,) = load(address, 'cpu')['state_dict'].values()
+    assert loaded.tolist() == [1, 1]
     marker = tmp_path / 'payload-ran'
-    torch.save(dict(meta=Payload(os.mkdir, str(marker))), cache / 'evil.pth')
-    assert load('https://localhost/good.pth', 'cpu')['meta']['epoch'] == 1
-    with pytest.raises(pickle.UnpicklingError, match='evil.pth was not loaded'):
-        load('https://localhost/evil.pth', 'cpu')
+    torch.save(dict(state_dict=weights, x=Payload(os.mkdir, str(marker))), file)
+    with pytest.raises(pickle.UnpicklingError, match='was not loaded'):
+        load(address, 'cpu')
     assert not marker.exists()
+
+
+def test_every_scheme_is_covered():
+    # The others need packages that are not installed.
+    others = {'', 'pavi://', r'(\S+\:)?s3://', r'(\S+\:)?petrel://'}
+    schemes = {address.partition('://')[0] + '://' for address in ADDRESSES}
+    assert set(CheckpointLoader._schemes) == schemes | others
+    wrapper = module._weights_only(load).__code__
+    loaders = CheckpointLoader._schemes.values()
+    assert all(loader.__code__ is wrapper for loader in loaders)
+
+
+def test_ignores_requests_for_pickles(saved, tmp_path, monkeypatch):
+    def unsafe(filename, map_location):
+        return torch.load(filename, map_location, weights_only=False)
+
+    marker = tmp_path / 'payload-ran'
+    torch.save(dict(meta=Payload(os.mkdir, str(marker))), tmp_path / 'evil.pth')
+    monkeypatch.delenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', raising=False)
+    with pytest.raises(pickle.UnpicklingError, match='was not loaded'):
+        module._weights_only(unsafe)(tmp_path / 'evil.pth')
+    assert not marker.exists()
+    assert 'TORCH_FORCE_WEIGHTS_ONLY_LOAD' not in os.environ
+
+
+class TestLoadWeights:
+    @pytest.fixture
+    def net(self):
+        return torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+
+    def save(self, state, folder, **others):
+        torch.save(dict(state_dict=state, **others), folder / 'net.pth')
+        return folder / 'net.pth'
+
+    def test_loads_all_parameters_and_returns_the_meta(self, net, tmp_path):
+        wanted = {f'module.{k}': v + 1 for k, v in net.state_dict().items()}
+        wanted['stn.weight'] = torch.zeros(1)
+        path = self.save(wanted, tmp_path, meta=dict(epoch=3))
+        assert module.load_weights(net, path) == dict(epoch=3)
+        for name, value in net.state_dict().items():
+            assert torch.equal(value, wanted[f'module.{name}'])
+
+    def test_raises_on_missing_parameters(self, net, tmp_path):
+        state = {k: v for k, v in net.state_dict().items() if k.startswith('0.')}
+        message = (
+            r'net.pth does not fit the model: it lacks 4 of 7 parameters and buffers '
+            r'of Sequential, 1.weight, 1.bias, 1.running_mean, ...; it contains '
+            r'0.weight, 0.bias$'
+        )
+        with pytest.raises(ValueError, match=message):
+            module.load_weights(net, self.save(state, tmp_path))
+
+    def test_raises_on_other_shapes(self, net, tmp_path):
+        state = dict(net.state_dict(), **{'0.bias': torch.zeros(4)})
+        with pytest.raises(
+            ValueError, match='(?s)does not fit.*size mismatch for 0.bias'
+        ):
+            module.load_weights(net, self.save(state, tmp_path))
+
+    def test_loads_files_without_state_dict(self, net, tmp_path):
+        torch.save(net.state_dict(), tmp_path / 'net.pth')
+        assert module.load_weights(net, tmp_path / 'net.pth') == {}
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='needs a machine without CUDA')

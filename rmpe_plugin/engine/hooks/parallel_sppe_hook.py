@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
+from mmengine.runner.checkpoint import weights_to_cpu
 from mmpose.registry import HOOKS
 from torch import nn
 
@@ -71,13 +72,14 @@ class ParallelSPPEHook(Hook):
         self._resumed = None
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add the weights to a checkpoint.
+        """Add the weights to a checkpoint, on the CPU like the model's.
 
         Args:
             runner (Runner): The runner.
             checkpoint (dict): The checkpoint, changed in place.
         """
-        checkpoint[KEY] = unwrap_model(runner.model).parallel_sppe.state_dict()
+        state = unwrap_model(runner.model).parallel_sppe.state_dict()
+        checkpoint[KEY] = weights_to_cpu(state)
 
 
 def _parallel_model(runner: Runner) -> nn.Module:

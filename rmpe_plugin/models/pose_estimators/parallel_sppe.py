@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 from copy import deepcopy
 
-from mmengine.runner.checkpoint import load_checkpoint
 from mmpose.models.pose_estimators import TopdownPoseEstimator
 from mmpose.utils.typing import SampleList
 from torch import Tensor, nn
+
+from rmpe_plugin.utils.checkpoint import load_weights
 
 
 class ParallelSPPE(nn.Module):
@@ -17,7 +18,10 @@ class ParallelSPPE(nn.Module):
     Args:
         sppe (TopdownPoseEstimator): Model whose backbone, neck and head are copied.
         checkpoint (str, optional): Top-down checkpoint that replaces the copied
-            weights. Defaults to ``None``.
+            weights, config key ``model.parallel.checkpoint``. Defaults to ``None``.
+
+    Raises:
+        ValueError: If the checkpoint lacks a parameter of backbone, neck or head.
     """
 
     def __init__(
@@ -28,7 +32,7 @@ class ParallelSPPE(nn.Module):
         self.neck = deepcopy(sppe.neck) if sppe.with_neck else nn.Identity()
         self.head = deepcopy(sppe.head)
         if checkpoint is not None:
-            load_checkpoint(self, checkpoint, map_location='cpu')
+            load_weights(self, checkpoint)
         self.requires_grad_(False)
         self.eval()
 
