@@ -29,8 +29,8 @@ def load_pose_estimator(
             CUDA if available.
 
     Returns:
-        TopdownPoseEstimator: The model. Its ``dataset_meta`` is that of the checkpoint, or that of
-        the config's training data if the checkpoint has none, as in MMPose.
+        TopdownPoseEstimator: The model. Its ``dataset_meta`` is that of the checkpoint,
+        or that of the config's training data if the checkpoint has none, as in MMPose.
 
     Raises:
         ValueError: If the checkpoint lacks a parameter of the model, or if neither the

@@ -7,6 +7,7 @@ Nothing here imports OpenMMLab: every function can be used with torch and numpy 
 from .accuracy import pck_accuracy
 from .affine import (
     compose_affine,
+    finite_or_identity,
     identity_affine,
     invert_affine,
     theta_from_pixels,
@@ -22,6 +23,7 @@ from .gaussian_mixture import GaussianMixture
 from .heatmap import decode_heatmaps, heatmap_peaks
 from .keypoint_similarity import keypoint_accuracy, keypoint_similarity
 from .ohkm import hard_keypoint_loss, keypoint_mse
+from .pooling import grid_average_pool
 from .pose_nms import (
     PoseNMSResult,
     parametric_pose_nms,
@@ -41,6 +43,8 @@ __all__ = [
     'alternating_search',
     'box_offsets',
     'compose_affine',
+    'finite_or_identity',
+    'grid_average_pool',
     'crowd_index',
     'decode_heatmaps',
     'find_atoms',

@@ -33,6 +33,24 @@ def identity_affine(theta: Tensor) -> Tensor:
     return torch.eye(2, 3, dtype=theta.dtype, device=theta.device).expand_as(theta)
 
 
+def finite_or_identity(theta: Tensor) -> Tensor:
+    """Replace each theta that is not finite by the identity.
+
+    Args:
+        theta (Tensor): theta (..., 2, 3).
+
+    Returns:
+        Tensor: theta (..., 2, 3).
+
+    Example:
+        >>> finite_or_identity(torch.full((1, 2, 3), torch.nan))
+        tensor([[[1., 0., 0.],
+                 [0., 1., 0.]]])
+    """
+    finite = theta.isfinite().all(dim=-1, keepdim=True).all(dim=-2, keepdim=True)
+    return torch.where(finite, theta, identity_affine(theta))
+
+
 def _matmul(matrix: Tensor, vectors: Tensor) -> Tensor:
     """Matrix product of (..., 2, 2) and (..., 2, N).
 
@@ -125,11 +143,10 @@ def warp(x: Tensor, theta: Tensor, size: tuple[int, int]) -> Tensor:
                   [4., 5., 0.],
                   [7., 8., 0.]]]])
     """
-    shape = (*x.shape[:2], *size)
-    if not len(x):  # affine_grid raises on an empty batch
-        return x.new_empty(shape)
+    if not len(x):  # grid_sample raises on an empty batch
+        return x.new_empty(*x.shape[:2], *size)
     with torch.autocast(x.device.type, enabled=False):
-        grid = F.affine_grid(theta, list(shape), align_corners=True)  # (B, H, W, 2)
+        grid = _sampling_grid(theta, size)
         out = F.grid_sample(
             x.to(theta.dtype),
             grid,
@@ -138,6 +155,24 @@ def warp(x: Tensor, theta: Tensor, size: tuple[int, int]) -> Tensor:
             align_corners=True,
         )
     return out.to(x.dtype)
+
+
+def _sampling_grid(theta: Tensor, size: tuple[int, int]) -> Tensor:
+    """Input coordinates (B, H, W, 2) of all output pixels of a warp by theta (B, 2, 3).
+
+    As ``F.affine_grid(..., align_corners=True)``, but elementwise: its matrix product
+    would round to TF32 if torch's precision of float32 products is ``'high'``, which
+    shifts the sampling points by up to a tenth of a pixel.
+    """
+    y, x = (_pixel_positions(n, theta) for n in size)
+    right, down, centre = theta[:, None, None].unbind(dim=-1)  # (B, 1, 1, 2)
+    return right * x[:, None] + down * y[:, None, None] + centre
+
+
+def _pixel_positions(number: int, like: Tensor) -> Tensor:
+    """Normalised coordinates (number,) of pixels; a single pixel is in the centre."""
+    first = -1.0 if number > 1 else 0.0
+    return torch.linspace(first, 1.0, number, dtype=like.dtype, device=like.device)
 
 
 def _half_extent(size: tuple[int, int], like: Tensor) -> Tensor:

@@ -18,10 +18,13 @@ from .boxes import valid_boxes
 
 Array = np.ndarray | Tensor
 
-# Maximum number of pairs (of poses or of keypoints) that are processed together. On the
-# CPU a chunk fits into the cache; on a GPU it is large enough to use the whole device.
-CPU_CHUNK = 2**16
-GPU_CHUNK = 2**26
+# Limits of the memory, in bytes, for the pairs (of poses or of keypoints) that are
+# processed together. On the CPU a chunk fits into the cache; on a GPU it is large
+# enough to use the whole device.
+CPU_CHUNK_BYTES = 2**23
+GPU_CHUNK_BYTES = 2**30
+# Intermediate results of one pair: up to 16 float64 numbers.
+BYTES_PER_PAIR = 128
 
 
 class PoseTensors(NamedTuple):
@@ -128,7 +131,7 @@ def _concatenate(images: Sequence[Array]) -> Tensor:
     tensor = (
         torch.from_numpy(np.concatenate(images))
         if isinstance(images[0], np.ndarray)
-        else torch.cat([torch.as_tensor(array) for array in images])
+        else torch.cat(list(images))
     )
     return tensor if tensor.is_floating_point() else tensor.double()
 
@@ -151,7 +154,7 @@ def convert_like(tensor: Tensor, like: Array) -> Array:
 
 
 def chunk_size(pairs: int, device: torch.device) -> int:
-    """Choose how many items are processed together, so that memory stays bounded.
+    """Choose how many items are processed together, to bound the memory in bytes.
 
     Args:
         pairs (int): Number of pairs that one item consists of, at least 1.
@@ -164,8 +167,8 @@ def chunk_size(pairs: int, device: torch.device) -> int:
         >>> chunk_size(17, torch.device('cpu'))
         3855
     """
-    limit = GPU_CHUNK if device.type == 'cuda' else CPU_CHUNK
-    return max(1, limit // pairs)
+    limit = GPU_CHUNK_BYTES if device.type == 'cuda' else CPU_CHUNK_BYTES
+    return max(1, limit // (BYTES_PER_PAIR * pairs))
 
 
 def group_by_size(sizes: np.ndarray, device: torch.device) -> Iterator[Tensor]:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import random
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,6 +25,9 @@ def run_epoch(number, workers=0, seed=0, **loader):
     loader = DataLoader(RandomNumbers(), num_workers=workers, **loader)
     hook = HOOKS.build(dict(type='EpochSeedHook'))
     runner = SimpleNamespace(train_dataloader=loader, seed=seed, epoch=number)
+    hook.before_train(runner)
+    # Every epoch replaces the function of the epoch before.
+    hook.before_train_epoch(SimpleNamespace(**vars(runner) | dict(epoch=number + 7)))
     hook.before_train_epoch(runner)
     return [tuple(float(x) for x in sample) for sample in loader]
 
@@ -38,6 +42,19 @@ def test_samples_depend_on_epoch_and_seed_only(workers):
         assert not {x for sample in first for x in sample} & {
             x for sample in other for x in sample
         }
+
+
+def record_and_seed(path, worker_id):
+    with open(path, 'a') as file:
+        file.write(f'{worker_id}')
+    np.random.seed(0)  # noqa: NPY002
+
+
+def test_calls_the_function_of_the_config_before_it_seeds(tmp_path):
+    path = tmp_path / 'workers.txt'
+    worker_init_fn = partial(record_and_seed, path)
+    assert run_epoch(1, 2, worker_init_fn=worker_init_fn) == run_epoch(1, 2)
+    assert sorted(path.read_text()) == ['0', '1']
 
 
 def test_accepts_the_largest_seeds():

@@ -41,6 +41,14 @@ def test_iou_of_boxes():
     np.testing.assert_allclose(iou, [1, 0.25, 1 / 3, 0], atol=1e-6)
 
 
+def test_ignores_the_default_device():
+    metric = METRICS.build(dict(type='WindowIoUMetric'))
+    window = sample(IDENTITY, IDENTITY)
+    with torch.device('meta'):
+        metric.process([], [window])
+    assert metric.compute_metrics(metric.results)['iou'] == pytest.approx(1)
+
+
 def sample(theta, theta_gt):
     return dict(
         pred_instances=dict(theta=torch.tensor([theta]).numpy()),

@@ -10,6 +10,7 @@ from mmengine.optim import AmpOptimWrapper
 from mmpose.models.heads import HeatmapHead
 from mmpose.registry import MODELS
 
+from rmpe_plugin.models.pose_estimators import sstn as module
 from rmpe_plugin.models.pose_estimators.sstn import _clip_to_median_norm
 from rmpe_plugin.ops import invert_affine, warp
 from tests.factories import (
@@ -247,6 +248,33 @@ def test_gradient_of_theta_is_clipped_to_the_median_norm():
     torch.testing.assert_close(_clip_to_median_norm(65536 * gradient), 65536 * clipped)
 
 
+def test_samples_without_gradient_do_not_count_for_the_median():
+    gradient = torch.zeros(5, 2, 3)
+    gradient[1], gradient[3] = 1.0, 100.0
+    clipped = _clip_to_median_norm(gradient)
+    torch.testing.assert_close(clipped[[1, 3]], torch.ones(2, 2, 3))
+    assert (clipped[[0, 2, 4]] == 0).all()
+    assert (_clip_to_median_norm(torch.zeros(3, 2, 3)) == 0).all()
+    assert _clip_to_median_norm(torch.zeros(0, 2, 3)).shape == (0, 2, 3)
+
+
+def test_trains_on_unclipped_gradients():
+    def fc_gradient(**settings):
+        sstn, _ = build_sstn('heatmap', **settings)
+        gradients = []
+        sstn.stn.register_full_backward_hook(
+            lambda module, grad_input, grad_output: gradients.append(grad_output[0])
+        )
+        losses = sstn.train()(sstn_crops(4), sstn_samples('heatmap', 4), mode='loss')
+        losses['loss_kpt'].backward()
+        return gradients[0]
+
+    raw = fc_gradient(clip_gradient=False)
+    norm = raw.flatten(1).norm(dim=1)
+    assert norm.max() > 1.5 * norm.median()
+    torch.testing.assert_close(fc_gradient(), _clip_to_median_norm(raw))
+
+
 def test_gradient_of_theta_is_clipped_in_training():
     sstn, _ = build_sstn('heatmap')
     sstn.train()
@@ -402,3 +430,25 @@ def test_compiled_forward():
         expected = sstn(x, None, mode='tensor')
         compiled = torch.compile(sstn)(x, None, mode='tensor')
     torch.testing.assert_close(compiled, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize('flip', [False, True])
+def test_uses_the_identity_and_warns_once_if_theta_is_not_finite(flip, monkeypatch):
+    logged = []
+    monkeypatch.setattr(module, 'print_log', lambda text, **kwargs: logged.append(text))
+    sstn, _ = build_sstn('heatmap', test_cfg=dict(flip_test=flip))
+    sstn.eval()
+    set_stn_bias(sstn, 0.1, 0.05, 0.1)
+    # Only the STN overflows.
+    sstn.stn.register_forward_hook(
+        lambda stn, inputs, theta: theta.index_fill(0, torch.tensor([1]), torch.nan)
+    )
+    for _ in range(2):
+        with torch.no_grad():
+            samples = sstn(sstn_crops(3), sstn_samples('heatmap', 3), mode='predict')
+        thetas = np.concatenate([s.pred_instances.theta for s in samples])
+        np.testing.assert_array_equal(thetas[1], np.eye(2, 3))
+        assert (thetas[::2] != np.eye(2, 3)).any(axis=(1, 2)).all()
+        assert all(np.isfinite(s.pred_instances.keypoints).all() for s in samples)
+    assert len(logged) == 1
+    assert 'for 1 of 3 crops' in logged[0]

@@ -3,11 +3,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from rmpe_plugin.ops import (
     compose_affine,
+    finite_or_identity,
     identity_affine,
     invert_affine,
     theta_from_pixels,
@@ -15,7 +18,7 @@ from rmpe_plugin.ops import (
     warp,
     window_corners,
 )
-from rmpe_plugin.ops.affine import MIN_DETERMINANT
+from rmpe_plugin.ops.affine import MIN_DETERMINANT, _sampling_grid
 
 
 def random_theta(batch, seed=0, spread=0.2):
@@ -245,3 +248,41 @@ def test_cuda_matches_cpu():
     expected = warp(x, invert_affine(theta), (64, 48))
     actual = warp(x.cuda(), invert_affine(theta.cuda()), (64, 48)).cpu()
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize('size', [(1, 1), (1, 6), (5, 7)])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_sampling_grid_equals_that_of_torch(size, dtype):
+    theta = torch.randn(3, 2, 3, dtype=dtype, generator=torch.manual_seed(0))
+    expected = F.affine_grid(theta, [3, 1, *size], align_corners=True)
+    torch.testing.assert_close(_sampling_grid(theta, size), expected)
+
+
+def test_warp_has_no_matrix_product():
+    """It would be rounded to TF32 if torch's matmul precision is 'high'."""
+    called = []
+
+    class Recorder(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            called.append(str(func))
+            return func(*args, **(kwargs or {}))
+
+    theta = torch.eye(2, 3).expand(2, 2, 3)
+    with Recorder():
+        warp(torch.ones(2, 1, 4, 5), theta, (4, 5))
+        F.affine_grid(theta, [2, 1, 4, 5], align_corners=True)
+    *ours, of_torch = called
+    assert any('grid_sampler' in name for name in ours)
+    assert not any('mm' in name or 'affine_grid' in name for name in ours)
+    assert 'affine_grid' in of_torch
+
+
+def test_finite_or_identity():
+    theta = torch.randn(2, 3, 2, 3)
+    assert torch.equal(finite_or_identity(theta), theta)
+    theta[0, 1, 0, 2], theta[1, 2, 1, 1] = torch.inf, torch.nan
+    result = finite_or_identity(theta)
+    for i, j in ((0, 1), (1, 2)):
+        assert torch.equal(result[i, j], torch.eye(2, 3))
+    assert torch.equal(result[0, 0], theta[0, 0])
+    assert finite_or_identity(torch.zeros(0, 2, 3)).shape == (0, 2, 3)

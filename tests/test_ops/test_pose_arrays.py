@@ -60,7 +60,7 @@ def test_raises_on_invalid_boxes(box, valid):
 
 
 def test_groups_cover_all_poses(monkeypatch):
-    monkeypatch.setattr('rmpe_plugin.ops.pose_arrays.CPU_CHUNK', 20)
+    monkeypatch.setattr('rmpe_plugin.ops.pose_arrays.CPU_CHUNK_BYTES', 20 * 128)
     sizes = np.array([3, 0, 2, 3, 3, 7])
     groups = list(group_by_size(sizes, CPU))
     # At most 20 pairs: 2 images of 3 poses, or one image of 7.

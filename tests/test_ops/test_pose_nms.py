@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pose NMS compared with AlphaPose's results and with plain loops."""
 
+import weakref
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +10,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from rmpe_plugin.ops import (
     PoseNMSParams,
@@ -190,9 +194,65 @@ def test_chunk_size_does_not_change_result(monkeypatch):
     images = [random_poses(rng, 30) for _ in range(5)]
     arguments = (*zip(*images, strict=True), PAPER)
     expected = parametric_pose_nms_batch(*arguments)
-    monkeypatch.setattr('rmpe_plugin.ops.pose_arrays.CPU_CHUNK', 100)
+    monkeypatch.setattr('rmpe_plugin.ops.pose_arrays.CPU_CHUNK_BYTES', 12800)
     for a, b in zip(expected, parametric_pose_nms_batch(*arguments), strict=True):
         np.testing.assert_array_equal(a.cluster_of, b.cluster_of)
+
+
+class PeakMemory(TorchDispatchMode):
+    """Count the bytes of all tensors that exist at the same time, except inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.owners = Counter()  # tensors that share a storage
+        self.bytes = self.peak = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor):
+                self.add(tensor)
+        return result
+
+    def add(self, tensor):
+        key = tensor.untyped_storage().data_ptr(), tensor.untyped_storage().nbytes()
+        self.bytes += 0 if self.owners[key] else key[1]
+        self.peak = max(self.peak, self.bytes)
+        self.owners[key] += 1
+        weakref.finalize(tensor, self.remove, key)
+
+    def remove(self, key):
+        self.owners[key] -= 1
+        self.bytes -= 0 if self.owners[key] else key[1]
+
+
+@pytest.mark.parametrize('name', PRESETS)
+@pytest.mark.parametrize('function', [parametric_pose_nms, pose_similarity])
+def test_memory_is_bounded(name, function, monkeypatch):
+    number, limit = 300, 2**21
+    keypoints, scores, boxes = random_poses(np.random.default_rng(5), number)
+    poses = 0.01 * keypoints, scores, boxes  # all poses are candidates of one another
+    # Pairs of poses: masks, indices and the result.
+    others = 64 * number**2
+
+    def peak():
+        with PeakMemory() as memory:
+            function(*poses, PoseNMSParams.preset(name))
+        return memory.peak
+
+    monkeypatch.setattr('rmpe_plugin.ops.pose_arrays.CPU_CHUNK_BYTES', limit)
+    assert peak() < limit + others
+    monkeypatch.setattr('rmpe_plugin.ops.pose_arrays.CPU_CHUNK_BYTES', 2**40)
+    assert peak() > 3 * (limit + others)
+
+
+def test_numpy_input_ignores_the_default_device():
+    poses = random_poses(np.random.default_rng(6), 12)
+    expected = parametric_pose_nms(*poses, PAPER)
+    with torch.device('meta'):
+        result = parametric_pose_nms(*poses, PAPER)
+    for field, other in zip(result, expected, strict=True):
+        np.testing.assert_array_equal(field, other)
 
 
 DEVICES = [

@@ -70,7 +70,7 @@ class WindowIoUMetric(BaseMetric):
                     'WindowIoUMetric needs an SSTNPoseEstimator, and KeepTrueBox, '
                     'TrueWindow and PackSSTNInputs in the pipeline'
                 )
-            theta = torch.as_tensor(sample['pred_instances']['theta'][0])
+            theta = torch.from_numpy(sample['pred_instances']['theta'][0])
             self.results.append((theta, sample['theta_gt'].cpu()))
 
     def compute_metrics(self, results: list[tuple[Tensor, Tensor]]) -> dict[str, float]:

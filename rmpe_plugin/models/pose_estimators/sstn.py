@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
+import logging
 from typing import Any
 
 import numpy as np
 import torch
+from mmengine.logging import print_log
 from mmpose.models.pose_estimators import TopdownPoseEstimator
 from mmpose.registry import MODELS
 from mmpose.utils.typing import (
@@ -16,7 +18,13 @@ from torch import Tensor, nn
 
 from rmpe_plugin.models.heads import CPNHead, head_on_heatmaps
 from rmpe_plugin.models.spatial_transformers import SDTN
-from rmpe_plugin.ops import compose_affine, invert_affine, transform_points, warp
+from rmpe_plugin.ops import (
+    compose_affine,
+    finite_or_identity,
+    invert_affine,
+    transform_points,
+    warp,
+)
 
 from .parallel_sppe import ParallelSPPE
 
@@ -29,7 +37,7 @@ def _mirror(theta: Tensor) -> Tensor:
 
 
 def _clip_to_median_norm(gradient: Tensor) -> Tensor:
-    """Clip each sample's gradient of theta (B, 2, 3) to the median norm of the batch.
+    """Clip each sample's gradient of theta (B, 2, 3) to the median nonzero norm.
 
     The gradient comes from image edges below a few heatmap peaks. Without clipping, 5 %
     of the samples have half of the sum of squared norms and dominate the update of the
@@ -37,7 +45,9 @@ def _clip_to_median_norm(gradient: Tensor) -> Tensor:
     AMP.
     """
     norm = gradient.norm(dim=(1, 2), keepdim=True)
-    return gradient * (norm.median() / norm.clamp(min=1e-30)).clamp(max=1)
+    # Samples without labelled keypoints have no gradient and do not count.
+    median = norm.where(norm > 0, torch.nan).nanmedian().nan_to_num()
+    return gradient * (median / norm.clamp(min=1e-30)).clamp(max=1)
 
 
 def _map_keypoints(poses: InstanceList, theta: Tensor, size: tuple[int, int]) -> None:
@@ -79,7 +89,7 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
     the paper's parallel SPPE, a frozen copy of the network without an SDTN, whose
     targets are in the frame of the ground-truth box; and a loss on the window itself,
     which is not in the paper. Also not in the paper: the gradient of each sample's
-    theta is clipped to the median norm of the batch.
+    theta is clipped to the median norm of the batch, unless ``clip_gradient=False``.
 
     ``extract_feat`` is the base class's: features of the images that it is given,
     without the STN.
@@ -97,6 +107,9 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
             :class:`GenerateCentredTarget`. Defaults to ``None``.
         window_loss (dict, optional): Config of :class:`WindowCornerLoss`. Needs
             :class:`TrueWindow` in the pipeline. Defaults to ``None``.
+        clip_gradient (bool): Whether to clip the gradient of each sample's theta to the
+            median of the nonzero norms of the batch. ``False`` is the paper's training.
+            Defaults to ``True``.
         kwargs: As ``TopdownPoseEstimator``'s. ``test_cfg.sdtn`` is ``'heatmaps'``
             (default; the paper) or ``'keypoints'``, which decodes heatmaps in the frame
             of the window and maps the keypoints to the crop, without interpolation.
@@ -120,6 +133,7 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
         stn: ConfigType = dict(type='SpatialTransformer'),  # noqa: B006
         parallel: OptConfigType = None,
         window_loss: OptConfigType = None,
+        clip_gradient: bool = True,
         **kwargs,
     ) -> None:
         if head is None:
@@ -136,8 +150,10 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
         self.sdtn = SDTN()
         self.window_loss = None if window_loss is None else MODELS.build(window_loss)
 
+        self.clip_gradient = clip_gradient
         self.parallel_cfg = parallel
         self.parallel_sppe: ParallelSPPE | None = None
+        self._warned = False
         self._register_state_dict_hook(_drop_parallel_sppe)
         self.register_load_state_dict_post_hook(_ignore_parallel_sppe)
 
@@ -186,13 +202,18 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
             inputs (Tensor): Crops (B, 3, h, w).
 
         Returns:
-            tuple[Tensor, Tensor]: Warped images (B, 3, h, w), and theta (B, 2, 3).
+            tuple[Tensor, Tensor]: Warped images (B, 3, h, w), and theta (B, 2, 3), the
+            identity where the STN's is not finite.
         """
-        theta = self.stn(inputs)
+        theta = finite_or_identity(self.stn(inputs))
+        return self._warp(inputs, theta), theta
+
+    def _warp(self, inputs: Tensor, theta: Tensor) -> Tensor:
+        """Warp crops (B, 3, h, w) by theta (B, 2, 3), with black outside."""
         # Padding of the warp is 0, and a black pixel after normalisation is not.
         norm = self.data_preprocessor
         black = -norm.mean / norm.std if hasattr(norm, 'mean') else 0.0
-        return warp(inputs - black, theta, inputs.shape[-2:]) + black, theta
+        return warp(inputs - black, theta, inputs.shape[-2:]) + black
 
     def _forward(
         self, inputs: Tensor, data_samples: OptSampleList = None
@@ -217,7 +238,7 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
         """
         # STN: crop -> window
         images, theta = self.transform(inputs)
-        if theta.requires_grad:
+        if self.clip_gradient and theta.requires_grad:
             theta.register_hook(_clip_to_median_norm)
 
         # SPPE: window -> heatmaps in the frame of the window
@@ -282,8 +303,9 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
             also has ``theta`` (1, 2, 3), the window.
         """
         in_crop = self._sdtn_mode == 'heatmaps'
-        images, theta = self.transform(inputs)
-        heatmaps = self._test_heatmaps(images)
+        predicted = self.stn(inputs)
+        theta = finite_or_identity(predicted)
+        heatmaps = self._test_heatmaps(self._warp(inputs, theta))
         if in_crop:
             heatmaps = self.sdtn(heatmaps, invert_affine(theta))
 
@@ -301,9 +323,26 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
         poses, fields = preds if isinstance(preds, tuple) else (preds, None)
         if not in_crop:
             _map_keypoints(poses, theta, inputs.shape[-2:])
-        for pose, window in zip(poses, theta.detach().cpu().numpy(), strict=True):
-            pose.theta = window[None]
+        self._add_windows(poses, predicted, theta)
         return self.add_pred_to_datasample(poses, fields, data_samples)
+
+    def _add_windows(
+        self, poses: InstanceList, predicted: Tensor, theta: Tensor
+    ) -> None:
+        """Add theta (B, 2, 3) to the poses; log once if the predicted is not finite."""
+        windows, used = torch.stack((predicted, theta)).detach().cpu().numpy()
+        for pose, window in zip(poses, used, strict=True):
+            pose.theta = window[None]
+        invalid = ~np.isfinite(windows).all(axis=(1, 2))
+        if invalid.any() and not self._warned:
+            self._warned = True
+            print_log(
+                'the spatial transformer predicts no finite theta for '
+                f'{invalid.sum()} of {len(invalid)} crops; these crops are not warped '
+                '(logged once)',
+                logger='current',
+                level=logging.WARNING,
+            )
 
     def _test_heatmaps(self, images: Tensor) -> Tensor | list | tuple:
         """Heatmaps of warped images (B, 3, h, w), in the frame of the window."""

@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-import logging
-
 import torch
-from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmpose.registry import MODELS
 from mmpose.utils.typing import ConfigType, OptConfigType
 from torch import Tensor, nn
 
-from rmpe_plugin.ops import identity_affine
+from rmpe_plugin.ops import grid_average_pool, identity_affine
 
 # Kinds of a form's parameters, in the order of the linear layer's outputs.
 FORMS = {
@@ -57,8 +54,8 @@ class SpatialTransformer(BaseModule):
             from ``in_channels``.
         RuntimeError: In training, if an output of the linear layer is not finite. (On
             CUDA at one of the next synchronisations, because the check is
-            asynchronous.) In eval mode theta of such a sample is the identity, and a
-            warning is logged once.
+            asynchronous.) In eval mode theta of such a sample is not finite;
+            :class:`SSTNPoseEstimator` uses the identity instead.
     """
 
     def __init__(
@@ -93,7 +90,7 @@ class SpatialTransformer(BaseModule):
         self.form = form
         self.downsample = nn.AvgPool2d(downscale)
         self.backbone = MODELS.build(backbone)
-        self.pool = nn.AdaptiveAvgPool2d(pool_size)
+        self.pool_size = pool_size
         self.fc = nn.Linear(in_channels * pool_size**2, len(FORMS[form]))
         nn.init.zeros_(self.fc.weight)
         nn.init.zeros_(self.fc.bias)
@@ -102,7 +99,6 @@ class SpatialTransformer(BaseModule):
             torch.tensor([bounds[kind] for kind in FORMS[form]]),
             persistent=False,
         )
-        self._warned = False
 
     def forward(self, x: Tensor) -> Tensor:
         """Predict the windows of crops.
@@ -111,21 +107,21 @@ class SpatialTransformer(BaseModule):
             x (Tensor): Crops (B, 3, h, w).
 
         Returns:
-            Tensor: theta (B, 2, 3), see :mod:`rmpe_plugin.ops.affine`.
+            Tensor: theta (B, 2, 3), see :mod:`rmpe_plugin.ops.affine`; float32, also if
+            the model is in half precision.
         """
         outputs = self._localise(x)
-        finite = outputs.isfinite().all(dim=1)
+        # The bounds would hide infinities.
+        outputs = outputs.where(outputs.isfinite(), torch.nan)
         bounded = self.bounds * torch.tanh(outputs / self.bounds)
         theta = self._build_theta(bounded, x.shape[-2:])
         if self.training:
             torch._assert_async(
-                finite.all(),
+                ~outputs.isnan().any(),
                 'the spatial transformer predicts a theta that is not finite: the '
                 'training diverged, or its input or weights are not finite',
             )
-            return theta
-        self._warn_once(finite)
-        return torch.where(finite[:, None, None], theta, identity_affine(theta))
+        return theta
 
     def _localise(self, x: Tensor) -> Tensor:
         """Outputs of the linear layer (B, P) for crops (B, 3, h, w)."""
@@ -135,10 +131,11 @@ class SpatialTransformer(BaseModule):
                 f'stn.backbone has {feats.shape[1]} output channels, stn.in_channels '
                 f'is {self.in_channels}'
             )
-        pooled = self.pool(feats).flatten(1)
+        pooled = grid_average_pool(feats, self.pool_size).flatten(1)
         # In half precision the window would shift by a tenth of a pixel.
         with torch.autocast(x.device.type, enabled=False):
-            return self.fc(pooled.to(self.fc.weight.dtype))
+            outputs = self.fc(pooled.to(self.fc.weight.dtype))
+        return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
 
     def _build_theta(self, bounded: Tensor, size: tuple[int, int]) -> Tensor:
         """Arrange bounded parameters (B, P) as theta (B, 2, 3); size is (h, w)."""
@@ -155,16 +152,3 @@ class SpatialTransformer(BaseModule):
             entries = (scale, -rotation * ratio, x, rotation / ratio, scale, y)
             offset = torch.stack(entries, dim=1).view(-1, 2, 3)
         return identity_affine(offset) + offset
-
-    def _warn_once(self, finite: Tensor) -> None:
-        """Log once that samples without a finite theta (B,) get the identity."""
-        if self._warned or finite.all():
-            return
-        self._warned = True
-        print_log(
-            f'the spatial transformer predicts no finite theta for '
-            f'{int((~finite).sum())} of {len(finite)} crops; these crops are not '
-            'warped (logged once)',
-            logger='current',
-            level=logging.WARNING,
-        )
