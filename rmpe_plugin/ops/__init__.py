@@ -31,6 +31,7 @@ from .pose_nms import (
 )
 from .pose_nms_params import PoseNMSParams
 from .pose_similarity import pose_similarity
+from .precision import at_least_float32
 from .proposals import ProposalModel, box_offsets
 from .resize import resize_heatmap
 
@@ -41,6 +42,7 @@ __all__ = [
     'ProposalModel',
     'align_poses',
     'alternating_search',
+    'at_least_float32',
     'box_offsets',
     'compose_affine',
     'finite_or_identity',

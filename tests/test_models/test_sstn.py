@@ -452,3 +452,39 @@ def test_uses_the_identity_and_warns_once_if_theta_is_not_finite(flip, monkeypat
         assert all(np.isfinite(s.pred_instances.keypoints).all() for s in samples)
     assert len(logged) == 1
     assert 'for 1 of 3 crops' in logged[0]
+
+
+@pytest.mark.parametrize(
+    ('sppe', 'sdtn'),
+    [*((name, 'heatmaps') for name in SPPES), ('heatmap', 'keypoints')],
+)
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_trains_and_predicts_under_autocast(sppe, sdtn, dtype):
+    output_heatmaps = sdtn == 'heatmaps'
+    test_cfg = dict(flip_test=True, sdtn=sdtn, output_heatmaps=output_heatmaps)
+    sstn, _ = build_sstn(sppe, parallel={}, test_cfg=test_cfg)
+    sstn.init_parallel_sppe()
+    samples = sstn_samples(sppe)
+    with torch.autocast('cpu', dtype=dtype):
+        losses = sstn.train()(sstn_crops(), samples, mode='loss')
+        with torch.no_grad():
+            predicted = sstn.eval()(sstn_crops(), samples, mode='predict')
+    total = sum(value for name, value in losses.items() if 'loss' in name)
+    total.backward()
+    assert total.isfinite()
+    assert sstn.stn.fc.weight.grad.isfinite().all()
+    for sample in predicted:
+        assert np.isfinite(sample.pred_instances.keypoints).all()
+        if output_heatmaps:
+            assert np.isfinite(sample.pred_fields.heatmaps.numpy()).all()
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_predicts_if_the_model_is_cast_to_half_precision(dtype):
+    sstn, _ = build_sstn('cpn', test_cfg=dict(flip_test=True))
+    expected = sstn.eval()(sstn_crops(), sstn_samples('cpn'), mode='predict')
+    windows = [sample.pred_instances.theta for sample in expected]
+    sstn.to(dtype)
+    cast = sstn(sstn_crops().to(dtype), sstn_samples('cpn'), mode='predict')
+    for sample, window in zip(cast, windows, strict=True):
+        np.testing.assert_allclose(sample.pred_instances.theta, window, atol=0.02)

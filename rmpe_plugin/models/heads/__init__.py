@@ -2,6 +2,14 @@
 from .cpn_head import CPNHead
 from .global_net import GlobalNet
 from .head_on_heatmaps import head_on_heatmaps
+from .heatmaps import Heatmaps, float32_heatmaps
 from .refine_net import RefineNet
 
-__all__ = ['CPNHead', 'GlobalNet', 'RefineNet', 'head_on_heatmaps']
+__all__ = [
+    'CPNHead',
+    'GlobalNet',
+    'Heatmaps',
+    'RefineNet',
+    'float32_heatmaps',
+    'head_on_heatmaps',
+]

@@ -14,7 +14,7 @@ from mmpose.utils.typing import (
 )
 from torch import Tensor, nn
 
-from rmpe_plugin.ops import pck_accuracy
+from rmpe_plugin.ops import at_least_float32, pck_accuracy
 
 from .multilevel_targets import stack_targets
 
@@ -232,7 +232,8 @@ class CPNHead(BaseHead):
                 pose.global_keypoints = other.keypoints
                 pose.global_keypoint_scores = other.keypoint_scores
         if test_cfg.get('output_heatmaps', False):
-            return poses, [PixelData(heatmaps=x) for x in heatmaps.detach()]
+            maps = at_least_float32(heatmaps.detach())
+            return poses, [PixelData(heatmaps=x) for x in maps]
         return poses
 
     def loss(

@@ -5,6 +5,7 @@ from mmpose.models.pose_estimators import TopdownPoseEstimator
 from mmpose.utils.typing import SampleList
 from torch import Tensor, nn
 
+from rmpe_plugin.models.heads import float32_heatmaps, head_on_heatmaps
 from rmpe_plugin.utils.checkpoint import load_weights
 
 
@@ -51,5 +52,7 @@ class ParallelSPPE(nn.Module):
             dict[str, Tensor]: Losses, named as by the head.
         """
         feats = self.neck(self.backbone(images))
-        losses = self.head.loss(feats, data_samples, dict(compute_acc=False))
+        heatmaps = float32_heatmaps(self.head.forward(feats))
+        head = head_on_heatmaps(self.head)
+        losses = head.loss(heatmaps, data_samples, dict(compute_acc=False))
         return {name: value for name, value in losses.items() if 'loss' in name}

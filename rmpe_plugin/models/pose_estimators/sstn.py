@@ -16,7 +16,12 @@ from mmpose.utils.typing import (
 )
 from torch import Tensor, nn
 
-from rmpe_plugin.models.heads import CPNHead, head_on_heatmaps
+from rmpe_plugin.models.heads import (
+    CPNHead,
+    Heatmaps,
+    float32_heatmaps,
+    head_on_heatmaps,
+)
 from rmpe_plugin.models.spatial_transformers import SDTN
 from rmpe_plugin.ops import (
     compose_affine,
@@ -215,13 +220,10 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
         black = -norm.mean / norm.std if hasattr(norm, 'mean') else 0.0
         return warp(inputs - black, theta, inputs.shape[-2:]) + black
 
-    def _forward(
-        self, inputs: Tensor, data_samples: OptSampleList = None
-    ) -> Tensor | list | tuple:
+    def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Heatmaps:
         """Predict heatmaps in the frame of the crop (``mode='tensor'``)."""
         images, theta = self.transform(inputs)
-        heatmaps = self.head.forward(self.extract_feat(images))
-        return self.sdtn(heatmaps, invert_affine(theta))
+        return self.sdtn(self._window_heatmaps(images), invert_affine(theta))
 
     def loss(self, inputs: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
         """Compute the losses of a batch.
@@ -242,7 +244,7 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
             theta.register_hook(_clip_to_median_norm)
 
         # SPPE: window -> heatmaps in the frame of the window
-        heatmaps = self.head.forward(self.extract_feat(images))
+        heatmaps = self._window_heatmaps(images)
 
         # SDTN: -> heatmaps in the frame of the crop
         heatmaps = self.sdtn(heatmaps, invert_affine(theta))
@@ -344,9 +346,12 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
                 level=logging.WARNING,
             )
 
-    def _test_heatmaps(self, images: Tensor) -> Tensor | list | tuple:
+    def _test_heatmaps(self, images: Tensor) -> Heatmaps:
+        """Heatmaps of warped images (B, 3, h, w), without stages not decoded."""
+        if isinstance(self.head, CPNHead):
+            return self._window_heatmaps(images, self.head.test_stage(self.test_cfg))
+        return self._window_heatmaps(images)
+
+    def _window_heatmaps(self, images: Tensor, *stage: str | None) -> Heatmaps:
         """Heatmaps of warped images (B, 3, h, w), in the frame of the window."""
-        feats = self.extract_feat(images)
-        if isinstance(self.head, CPNHead):  # skip stages that are not decoded
-            return self.head.forward(feats, self.head.test_stage(self.test_cfg))
-        return self.head.forward(feats)
+        return float32_heatmaps(self.head.forward(self.extract_feat(images), *stage))

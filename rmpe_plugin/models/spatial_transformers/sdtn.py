@@ -1,12 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-from typing import TypeAlias
-
 from torch import Tensor, nn
 
+from rmpe_plugin.models.heads import Heatmaps
 from rmpe_plugin.ops import warp
-
-# One tensor (B, K, H, W), or a list or tuple of stages, levels or both.
-Heatmaps: TypeAlias = Tensor | list['Heatmaps'] | tuple['Heatmaps', ...]
 
 
 class SDTN(nn.Module):

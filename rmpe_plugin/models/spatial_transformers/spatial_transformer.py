@@ -5,7 +5,7 @@ from mmpose.registry import MODELS
 from mmpose.utils.typing import ConfigType, OptConfigType
 from torch import Tensor, nn
 
-from rmpe_plugin.ops import grid_average_pool, identity_affine
+from rmpe_plugin.ops import at_least_float32, grid_average_pool, identity_affine
 
 # Kinds of a form's parameters, in the order of the linear layer's outputs.
 FORMS = {
@@ -134,8 +134,7 @@ class SpatialTransformer(BaseModule):
         pooled = grid_average_pool(feats, self.pool_size).flatten(1)
         # In half precision the window would shift by a tenth of a pixel.
         with torch.autocast(x.device.type, enabled=False):
-            outputs = self.fc(pooled.to(self.fc.weight.dtype))
-        return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+            return at_least_float32(self.fc(pooled.to(self.fc.weight.dtype)))
 
     def _build_theta(self, bounded: Tensor, size: tuple[int, int]) -> Tensor:
         """Arrange bounded parameters (B, P) as theta (B, 2, 3); size is (h, w)."""

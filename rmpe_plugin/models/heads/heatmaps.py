@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+from typing import TypeAlias
+
+from torch import Tensor
+
+from rmpe_plugin.ops import at_least_float32
+
+# One tensor (B, K, H, W), or a list or tuple of stages, levels or both.
+Heatmaps: TypeAlias = Tensor | list['Heatmaps'] | tuple['Heatmaps', ...]
+
+
+def float32_heatmaps(heatmaps: Heatmaps) -> Heatmaps:
+    """Convert heatmaps in half precision to float32.
+
+    MMPose's heads convert heatmaps to NumPy, which has no bfloat16.
+
+    Args:
+        heatmaps (Tensor | list | tuple): Heatmaps (B, K, H, W), or nested lists or
+            tuples of them.
+
+    Returns:
+        Tensor | list | tuple: Heatmaps in the structure of the input.
+    """
+    if isinstance(heatmaps, (list, tuple)):
+        return type(heatmaps)(float32_heatmaps(maps) for maps in heatmaps)
+    return at_least_float32(heatmaps)
