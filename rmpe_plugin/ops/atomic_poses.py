@@ -58,7 +58,11 @@ def align_poses(
             _mean_labelled(points[..., part, :], labelled[..., part]) for part in torso
         )
         length = np.sqrt(((shoulders - hips) ** 2).sum(axis=-1))
-        size = np.fmax.reduce(points, axis=-2) - np.fmin.reduce(points, axis=-2)
+        low, high = (
+            extreme.reduce(points, axis=-2, keepdims=True)[..., 0, :]
+            for extreme in (np.fmin, np.fmax)
+        )
+        size = high - low
         aligned = points - 0.5 * (shoulders + hips)[..., None, :]
         aligned = aligned / length[..., None, None]
         usable = (length >= _MIN_TORSO * size.max(axis=-1)) & (length > 0)

@@ -112,7 +112,7 @@ class GaussianMixture:
             - log_det
             - 0.5 * dims * np.log(2 * np.pi)
         )  # (..., C)
-        return np.logaddexp.reduce(weighted, axis=-1)
+        return np.logaddexp.reduce(weighted, axis=-1, keepdims=True)[..., 0]
 
     @classmethod
     def fit(

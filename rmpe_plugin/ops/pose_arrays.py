@@ -128,11 +128,10 @@ def _check_shapes(arrays: dict[str, Sequence[Array]]) -> None:
 
 def _concatenate(images: Sequence[Array]) -> Tensor:
     """Concatenate the arrays of all images as a floating point tensor (T, ...)."""
-    tensor = (
-        torch.from_numpy(np.concatenate(images))
-        if isinstance(images[0], np.ndarray)
-        else torch.cat(list(images))
-    )
+    if isinstance(images[0], np.ndarray):
+        tensor = torch.from_numpy(np.concatenate(images))
+    else:
+        tensor = torch.cat([image for image in images if isinstance(image, Tensor)])
     return tensor if tensor.is_floating_point() else tensor.double()
 
 
