@@ -335,3 +335,23 @@ def test_raises_on_a_stage_that_the_head_does_not_have(stage):
 def test_raises_without_a_decoder():
     with pytest.raises(RuntimeError, match='decoder'):
         build_head(decoder=None).predict(features(), cpn_samples())
+
+
+def test_refine_net_can_have_the_default_initialisation_of_torch():
+    uniform = dict(
+        type='Kaiming',
+        layer='Conv2d',
+        a=5**0.5,
+        mode='fan_in',
+        nonlinearity='leaky_relu',
+        distribution='uniform',
+    )
+    head = build_head(refine_net=dict(type='RefineNet', init_cfg=uniform))
+    head.init_weights()
+    weight = head.refine_net.fuse.conv2.weight
+    bound = (weight.shape[1] * 9) ** -0.5
+    assert 0.95 * bound < weight.abs().max() <= bound
+    # He's normal distribution by fan-out, as without the option.
+    weight = head.global_net.predictors[0].conv.weight
+    std = (2 / (weight.shape[0] * 9)) ** 0.5
+    assert float(weight.std()) == pytest.approx(std, rel=0.1)

@@ -3,6 +3,7 @@ from .centred_target import GenerateCentredTarget, PackSSTNInputs
 from .cpn_crop import CPNBBoxCenterScale
 from .ground_truth_window import KeepTrueBox, TrueWindow
 from .pose_guided_proposal import PoseGuidedProposal
+from .random_channel_gain import RandomChannelGain
 from .visibility import RawVisibility
 from .whole_image import LoadWholeImage
 
@@ -13,6 +14,7 @@ __all__ = [
     'LoadWholeImage',
     'PackSSTNInputs',
     'PoseGuidedProposal',
+    'RandomChannelGain',
     'RawVisibility',
     'TrueWindow',
 ]
