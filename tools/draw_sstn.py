@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 from mmpose.registry import DATASETS
 
@@ -62,6 +63,7 @@ def main() -> None:
     args = parse_args()
     config = Config.fromfile(args.config)
     config.merge_from_dict(args.cfg_options)
+    init_default_scope('mmpose')
     try:
         model = load_pose_estimator(config, args.checkpoint, args.device)
     except ValueError as error:

@@ -132,7 +132,15 @@ def test_progress_is_polled(runner):
     assert polled
 
 
-def test_interrupt_stops_child_processes(runner, tmp_path):
+@pytest.fixture
+def interruptible():
+    """A shell starts background jobs with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_interrupt_stops_child_processes(runner, tmp_path, interruptible):
     # the command and its child write their process ids
     code = 'import os, time; print(os.getpid(), flush=True); time.sleep(60)'
     child = f'subprocess.Popen([sys.executable, "-c", {code!r}])'
