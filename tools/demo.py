@@ -119,9 +119,8 @@ def add_threshold_arguments(parser: argparse.ArgumentParser) -> None:
         help='people with a lower score are not drawn (default: 0.2)',
     )  # fmt: skip
     parser.add_argument(
-        '--kpt-thr', type=float, default=0.65,
-        help='keypoints with a lower score are not drawn (default: 0.65; CPN gives a '
-        'keypoint without evidence a score of 0.5)',
+        '--kpt-thr', type=float, default=0.3,
+        help='keypoints with a lower score are not drawn (default: 0.3)',
     )  # fmt: skip
 
 

@@ -52,9 +52,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--kpt-thr',
         type=float,
-        default=0.65,
-        help='minimum score of drawn keypoints; CPN gives 0.5 to a keypoint without '
-        'evidence (default: %(default)s)',
+        default=0.3,
+        help='minimum score of drawn keypoints (default: %(default)s)',
     )
     parser.add_argument(
         '--scale',

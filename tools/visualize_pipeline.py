@@ -59,8 +59,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--kpt-thr',
         type=float,
-        default=0.65,
-        help='score threshold of drawn keypoints (default: 0.65)',
+        default=0.3,
+        help='score threshold of drawn keypoints (default: 0.3)',
     )
     parser.add_argument(
         '--pose-nms', default='rmpe-paper', metavar='PRESET|FILE',

@@ -14,7 +14,8 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 
-from rmpe_plugin.ops import PoseNMSParams
+from rmpe_plugin.codecs import score_range
+from rmpe_plugin.ops import PoseNMSParams, unit_scores
 from rmpe_plugin.structures import SCORE_MODES, person_scores, suppress_poses
 
 from .boxes import Boxes, boxes_by_image, empty_boxes, whole_image_boxes
@@ -32,8 +33,9 @@ class PoseResult(NamedTuple):
     Attributes:
         frame (Frame): The frame; ``error`` is the reason if it was skipped.
         poses (PoseDataSample): ``pred_instances`` has ``keypoints`` (N, K, 2) in
-            pixels of the image, ``keypoint_scores`` (N, K), ``bboxes`` (N, 4), xyxy,
-            ``bbox_scores`` (N,) and ``scores`` (N,), sorted by decreasing score.
+            pixels of the image, ``keypoint_scores`` (N, K) in [0, 1], ``bboxes``
+            (N, 4), xyxy, ``bbox_scores`` (N,) and ``scores`` (N,), sorted by decreasing
+            score.
     """
 
     frame: Frame
@@ -110,6 +112,7 @@ class RMPEInferencer:
         )
         cfg = _load_config(config, cfg_options)
         self.model = load_pose_estimator(cfg, checkpoint, device)
+        self.score_range = score_range(self.model.head.decoder)
         with DefaultScope.overwrite_default_scope('mmpose'):
             self.pipeline = Compose(cfg.test_dataloader.dataset.pipeline)
 
@@ -246,7 +249,12 @@ class RMPEInferencer:
             merged = empty_boxes()
             merged.keypoints = np.zeros((0, num_keypoints, 2), np.float32)
             merged.keypoint_scores = np.zeros((0, num_keypoints), np.float32)
+        # As in MMPose's metric; thresholds and pose NMS need scores in [0, 1].
         merged.scores = person_scores(merged, self.score_mode)
+        units = unit_scores(merged.keypoint_scores, self.score_range)
+        if np.array_equal(merged.get('keypoints_visible'), merged.keypoint_scores):
+            merged.keypoints_visible = units
+        merged.keypoint_scores = units
         return merged
 
     def suppress(self, frame: Frame, poses: InstanceData) -> PoseDataSample:

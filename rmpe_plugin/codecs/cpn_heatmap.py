@@ -6,7 +6,7 @@ from mmpose.codecs.base import BaseKeypointCodec
 from mmpose.registry import KEYPOINT_CODECS
 from torch import Tensor
 
-from rmpe_plugin.ops import decode_heatmaps
+from rmpe_plugin.ops import decode_heatmaps, unit_scores
 
 
 def _blurred_deltas(size: int, kernel_size: int) -> np.ndarray:
@@ -35,6 +35,10 @@ class CPNHeatmap(BaseKeypointCodec):
         - image size: [w, h]
         - heatmap size: [W, H]
 
+    The reference implementations add 0.5 to the score of a keypoint, so it is between
+    0.5, no evidence, and about 1.5. This shifts the ranking of people and so AP. For
+    thresholds :meth:`batch_decode` also returns the score without it, in [0, 1].
+
     Encoded:
         - heatmaps (np.ndarray): Targets (K, H, W).
         - keypoint_weights (np.ndarray): Loss weights (N, K).
@@ -57,6 +61,9 @@ class CPNHeatmap(BaseKeypointCodec):
         ValueError: If ``kernel_size`` is not odd and positive, ``occluded`` is unknown,
             or the heatmap is larger than the input.
     """
+
+    #: Score of an empty heatmap, and of a heatmap that equals its target.
+    score_range = (0.5, 1.5)
 
     label_mapping_table = dict(keypoint_weights='keypoint_weights')
     field_mapping_table = dict(heatmaps='heatmaps')
@@ -167,24 +174,27 @@ class CPNHeatmap(BaseKeypointCodec):
             tuple[np.ndarray, np.ndarray]: Keypoints (1, K, 2) in pixels of the network
             input, and their scores (1, K).
         """
-        keypoints, scores = self.batch_decode(torch.from_numpy(encoded)[None])
+        keypoints, (scores, _) = self.batch_decode(torch.from_numpy(encoded)[None])
         return keypoints[0], scores[0]
 
     def batch_decode(
         self, batch_encoded: Tensor
-    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    ) -> tuple[list[np.ndarray], tuple[list[np.ndarray], list[np.ndarray]]]:
         """Decode a batch of heatmaps, on their device.
 
         Args:
             batch_encoded (Tensor): Heatmaps (B, K, H, W).
 
         Returns:
-            tuple[list[np.ndarray], list[np.ndarray]]: For each person, keypoints
-            (1, K, 2) in pixels of the network input, and their scores (1, K).
+            tuple[list[np.ndarray], tuple[list[np.ndarray], list[np.ndarray]]]: For each
+            person, keypoints (1, K, 2) in pixels of the network input; their scores
+            (1, K), and these in [0, 1], which heads store as ``keypoint_scores`` and
+            ``keypoints_visible``.
         """
         keypoints, scores = decode_heatmaps(batch_encoded, self.blur_kernel_size)
         # A heatmap pixel covers scale_factor input pixels; the keypoint is at their
         # centre (4 x + 2 for a stride of 4).
         keypoints = (keypoints.cpu().numpy() + 0.5) * self.scale_factor
         scores = scores.cpu().numpy()
-        return list(keypoints[:, None]), list(scores[:, None])
+        units = unit_scores(scores, self.score_range)
+        return list(keypoints[:, None]), (list(scores[:, None]), list(units[:, None]))

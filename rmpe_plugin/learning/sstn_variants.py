@@ -31,7 +31,9 @@ def change_sstn(config: Config, changes: dict | None) -> None:
         for key in ('stn', 'parallel'):
             config.model.pop(key)
         config.val_evaluator = [
-            metric for metric in config.val_evaluator if metric.type == 'CocoMetric'
+            metric
+            for metric in config.val_evaluator
+            if metric.type != 'WindowIoUMetric'
         ]
     else:
         config.model.update(changes)

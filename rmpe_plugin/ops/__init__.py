@@ -34,6 +34,7 @@ from .pose_similarity import pose_similarity
 from .precision import at_least_float32
 from .proposals import ProposalModel, box_offsets
 from .resize import resize_heatmap
+from .unit_scores import unit_scores
 
 __all__ = [
     'GaussianMixture',
@@ -65,6 +66,7 @@ __all__ = [
     'resize_heatmap',
     'theta_from_pixels',
     'transform_points',
+    'unit_scores',
     'valid_boxes',
     'warp',
     'window_corners',

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.structures import InstanceData
 from mmpose.apis import inference_topdown
 
 from rmpe_plugin.apis import Frames, PersonDetector, RMPEInferencer
@@ -52,6 +53,28 @@ def test_poses_of_given_boxes_equal_mmpose(plain, images):
         np.testing.assert_allclose(poses.bbox_scores[order], boxes[:, 4], rtol=1e-6)
 
 
+@pytest.mark.parametrize('score_mode', ['bbox_keypoint', 'alphapose'])
+def test_keypoint_scores_are_in_unit_range_and_person_scores_are_mmposes(
+    cpn, images, score_mode
+):
+    inferencer = RMPEInferencer(
+        *cpn, device='cpu', pose_nms=None, score_mode=score_mode
+    )
+    (result,) = inferencer(images[:1], BOXES[:1])
+    poses = result.poses.pred_instances
+    samples = inference_topdown(
+        inferencer.model, images[0], BOXES[0][:, :4].astype(np.float32)
+    )
+    raw = InstanceData.cat([sample.pred_instances for sample in samples])
+    raw.bbox_scores = BOXES[0][:, 4]
+    scores = person_scores(raw, score_mode)
+    order = np.argsort(-scores, kind='stable')
+    np.testing.assert_allclose(poses.scores, scores[order], rtol=1e-5)
+    units = (raw.keypoint_scores[order] - 0.5).clip(0, 1)
+    np.testing.assert_allclose(poses.keypoint_scores, units, atol=1e-5)
+    np.testing.assert_allclose(poses.keypoints_visible, units, atol=1e-5)
+
+
 @pytest.mark.parametrize(('image_batch', 'person_batch'), [(1, 1), (2, 4), (9, 99)])
 def test_results_do_not_depend_on_batch_sizes(
     cpn, plain, images, image_batch, person_batch
@@ -70,10 +93,11 @@ def test_results_do_not_depend_on_batch_sizes(
 
 
 @pytest.mark.parametrize('score_mode', ['bbox', 'alphapose'])
-def test_pose_nms_uses_the_scores_of_the_score_mode(cpn, plain, images, score_mode):
+def test_pose_nms_uses_the_scores_of_the_score_mode(cpn, images, score_mode):
     params = PoseNMSParams.preset('rmpe-mpii')
-    suppressing = RMPEInferencer(
-        *cpn, device='cpu', pose_nms='rmpe-mpii', score_mode=score_mode
+    plain, suppressing = (
+        RMPEInferencer(*cpn, device='cpu', pose_nms=nms, score_mode=score_mode)
+        for nms in (None, 'rmpe-mpii')
     )
     boxes = [np.repeat(b, 3, axis=0) for b in BOXES]
     for before, after in zip(
@@ -83,12 +107,23 @@ def test_pose_nms_uses_the_scores_of_the_score_mode(cpn, plain, images, score_mo
         assert len(kept) <= len(poses) / 3
         if not len(poses):
             continue
-        scores = person_scores(poses, score_mode)
+        scores = poses.scores
         result = parametric_pose_nms(
             poses.keypoints, poses.keypoint_scores, poses.bboxes, params, scores
         )
         np.testing.assert_allclose(kept.keypoints, result.keypoints, atol=1e-3)
         np.testing.assert_allclose(kept.scores, scores[result.keep], rtol=1e-6)
+
+
+def test_pose_nms_filters_people_without_evidence(cpn, images):
+    """AlphaPose drops people whose best keypoint has a score below 0.3."""
+    kept, everyone = (
+        RMPEInferencer(*cpn, 'whole_image', device='cpu', pose_nms=nms)
+        for nms in ('alphapose-coco', None)
+    )
+    (before,), (after,) = everyone(images[0]), kept(images[0])
+    assert before.poses.pred_instances.keypoint_scores.max() < 0.3
+    assert len(after.poses.pred_instances) == 0
 
 
 def test_pose_nms_parameters_from_a_file(cpn, images, tmp_path):
@@ -107,7 +142,7 @@ def test_detector_and_whole_image(cpn, detector_files, images):
         order = np.argsort(poses.bbox_scores)[::-1]
         np.testing.assert_allclose(poses.bboxes[order], boxes.bboxes, atol=0.01)
 
-    whole = RMPEInferencer(*cpn, 'whole_image', device='cpu')
+    whole = RMPEInferencer(*cpn, 'whole_image', device='cpu', pose_nms=None)
     (result,) = whole(images[0])
     height, width = images[0].shape[:2]
     np.testing.assert_array_equal(
@@ -134,7 +169,7 @@ def test_unusual_image_shapes(cpn, detector_files):
     images.insert(3, np.zeros((2, 2, 2), np.uint8))
     detector = PersonDetector(*detector_files, device='cpu', top_k=2)
     for boxes in (detector, 'whole_image'):
-        inferencer = RMPEInferencer(*cpn, boxes, device='cpu')
+        inferencer = RMPEInferencer(*cpn, boxes, device='cpu', pose_nms=None)
         results = list(inferencer(images))
         assert [bool(p.frame.error) for p in results] == [i == 3 for i in range(6)]
         for result in results:

@@ -92,6 +92,36 @@ def test_equals_coco_metric_without_pose_nms(ann_file, tmp_path, nms_mode, score
     assert written(tmp_path / 'CocoMetric') == written(tmp_path / 'PoseNMSCocoMetric')
 
 
+def test_score_range_changes_keypoint_scores_of_the_file_only(ann_file, tmp_path):
+    outputs = predictions(ann_file)
+    for output in outputs:
+        output['pred_instances']['keypoint_scores'] += 0.5
+    raw, unit = tmp_path / 'raw', tmp_path / 'unit'
+    common = dict(ann_file=str(ann_file), nms_mode='none')
+    metrics = [
+        evaluate(build(**common, outfile_prefix=str(raw)), outputs),
+        evaluate(
+            build(**common, outfile_prefix=str(unit), score_range=(0.5, 1.5)), outputs
+        ),
+    ]
+    assert metrics[0] == metrics[1]
+    for a, b in zip(written(raw), written(unit), strict=True):
+        assert (a['score'], a['bbox']) == (b['score'], b['bbox'])
+        a, b = np.reshape(a['keypoints'], (-1, 3)), np.reshape(b['keypoints'], (-1, 3))
+        np.testing.assert_allclose(a - [0, 0, 0.5], b)
+
+
+def test_score_range_makes_the_thresholds_of_pose_nms_effective(ann_file):
+    outputs = predictions(ann_file)
+    for output in outputs:
+        scores = output['pred_instances']['keypoint_scores']
+        scores[:] = 0.5 + 0.2 * scores
+    common = dict(ann_file=str(ann_file), pose_nms='alphapose-coco')
+    assert evaluate(build(**common), outputs)['coco/AP'] > 0.5
+    # The highest score is below max_score_thr = 0.3, so no pose is left.
+    assert evaluate(build(**common, score_range=(0.5, 1.5)), outputs)['coco/AP'] <= 0
+
+
 @pytest.mark.parametrize(
     'score_mode', ['bbox', 'bbox_keypoint', 'bbox_rle', 'keypoint']
 )

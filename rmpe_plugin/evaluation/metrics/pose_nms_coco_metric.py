@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS
 from mmpose.structures.bbox import bbox_xywh2xyxy
 
-from rmpe_plugin.ops import PoseNMSParams, parametric_pose_nms_batch
+from rmpe_plugin.ops import PoseNMSParams, parametric_pose_nms_batch, unit_scores
 
 
 @METRICS.register_module()
 class PoseNMSCocoMetric(CocoMetric):
-    """MMPose's COCO metric with RMPE's parametric pose NMS.
+    """MMPose's COCO metric with RMPE's parametric pose NMS and scores in [0, 1].
 
     Pose NMS is applied to the predictions of each image, ranked by ``score_mode``,
     after keypoint conversion and before the results are written and evaluated. A merged
@@ -22,6 +23,10 @@ class PoseNMSCocoMetric(CocoMetric):
             :class:`rmpe_plugin.ops.PoseNMSParams`, for example
             ``dict(preset='rmpe-paper')``, the name of a preset, or the path of a JSON
             file. Defaults to ``None``: ``nms_mode`` is applied instead.
+        score_range (Sequence[float], optional): Range of the codec's keypoint scores,
+            see :func:`rmpe_plugin.codecs.score_range`. It is mapped to [0, 1] for pose
+            NMS and for the result file, not for the scores of people. Defaults to
+            ``None``: the scores are not changed.
         kwargs: Arguments of :class:`mmpose.evaluation.metrics.CocoMetric`. ``nms_mode``
             defaults to ``'none'`` if ``pose_nms`` is given.
 
@@ -33,13 +38,19 @@ class PoseNMSCocoMetric(CocoMetric):
             of a file.
     """
 
-    def __init__(self, pose_nms: dict | str | None = None, **kwargs) -> None:
+    def __init__(
+        self,
+        pose_nms: dict | str | None = None,
+        score_range: Sequence[float] | None = None,
+        **kwargs,
+    ) -> None:
         if pose_nms is not None and kwargs.setdefault('nms_mode', 'none') != 'none':
             raise ValueError(
                 "evaluator.nms_mode must be 'none' if evaluator.pose_nms is given, "
                 f'got {kwargs["nms_mode"]!r}'
             )
         super().__init__(**kwargs)
+        self.score_range = score_range
         self.pose_nms = None
         if pose_nms is not None:
             self.pose_nms = PoseNMSParams.from_config(pose_nms)
@@ -74,6 +85,11 @@ class PoseNMSCocoMetric(CocoMetric):
         Returns:
             str: See ``CocoMetric``.
         """
+        if self.score_range is not None:
+            for person in chain.from_iterable(keypoints.values()):
+                xy, scores = np.split(person['keypoints'], [2], axis=1)
+                scores = unit_scores(scores, self.score_range)
+                person['keypoints'] = np.hstack((xy, scores))  # (K, 3)
         if self.pose_nms:
             keypoints = _suppress(keypoints, self.pose_nms)
         return super().results2json(keypoints, outfile_prefix)

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keypoint scores of different codecs on one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+from torch import Tensor
+
+T = TypeVar('T', np.ndarray, Tensor)
+
+
+def unit_scores(scores: T, score_range: Sequence[float]) -> T:
+    """Map scores linearly from the range of a codec to [0, 1], and clip them.
+
+    Args:
+        scores (Array): Scores of any shape.
+        score_range (Sequence[float]): Score of an empty heatmap, and of a heatmap that
+            equals its target.
+
+    Returns:
+        Array: Scores in [0, 1].
+
+    Raises:
+        ValueError: If the range is empty.
+
+    Example:
+        >>> unit_scores(np.array([0.4, 0.5, 1.25, 1.6]), (0.5, 1.5))
+        array([0.  , 0.  , 0.75, 1.  ])
+    """
+    low, high = score_range
+    if not low < high:
+        raise ValueError(
+            f'score_range must be two increasing numbers, got {low}, {high}'
+        )
+    return ((scores - low) / (high - low)).clip(0, 1)
