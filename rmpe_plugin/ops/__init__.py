@@ -33,10 +33,12 @@ from .pose_nms_params import PoseNMSParams
 from .pose_similarity import pose_similarity
 from .precision import at_least_float32
 from .proposals import ProposalModel, box_offsets
+from .reliability import Reliability, reliability
 from .resize import resize_heatmap
 from .unit_scores import unit_scores
 
 __all__ = [
+    'Reliability',
     'GaussianMixture',
     'PoseNMSParams',
     'PoseNMSResult',
@@ -63,6 +65,7 @@ __all__ = [
     'parametric_pose_nms_batch',
     'pck_accuracy',
     'pose_similarity',
+    'reliability',
     'resize_heatmap',
     'theta_from_pixels',
     'transform_points',

@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 from .hard_keypoint_metric import HardKeypointMetric
 from .pose_nms_coco_metric import PoseNMSCocoMetric
+from .reliability_metric import ScoreReliabilityMetric
 from .window_iou_metric import WindowIoUMetric
 
-__all__ = ['HardKeypointMetric', 'PoseNMSCocoMetric', 'WindowIoUMetric']
+__all__ = [
+    'HardKeypointMetric',
+    'PoseNMSCocoMetric',
+    'ScoreReliabilityMetric',
+    'WindowIoUMetric',
+]

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reliability diagram of keypoint scores."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import MMLogger
+from mmpose.registry import METRICS
+from rich.console import Console
+from rich.table import Table
+
+from rmpe_plugin.ops import Reliability, reliability, unit_scores
+
+
+@METRICS.register_module()
+class ScoreReliabilityMetric(BaseMetric):
+    """Whether keypoint scores are the probability that a keypoint is correct.
+
+    A labelled keypoint is correct (PCK) if its distance from the annotation is at most
+    ``thr`` times the longer side of the ground-truth box. The metrics are
+    ``reliability/pck``, the fraction of correct keypoints; ``reliability/score``, the
+    mean score; and ``reliability/error``, the expected calibration error, see
+    :func:`rmpe_plugin.ops.reliability`. The bins are logged as a table.
+
+    The model must be tested on ground-truth boxes.
+
+    Args:
+        score_range (Sequence[float]): Range of the codec's scores, which is mapped to
+            [0, 1], see :func:`rmpe_plugin.codecs.score_range`. Defaults to (0, 1).
+        thr (float): Largest distance of a correct keypoint, relative to the longer side
+            of the box. Defaults to 0.05.
+        out_dir (str, optional): Folder of a diagram, ``reliability.png``. Defaults to
+            ``None``: no diagram.
+        kwargs: Arguments of ``mmengine.evaluator.BaseMetric``.
+    """
+
+    default_prefix = 'reliability'
+
+    def __init__(
+        self,
+        score_range: Sequence[float] = (0.0, 1.0),
+        thr: float = 0.05,
+        out_dir: str | None = None,
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.score_range, self.thr = score_range, thr
+        self.out_dir = None if out_dir is None else Path(out_dir)
+
+    def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
+        """Collect the scores of a batch and whether the keypoints are correct.
+
+        Args:
+            data_batch (Sequence[dict]): Not used.
+            data_samples (Sequence[dict]): Outputs of the model.
+
+        Raises:
+            ValueError: If a sample has no annotation.
+        """
+        for sample in data_samples:
+            annotation = sample.get('raw_ann_info')
+            if annotation is None or 'keypoints' not in annotation:
+                raise ValueError(
+                    'ScoreReliabilityMetric needs the annotation of each person: set '
+                    'test_dataloader.dataset.bbox_file=None'
+                )
+            gt = np.reshape(annotation['keypoints'], (-1, 3))
+            pose = sample['pred_instances']
+            distance = np.linalg.norm(pose['keypoints'][0] - gt[:, :2], axis=1)
+            correct = distance <= self.thr * max(annotation['bbox'][2:])
+            scores = unit_scores(pose['keypoint_scores'][0], self.score_range)
+            labelled = gt[:, 2] > 0
+            self.results.append((scores[labelled], correct[labelled]))
+
+    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
+        """Compute the metrics, log the bins as a table and draw the diagram.
+
+        Args:
+            results (list[tuple]): What :meth:`process` collected.
+
+        Returns:
+            dict[str, float]: ``pck``, ``score`` and ``error``.
+
+        Raises:
+            ValueError: If there are no labelled keypoints.
+        """
+        scores, correct = (np.concatenate(x) for x in zip(*results, strict=True))
+        bins = reliability(scores, correct)
+        MMLogger.get_current_instance().info('\n' + _table(bins))
+        if self.out_dir is not None:
+            _save_diagram(bins, self.thr, self.out_dir / 'reliability.png')
+        return dict(
+            pck=float(correct.mean()),
+            score=float(scores.mean()),
+            error=bins.calibration_error,
+        )
+
+
+def _table(bins: Reliability) -> str:
+    """Format the bins as a table."""
+    table = Table('score', 'keypoints', 'mean score', 'PCK')
+    for i, (number, score, correct) in enumerate(zip(*bins, strict=True)):
+        low, high = i / len(bins.number), (i + 1) / len(bins.number)
+        name = f'{low:.1f} to {high:.1f}'
+        table.add_row(name, str(number), f'{score:.3f}', f'{correct:.3f}')
+    console = Console(width=88)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get()
+
+
+def _save_diagram(bins: Reliability, thr: float, path: Path) -> None:
+    """Draw PCK over the score, and the number of keypoints in each bin."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 6), layout='constrained')
+    upper, lower = figure.subplots(2, sharex=True, height_ratios=(3, 1))
+    width = 1 / len(bins.number)
+    centres = (np.arange(len(bins.number)) + 0.5) * width
+    upper.plot([0, 1], [0, 1], '--', color='grey', label='calibrated')
+    upper.bar(centres, bins.correct, 0.95 * width, label='PCK')
+    upper.plot(bins.score, bins.correct, 'o', color='black', label='mean of the bin')
+    upper.set_ylabel(f'PCK at {thr:g} of the box')
+    upper.set_title(f'expected calibration error {bins.calibration_error:.3f}')
+    upper.legend()
+    lower.bar(centres, bins.number, 0.95 * width)
+    lower.set(xlabel='keypoint score', ylabel='keypoints', xlim=(0, 1))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100)
