@@ -41,6 +41,7 @@ codec = [
         heatmap_size=(48, 64),
         kernel_size=kernel_size,
         occluded=occluded,
+        separable=True,  # CPNHead multiplies the two factors of the targets
     )
     for kernel_size, occluded in [
         (7, 'empty'),

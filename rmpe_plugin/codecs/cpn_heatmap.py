@@ -40,7 +40,9 @@ class CPNHeatmap(BaseKeypointCodec):
     thresholds :meth:`batch_decode` also returns the score without it, in [0, 1].
 
     Encoded:
-        - heatmaps (np.ndarray): Targets (K, H, W).
+        - heatmaps (np.ndarray): Targets (K, H, W). With ``separable=True`` instead
+          target_rows (N, K, H) and target_columns (N, K, W), whose outer products are
+          the targets, see :func:`rmpe_plugin.ops.render_targets`.
         - keypoint_weights (np.ndarray): Loss weights (N, K).
 
     Args:
@@ -56,6 +58,9 @@ class CPNHeatmap(BaseKeypointCodec):
             needs :class:`RawVisibility` in the pipeline. Defaults to ``'keep'``.
         blur_kernel_size (int): Width of the blur before decoding, heatmap pixels.
             Defaults to 21.
+        separable (bool): Whether :meth:`encode` returns the two factors of the targets,
+            which :class:`CPNHead` multiplies on its device, instead of heatmaps, which
+            all heads of MMPose accept. Defaults to ``False``.
 
     Raises:
         ValueError: If ``kernel_size`` is not odd and positive, ``occluded`` is unknown,
@@ -75,6 +80,7 @@ class CPNHeatmap(BaseKeypointCodec):
         kernel_size: int,
         occluded: str = 'keep',
         blur_kernel_size: int = 21,
+        separable: bool = False,
     ) -> None:
         super().__init__()
         if kernel_size < 1 or kernel_size % 2 == 0:
@@ -90,6 +96,11 @@ class CPNHeatmap(BaseKeypointCodec):
         self.kernel_size = kernel_size
         self.occluded = occluded
         self.blur_kernel_size = blur_kernel_size
+        self.separable = separable
+        if separable:
+            labels = ('keypoint_weights', 'target_rows', 'target_columns')
+            self.label_mapping_table = {name: name for name in labels}
+            self.field_mapping_table = {}
         self.scale_factor = np.divide(input_size, heatmap_size)
         if not (self.scale_factor >= 1).all():
             raise ValueError(
@@ -120,7 +131,8 @@ class CPNHeatmap(BaseKeypointCodec):
                 visible keypoints (COCO v = 2). Only used with ``occluded='empty'``.
 
         Returns:
-            dict: ``heatmaps`` and ``keypoint_weights``, see the class.
+            dict: ``heatmaps``, or ``target_rows`` and ``target_columns``; and
+            ``keypoint_weights``; see the class.
 
         Raises:
             ValueError: If there is more than one instance, if a labelled keypoint is
@@ -158,11 +170,12 @@ class CPNHeatmap(BaseKeypointCodec):
             drawn = weights = usable
 
         x, y = np.where(inside[:, None], pixel, 0).astype(np.int64).T
-        gaussians = self.rows[y][:, :, None] * self.columns[x][:, None, :]  # (K, H, W)
-        heatmaps = gaussians * (255 * drawn.astype(np.float32))[:, None, None]
-        return dict(
-            heatmaps=heatmaps, keypoint_weights=weights.astype(np.float32)[None]
-        )
+        rows = self.rows[y] * (255 * drawn.astype(np.float32))[:, None]  # (K, H)
+        columns = self.columns[x]  # (K, W)
+        encoded = dict(keypoint_weights=weights.astype(np.float32)[None])
+        if self.separable:
+            return dict(encoded, target_rows=rows[None], target_columns=columns[None])
+        return dict(encoded, heatmaps=rows[:, :, None] * columns[:, None, :])
 
     def decode(self, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Decode the heatmaps of one person.

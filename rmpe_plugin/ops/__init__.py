@@ -35,6 +35,7 @@ from .precision import at_least_float32
 from .proposals import ProposalModel, box_offsets
 from .reliability import Reliability, reliability
 from .resize import resize_heatmap
+from .targets import render_targets
 from .unit_scores import unit_scores
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     'pck_accuracy',
     'pose_similarity',
     'reliability',
+    'render_targets',
     'resize_heatmap',
     'theta_from_pixels',
     'transform_points',

@@ -2,10 +2,12 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmpose.codecs import MegviiHeatmap
 from mmpose.registry import KEYPOINT_CODECS
 
 from rmpe_plugin.codecs import CPNHeatmap
+from rmpe_plugin.ops import render_targets
 
 
 def build_codec(**kwargs):
@@ -148,3 +150,28 @@ def test_is_registered_and_decodes_batches():
         )
     )
     assert codec.support_batch_decoding
+
+
+@pytest.mark.parametrize('occluded', ['keep', 'empty'])
+def test_separable_targets_equal_the_heatmaps(occluded):
+    keypoints, labelled = random_keypoints(4, margin=16)
+    labelled[0, ::5] = 0
+    visible = labelled * (np.arange(17) % 3 > 0)
+    plain, separable = (
+        build_codec(occluded=occluded, separable=value).encode(
+            keypoints, labelled, visible
+        )
+        for value in (False, True)
+    )
+    rows, columns = (
+        torch.from_numpy(separable[f'target_{name}']) for name in ('rows', 'columns')
+    )
+    assert rows.shape == (1, 17, 64)
+    assert columns.shape == (1, 17, 48)
+    np.testing.assert_allclose(
+        render_targets(rows, columns)[0], plain['heatmaps'], atol=1e-4
+    )
+    np.testing.assert_array_equal(
+        separable['keypoint_weights'], plain['keypoint_weights']
+    )
+    assert set(separable) == set(build_codec(separable=True).label_mapping_table)

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.structures import InstanceData
 from mmpose.models.backbones import HRNet, ResNet
-from mmpose.registry import MODELS
+from mmpose.registry import DATASETS, MODELS
 from mmpose.testing import get_packed_inputs
 
 from rmpe_plugin.models.heads import CPNHead
+from rmpe_plugin.models.heads.multilevel_targets import stack_targets
+from tests.conftest import ROOT
 from tests.factories import cpn_samples
 
 CHANNELS = (8, 12, 16, 20)
@@ -355,3 +360,37 @@ def test_refine_net_can_have_the_default_initialisation_of_torch():
     weight = head.global_net.predictors[0].conv.weight
     std = (2 / (weight.shape[0] * 9)) ** 0.5
     assert float(weight.std()) == pytest.approx(std, rel=0.1)
+
+
+@pytest.mark.parametrize('size', ['256x192', '384x288'])
+def test_separable_targets_have_the_losses_of_heatmaps(size, synthetic):
+    """The codecs of the configs, from the annotations to the losses."""
+    name = f'cpn/coco/td-hm_cpn-res50_8xb32-160e_coco-{size}.py'
+    config = Config.fromfile(ROOT / 'configs' / name)
+    batches = []
+    for separable in (True, False):
+        codec = [dict(c, separable=separable) for c in config.codec]
+        assert separable or codec != config.codec
+        pipeline = deepcopy(config.val_pipeline)
+        pipeline[-1:] = [
+            dict(type='RawVisibility'),
+            dict(type='GenerateTarget', multilevel=True, encoder=codec),
+            dict(type='PackPoseInputs'),
+        ]
+        dataset = DATASETS.build(
+            dict(
+                type='CheckedCocoDataset',
+                data_root=str(synthetic),
+                ann_file='annotations/person_keypoints_train.json',
+                data_prefix=dict(img='train/'),
+                pipeline=pipeline,
+            )
+        )
+        batches.append([dataset[i]['data_samples'] for i in range(3)])
+    (rendered, weights), (heatmaps, other) = (stack_targets(b, 5) for b in batches)
+    torch.testing.assert_close(weights, other, rtol=0, atol=0)
+    for a, b in zip(rendered, heatmaps, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-4)
+    assert 'gt_fields' not in batches[0][0]
+    with pytest.raises(ValueError, match='makes 5 targets, the head needs 3'):
+        stack_targets(batches[0], 3)

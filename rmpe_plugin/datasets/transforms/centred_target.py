@@ -59,8 +59,8 @@ class PackSSTNInputs(PackPoseInputs):
             sample.theta_gt = torch.from_numpy(results['theta_gt'])
         if 'centred' in results:
             centred = super().transform(results['centred'])['data_samples']
+            targets = ('gt_fields', 'gt_instance_labels')
             sample.centred = PoseDataSample(
-                gt_fields=centred.gt_fields,
-                gt_instance_labels=centred.gt_instance_labels,
+                **{key: centred.get(key) for key in targets if key in centred}
             )
         return packed
