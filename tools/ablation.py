@@ -51,7 +51,11 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/ablation'))
     parser.add_argument(
-        '--seeds', type=int, nargs='+', default=[0, 1], help='default: 0 1'
+        '--seeds',
+        type=int,
+        nargs='+',
+        default=[0, 1],
+        help='random seeds (default: 0 1)',
     )
     parser.add_argument(
         '--jobs', type=int, help='trainings in parallel (default: depends on --size)'

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 r"""Train the quickstart's CPN on differently perturbed boxes, test it on detections.
 
-The variants have the same network, initial weights and number of steps: ground-truth
-boxes, MMPose's RandomBBoxTransform, proposals of AlphaPose's constants, and proposals
-of a fitted model, with and without its atomic poses. The table shows the AP with the
-detections and with ground-truth boxes. An interrupted run continues with the trainings
-that are missing from journal.jsonl in --work-dir. The results are written to
-results.json and results.png.
+The variants differ in the training boxes; network, initial weights and number of steps
+are the same: ground-truth boxes, MMPose's RandomBBoxTransform, proposals of AlphaPose's
+constants, and proposals of a fitted model, with and without its atomic poses. The table
+shows the AP with the detections and with ground-truth boxes. An interrupted run
+continues with the training runs that are missing from journal.jsonl in --work-dir. The
+results are written to results.json and results.png.
 
 Example:
     python tools/compare_proposals.py --data data/synthetic_crowd \
@@ -58,10 +58,14 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         choices=tuple(BOX_VARIANTS),
         default=tuple(BOX_VARIANTS),
-        help='default: all',
+        help='variants to train (default: all)',
     )
     parser.add_argument(
-        '--seeds', type=int, nargs='+', default=[0, 1], help='default: 0 1'
+        '--seeds',
+        type=int,
+        nargs='+',
+        default=[0, 1],
+        help='random seeds (default: 0 1)',
     )
     parser.add_argument(
         '--cfg-options',

@@ -52,7 +52,7 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         choices=tuple(SSTN_VARIANTS),
         default=tuple(SSTN_VARIANTS),
-        help='default: all',
+        help='variants to train (default: all)',
     )
     parser.add_argument(
         '--cfg-options',

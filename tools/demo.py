@@ -77,7 +77,8 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     people = parser.add_mutually_exclusive_group(required=True)
     people.add_argument(
         '--det', nargs=2, metavar=('CONFIG', 'CHECKPOINT'),
-        help="person detector; the config is a file, or MMDetection's, mmdet::...",
+        help='person detector; the config is a file, or the name of an MMDetection '
+        'config, mmdet::NAME',
     )  # fmt: skip
     people.add_argument(
         '--boxes', type=Path,

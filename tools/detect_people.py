@@ -32,7 +32,9 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        'config', help="config of the detector: a file, or MMDetection's, mmdet::..."
+        'config',
+        help='detector config: a file, or the name of an MMDetection config, '
+        'mmdet::NAME',
     )
     parser.add_argument('checkpoint', help='file or URL of its weights')
     parser.add_argument(

@@ -58,19 +58,19 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--images', type=Path, help='image folder, to draw proposals')
     parser.add_argument(
         '--iou-thr', type=float, default=0.5,
-        help='lowest IoU of a person and a detection (default: 0.5)',
+        help='minimum IoU of a person and a detection (default: 0.5)',
     )  # fmt: skip
     parser.add_argument(
         '--score-thr', type=float, default=0.05,
-        help='lowest score of a detection (default: 0.05)',
+        help='minimum score of a detection (default: 0.05)',
     )  # fmt: skip
     parser.add_argument(
         '--atoms', type=int, default=16,
-        help='highest number of atomic poses (default: 16)',
+        help='maximum number of atomic poses (default: 16)',
     )  # fmt: skip
     parser.add_argument(
         '--components', type=int, default=8,
-        help='highest number of Gaussians per mixture (default: 8)',
+        help='maximum number of Gaussians per mixture (default: 8)',
     )  # fmt: skip
     parser.add_argument(
         '--min-people', type=int, default=400,
@@ -81,7 +81,7 @@ def parse_args() -> argparse.Namespace:
         '--holdout', type=float, default=0.2,
         help='share of the images that are held out (default: 0.2)',
     )  # fmt: skip
-    parser.add_argument('--seed', type=int, default=0, help='default: 0')
+    parser.add_argument('--seed', type=int, default=0, help='random seed (default: 0)')
     parser.add_argument(
         '--metainfo',
         default=COCO_METAINFO,

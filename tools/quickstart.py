@@ -52,7 +52,10 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        '--seed', type=int, default=0, help='of both trainings (default: 0)'
+        '--seed',
+        type=int,
+        default=0,
+        help='random seed of both training runs (default: 0)',
     )
     parser.add_argument(
         '--restart', action='store_true', help='run the finished stages again'

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 r"""Learn the parameters of pose NMS from predictions and annotations, as in RMPE.
 
-AP is maximised over two of the four parameters at a time, the other two fixed,
-alternately until nothing improves. The search starts from each of the --start sets and
-uses the fitting split of the images. On the held-out split, the learned parameters are
-compared with the published ones and with MMPose's NMS.
+The parameters sigma1, sigma2, lambda and eta are searched in pairs; the other pair is
+fixed. This repeats until AP no longer improves. The search runs once from each --start
+set, on the fitting split of the images. On the held-out split, the learned parameters
+are compared with the published ones and with MMPose's NMS.
 
-The predictions are those of all boxes, before any NMS. tools/test.py writes them for a
-config with nms_mode='none' and a detector's boxes if it gets
+--pred must contain the poses of all boxes, without NMS. To write it, run tools/test.py
+with a detector's boxes, nms_mode='none' and
 --cfg-options test_evaluator.outfile_prefix=PREFIX. An interrupted search, run again
 with the same arguments, continues from journal.jsonl in --out.
 

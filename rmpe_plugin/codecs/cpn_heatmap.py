@@ -35,9 +35,10 @@ class CPNHeatmap(BaseKeypointCodec):
         - image size: [w, h]
         - heatmap size: [W, H]
 
-    The reference implementations add 0.5 to the score of a keypoint, so it is between
-    0.5, no evidence, and about 1.5. This shifts the ranking of people and so AP. For
-    thresholds :meth:`batch_decode` also returns the score without it, in [0, 1].
+    As in the reference implementations, a score is the value of the heatmap divided by
+    255, plus 0.5, or 0 if no value is positive. The sum affects the ranking of people
+    and so AP. For thresholds, :meth:`batch_decode` also returns the scores mapped to
+    [0, 1].
 
     Encoded:
         - heatmaps (np.ndarray): Targets (K, H, W). With ``separable=True`` instead
@@ -58,16 +59,16 @@ class CPNHeatmap(BaseKeypointCodec):
             needs :class:`RawVisibility` in the pipeline. Defaults to ``'keep'``.
         blur_kernel_size (int): Width of the blur before decoding, heatmap pixels.
             Defaults to 21.
-        separable (bool): Whether :meth:`encode` returns the two factors of the targets,
-            which :class:`CPNHead` multiplies on its device, instead of heatmaps, which
-            all heads of MMPose accept. Defaults to ``False``.
+        separable (bool): Whether :meth:`encode` returns rows and columns of the
+            Gaussians instead of heatmaps. Only :class:`CPNHead` accepts them; it
+            computes the heatmaps on its device. Defaults to ``False``.
 
     Raises:
         ValueError: If ``kernel_size`` is not odd and positive, ``occluded`` is unknown,
             or the heatmap is larger than the input.
     """
 
-    #: Score of an empty heatmap, and of a heatmap that equals its target.
+    #: Scores of a heatmap value of 0 and of the peak of a target.
     score_range = (0.5, 1.5)
 
     label_mapping_table = dict(keypoint_weights='keypoint_weights')
@@ -201,8 +202,8 @@ class CPNHeatmap(BaseKeypointCodec):
         Returns:
             tuple[list[np.ndarray], tuple[list[np.ndarray], list[np.ndarray]]]: For each
             person, keypoints (1, K, 2) in pixels of the network input; their scores
-            (1, K), and these in [0, 1], which heads store as ``keypoint_scores`` and
-            ``keypoints_visible``.
+            (1, K), which heads store as ``keypoint_scores``; and the scores mapped to
+            [0, 1], stored as ``keypoints_visible``.
         """
         keypoints, scores = decode_heatmaps(batch_encoded, self.blur_kernel_size)
         # A heatmap pixel covers scale_factor input pixels; the keypoint is at their

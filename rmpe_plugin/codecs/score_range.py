@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from mmpose.codecs.base import BaseKeypointCodec
 
-# Of MMPose's codecs whose keypoint scores are not the value of the heatmap.
+# Score ranges of MMPose's codecs whose scores are not heatmap values.
 _MMPOSE = {'MegviiHeatmap': (0.5, 1.5)}
 
 
@@ -12,8 +12,7 @@ def score_range(codec: BaseKeypointCodec) -> tuple[float, float]:
         codec (BaseKeypointCodec): A codec of this package or of MMPose.
 
     Returns:
-        tuple[float, float]: Score of an empty heatmap, and of a heatmap that equals its
-        target.
+        tuple[float, float]: Scores of a heatmap value of 0 and of the peak of a target.
     """
     default = _MMPOSE.get(type(codec).__name__, (0.0, 1.0))
     return getattr(codec, 'score_range', default)

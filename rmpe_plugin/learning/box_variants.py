@@ -18,7 +18,7 @@ MMPOSE_JITTER = dict(
 
 
 class BoxVariant(NamedTuple):
-    """Perturbation of the boxes. The rotation, no detector error, is the config's.
+    """Perturbation of the boxes. The rotation is that of the config.
 
     Attributes:
         model (str, optional): Proposal model: ``'alphapose'``, a file that

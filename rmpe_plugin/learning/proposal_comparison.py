@@ -51,7 +51,7 @@ def energy_distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def uniform_jitter(n: int, iou_thr: float, rng: np.random.Generator) -> np.ndarray:
-    """Sample uniform offsets whose box keeps an IoU, the baseline of RMPE, section 3.3.
+    """Sample uniform offsets of boxes with a minimum IoU, RMPE's baseline.
 
     Args:
         n (int): Number of offsets.

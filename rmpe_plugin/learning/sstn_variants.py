@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Variants of stage 2 that differ in the SSTN and its losses."""
+"""Variants of stage 2, the training of the SSTN after the CPN (stage 1)."""
 
 from pathlib import Path
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mathematics of CPN and RMPE in plain torch and numpy.
+"""Functions of CPN and RMPE in plain torch and numpy.
 
-Nothing here imports OpenMMLab: every function can be used with torch and numpy only.
+No function imports OpenMMLab. Fitting a proposal model also needs scikit-learn (the
+extra ``learn``).
 """
 
 from .accuracy import pck_accuracy

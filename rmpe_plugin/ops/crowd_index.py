@@ -10,7 +10,7 @@ def crowd_index(
     bboxes: np.ndarray,
     image_ids: np.ndarray,
 ) -> np.ndarray:
-    """Compute the ratio of other people's keypoints to a person's own in their box.
+    """Compute the ratio of other people's to own keypoints in each person's box.
 
     Section 3 of the CrowdPose paper (arXiv 1812.00324), which averages it over the
     people of an image.

@@ -58,8 +58,9 @@ def decode_heatmaps(
     Returns:
         tuple[Tensor, Tensor]:
         - keypoints (B, K, 2), (x, y), float64.
-        - scores (B, K), value / 255 + 0.5, float64. A heatmap without a positive value
-          or with a value that is not finite gives score 0 and keypoint (0, 0).
+        - scores (B, K), heatmap value at the keypoint / 255 + 0.5, float64. A heatmap
+          without a positive value or with a value that is not finite gives score 0 and
+          keypoint (0, 0).
 
     Raises:
         ValueError: If ``blur_kernel_size`` is not odd and positive.

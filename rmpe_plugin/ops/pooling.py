@@ -17,9 +17,9 @@ def _cell_weights(size: int, cells: int, like: Tensor) -> Tensor:
 def grid_average_pool(x: Tensor, cells: int) -> Tensor:
     """Average feature maps over the cells of a square grid.
 
-    As ``torch.nn.functional.adaptive_avg_pool2d``, whose gradient is not deterministic
-    on CUDA. For small maps: the intermediate tensor is ``cells`` times as large as the
-    input.
+    The result of ``torch.nn.functional.adaptive_avg_pool2d``, whose gradient is not
+    deterministic on CUDA. Use it for small maps only: the intermediate tensor is
+    ``cells`` times as large as the input.
 
     Args:
         x (Tensor): Feature maps (B, C, H, W).

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parametric pose NMS: suppress duplicate poses of one person (RMPE, section 3.2).
 
-Poses are processed greedily from the most to the least confident. A pose that no
-earlier kept pose suppresses is kept, and suppresses every less confident pose that is
-similar to it. See :mod:`rmpe_plugin.ops.pose_similarity` for the similarity.
+Poses are processed from the most to the least confident. A pose is kept unless an
+earlier kept pose suppresses it. A kept pose suppresses every less confident pose that
+is similar to it. See :mod:`rmpe_plugin.ops.pose_similarity` for the similarity.
 """
 
 from __future__ import annotations
@@ -172,8 +172,8 @@ def _keep_mask(suppresses: Tensor, candidates: Tensor) -> Tensor:
         Tensor: Poses that are kept (B, N), bool.
     """
     keep = candidates
-    # An iteration settles every pose whose suppressors are settled, thus at least one
-    # more pose. It usually takes a few iterations to settle all of them.
+    # Each iteration makes final every pose whose suppressors are final, so at least one
+    # more. A few iterations are usually enough.
     while True:
         previous = keep
         keep = candidates & ~(suppresses & previous[:, None]).any(-1)
@@ -323,7 +323,7 @@ def parametric_pose_nms_batch(
         keypoints, keypoint_scores, bboxes, person_scores, sizes, params
     )
     keep, cluster_of, points, scores = (convert_like(f, keypoints[0]) for f in fields)
-    # Image after image, i to j are its kept poses and m to n all its poses.
+    # For each image, i to j are the kept poses and m to n all poses.
     ends = sizes.cumsum()
     num_kept = np.append(0, is_kept.cpu().numpy().cumsum())
     spans = (num_kept[ends - sizes], num_kept[ends], ends - sizes, ends)
@@ -342,8 +342,8 @@ def parametric_pose_nms(
 ) -> PoseNMSResult:
     """Suppress duplicate poses of one image (RMPE, section 3.2).
 
-    The arrays are all numpy arrays or all torch tensors on one device, and so is the
-    result. The input is not changed. Computation is in float64 and equal confidences
+    All arrays must be numpy arrays, or torch tensors on one device. The result has the
+    same type. The input is not changed. Computation is in float64 and equal confidences
     keep the order of the input, so CPU and GPU keep the same poses.
 
     Values that are not finite are handled as follows:
@@ -353,7 +353,8 @@ def parametric_pose_nms(
     - A keypoint score that is not finite or negative counts as 0.
     - A pose whose person score is NaN is ranked last.
 
-    On a box without width and height only keypoints at equal positions are similar.
+    With ``units='box'`` and a box of width and height 0, only keypoints at equal
+    positions are similar.
 
     Args:
         keypoints (Array): Keypoints (N, K, 2), pixels. N may be 0.

@@ -244,8 +244,8 @@ def pose_similarity(
 ) -> Array:
     """Compute the similarity of all pairs of poses in an image.
 
-    This is d of RMPE, section 3.2. The arrays are all numpy arrays or all torch
-    tensors, and so is the result.
+    This is d of RMPE, section 3.2. All arrays must be numpy arrays, or torch tensors on
+    one device. The result has the same type.
 
     Args:
         keypoints (Array): Keypoints (N, K, 2), pixels. See :func:`parametric_pose_nms`

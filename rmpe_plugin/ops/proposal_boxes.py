@@ -36,7 +36,8 @@ def box_offsets(bboxes: np.ndarray, detections: np.ndarray) -> np.ndarray:
         detections (np.ndarray): Detections (..., 4), xyxy, pixels.
 
     Returns:
-        np.ndarray: Offsets (..., 4), in sides of the ground-truth box.
+        np.ndarray: Offsets (..., 4), relative to the ground-truth box's width and
+        height.
 
     Raises:
         ValueError: If a ground-truth box is empty, inverted or not finite.

@@ -23,7 +23,7 @@ class Reliability(NamedTuple):
 
     @property
     def calibration_error(self) -> float:
-        """Expected calibration error: mean of abs(score - correct), by ``number``."""
+        """Expected calibration error: weighted mean of abs(score - correct)."""
         gap = np.nan_to_num(np.abs(self.score - self.correct))
         return float((self.number * gap).sum() / self.number.sum())
 

@@ -17,8 +17,7 @@ def unit_scores(scores: T, score_range: Sequence[float]) -> T:
 
     Args:
         scores (Array): Scores of any shape.
-        score_range (Sequence[float]): Score of an empty heatmap, and of a heatmap that
-            equals its target.
+        score_range (Sequence[float]): Scores that are mapped to 0 and to 1.
 
     Returns:
         Array: Scores in [0, 1].

@@ -34,7 +34,7 @@ class PoseGuidedProposal(BaseTransform):
     Args:
         model (str): A file written by ``tools/fit_pgpg.py``, or ``'alphapose'`` for
             AlphaPose's constants.
-        crop_prob (float): Fraction of random windows inside the ground-truth box, see
+        crop_prob (float): Probability of a random crop of the ground-truth box, see
             :meth:`rmpe_plugin.ops.ProposalModel.sample`. Defaults to 0.
         clip (bool): Whether to clip proposals to the image. Defaults to ``True``.
 

@@ -15,14 +15,13 @@ KEY = 'parallel_sppe'
 class ParallelSPPEHook(Hook):
     """Creates the parallel SPPE of an :class:`SSTNPoseEstimator` for training.
 
-    It is created after the optimizer, so its parameters are not optimised, and gets its
+    The parallel SPPE is created after the optimizer, so it is not trained. It gets its
     weights when training starts, after ``load_from`` or a checkpoint is loaded. The
     weights are saved in checkpoints as ``parallel_sppe``, beside the model's state
     dict, and are restored when training is resumed.
     """
 
-    # Before EMAHook copies the model: it pairs the parameters of model and copy by
-    # their order.
+    # Runs before EMAHook, which copies the model and matches parameters by their order.
     priority = 'ABOVE_NORMAL'
 
     def __init__(self) -> None:

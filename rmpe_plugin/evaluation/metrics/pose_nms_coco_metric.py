@@ -12,7 +12,7 @@ from rmpe_plugin.ops import PoseNMSParams, parametric_pose_nms_batch, unit_score
 
 @METRICS.register_module()
 class PoseNMSCocoMetric(CocoMetric):
-    """MMPose's COCO metric with RMPE's parametric pose NMS and scores in [0, 1].
+    """MMPose's COCO metric with RMPE's parametric pose NMS.
 
     Pose NMS is applied to the predictions of each image, ranked by ``score_mode``,
     after keypoint conversion and before the results are written and evaluated. A merged

@@ -29,8 +29,9 @@ class CPNHead(BaseHead):
 
     ``GlobalNet`` predicts heatmaps at every level; each level has its own targets.
     ``RefineNet`` predicts heatmaps from all levels together, and its loss is on the
-    hard keypoints. There are L + 1 targets, each from one :class:`CPNHeatmap`: L for
-    the levels, from the narrowest kernel to the widest, then RefineNet's.
+    hard keypoints. A pyramid of L levels needs L + 1 targets, each from one
+    :class:`CPNHeatmap`: first those of the levels, from the narrowest kernel to the
+    widest, then that of RefineNet.
 
     Args:
         in_channels (Sequence[int]): Channels of the backbone's levels, fine to
@@ -49,8 +50,8 @@ class CPNHead(BaseHead):
             ``OHKMMSELoss`` with ``topk=8``.
         level_order (str): Which level has which target. ``'pytorch-cpn'``: the finest
             level has the narrowest kernel. ``'tf-cpn'``: the finest level has the
-            widest, which its author calls an oversight kept for the released weights.
-            Defaults to ``'pytorch-cpn'``.
+            widest. The author of tf-cpn calls this a mistake that is kept because the
+            released weights depend on it. Defaults to ``'pytorch-cpn'``.
         decoder (dict, optional): Codec that decodes heatmaps. Defaults to ``None``.
         init_cfg (dict, optional): Initialisation. Defaults to
             :attr:`default_init_cfg`.

@@ -44,8 +44,8 @@ def _mirror(theta: Tensor) -> Tensor:
 def _clip_to_median_norm(gradient: Tensor) -> Tensor:
     """Clip each sample's gradient of theta (B, 2, 3) to the median nonzero norm.
 
-    The gradient comes from image edges below a few heatmap peaks. Without clipping, 5 %
-    of the samples have half of the sum of squared norms and dominate the update of the
+    The gradient comes from image edges at a few heatmap peaks. Without clipping, 5 % of
+    the samples have half of the sum of squared norms and dominate the update of the
     STN. A limit relative to the batch does not depend on the scale of the losses or of
     AMP.
     """
@@ -84,10 +84,11 @@ def _ignore_parallel_sppe(model: nn.Module, keys: Any) -> None:
 class SSTNPoseEstimator(TopdownPoseEstimator):
     """Top-down pose estimator with a symmetric spatial transformer network (RMPE).
 
-    crop -> STN -> backbone, neck, head -> SDTN -> losses or decoding. The STN warps the
-    crop to a window centred on the person, and the SDTN warps the heatmaps back. Losses
-    and decoding are in the frame of the crop, as in ``TopdownPoseEstimator``. RMPE
-    paper, section 3.1.
+    crop -> STN -> backbone, neck, head -> SDTN -> losses or decoding. The spatial
+    transformer network (STN) warps the crop to a window centred on the person. The
+    spatial de-transformer network (SDTN) warps the heatmaps back. Losses and decoding
+    are in the frame of the crop, as in ``TopdownPoseEstimator``. RMPE paper, section
+    3.1.
 
     The SDTN compensates for a badly chosen window, so the main loss alone does not
     train the STN to localise the person. Two losses do, and can be combined: that of
@@ -96,8 +97,7 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
     which is not in the paper. Also not in the paper: the gradient of each sample's
     theta is clipped to the median norm of the batch, unless ``clip_gradient=False``.
 
-    ``extract_feat`` is the base class's: features of the images that it is given,
-    without the STN.
+    ``extract_feat`` is inherited and does not apply the STN.
 
     Args:
         backbone (dict): Config of any backbone.
@@ -186,7 +186,7 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
                 )
 
     def init_parallel_sppe(self, state: dict[str, Tensor] | None = None) -> None:
-        """Create the frozen parallel SPPE. Call it when the weights are loaded.
+        """Create the frozen parallel SPPE. Call it after the weights are loaded.
 
         Args:
             state (dict[str, Tensor], optional): State dict of an earlier parallel SPPE.
@@ -201,7 +201,8 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
     def transform(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Choose windows with the STN and warp the crops to them.
 
-        Pixels outside the crop are black, as crops are outside the image.
+        Pixels outside the crop are black, like those of crops that extend beyond the
+        image.
 
         Args:
             inputs (Tensor): Crops (B, 3, h, w).
@@ -267,7 +268,7 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
             raise ValueError(
                 'the parallel SPPE does not exist yet: add '
                 "dict(type='ParallelSPPEHook') to custom_hooks, or call "
-                'init_parallel_sppe() when the weights are loaded'
+                'init_parallel_sppe() after the weights are loaded'
             )
         if 'centred' not in data_samples[0]:
             raise ValueError(

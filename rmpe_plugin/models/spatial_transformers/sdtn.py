@@ -10,11 +10,11 @@ class SDTN(nn.Module):
 
     It undoes the warp of the STN and has no parameters. RMPE paper, section 3.1.
 
-    gamma is in normalised coordinates, so one gamma fits heatmaps of every size, as in
-    the authors' code. The warp aligns corner pixels (``align_corners=True``); codecs
-    align the first pixel and the stride. For heatmaps at a quarter of the crop's size
-    this differs by at most 0.375 heatmap pixels times the distance of gamma from the
-    identity.
+    gamma, the inverse of theta, is in normalised coordinates, so one gamma fits
+    heatmaps of every size, as in the authors' code. The warp aligns corner pixels
+    (``align_corners=True``); codecs align the first pixel and the stride. For heatmaps
+    at a quarter of the crop's size this differs by at most 0.375 heatmap pixels times
+    the distance of gamma from the identity.
     """
 
     def forward(self, heatmaps: Heatmaps, gamma: Tensor) -> Heatmaps:

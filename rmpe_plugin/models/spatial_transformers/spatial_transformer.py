@@ -17,7 +17,7 @@ FORMS = {
 
 @MODELS.register_module()
 class SpatialTransformer(BaseModule):
-    """Localisation network of the STN: predicts the window of a crop to warp to.
+    """Localisation network of the STN: predicts the window to which a crop is warped.
 
     A backbone, average pooling to a coarse grid, and a linear layer whose weights are
     initialised to zero, so that training starts at the identity. RMPE paper, section
@@ -26,9 +26,9 @@ class SpatialTransformer(BaseModule):
     An output r of the linear layer changes its entry of theta by ``b * tanh(r / b)``
     from the identity, where b is one of the bounds below. This is close to r near the
     identity, and its magnitude is below b. With the default bounds a window is 0.5 to
-    1.5 times as wide as the crop, the distance of their centres is at most a quarter of
-    the crop's width, and the determinant of theta is at least 0.1875, so theta always
-    has an inverse.
+    1.5 times as wide as the crop, its centre is moved by at most a quarter of the
+    crop's width and height, and the determinant of theta is at least 0.1875, so theta
+    always has an inverse.
 
     Args:
         backbone (dict): Config of any MMPose backbone; its last output is used.
@@ -39,8 +39,9 @@ class SpatialTransformer(BaseModule):
         pool_size (int): Rows and columns of the pooled grid. 1 is global average
             pooling, which the RMPE authors use. Defaults to 4.
         form (str): ``'affine'``: the paper's six parameters. ``'similarity'``: scale,
-            rotation and shift, in pixels of the crop. ``'translation-scale'``: one
-            scale for both axes, and shift. Defaults to ``'affine'``.
+            rotation and shift; angles are those in pixels of the crop.
+            ``'translation-scale'``: one scale for both axes, and shift. Defaults to
+            ``'affine'``.
         max_scale (float): Bound of the change of the diagonal entries. Defaults to 0.5.
         max_shear (float): Bound of the off-diagonal entries; for a similarity, of scale
             times sine. Defaults to 0.25.

@@ -37,9 +37,9 @@ def make_annotation(
     Args:
         annotation_id (int): Id of the annotation.
         image_id (int): Id of the image.
-        keypoints (np.ndarray): x and y in pixels and v (K, 3).
+        keypoints (np.ndarray): Keypoints (K, 3): x, y in pixels and COCO's v.
         bbox (np.ndarray): Box (4,), xyxy, pixels.
-        area (float): Area of the segment, pixels.
+        area (float): Area of the segment, square pixels.
 
     Returns:
         dict: The annotation, with coordinates of keypoints rounded to 0.01 pixels.
