@@ -39,6 +39,7 @@ from rmpe_plugin.apis import (
     PoseResult,
     RMPEInferencer,
 )
+from rmpe_plugin.ops.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.structures import SCORE_MODES
 
 # Number of written files that are listed at the end.
@@ -107,9 +108,9 @@ def add_threshold_arguments(parser: argparse.ArgumentParser) -> None:
         help='boxes of the detector with a lower score are dropped (default: 0.3)',
     )  # fmt: skip
     parser.add_argument(
-        '--pose-nms', default='alphapose-coco', metavar='PRESET|FILE|none',
+        '--pose-nms', default=DEFAULT_PRESET, metavar='PRESET|FILE|none',
         help='pose NMS: a preset, a JSON file of parameters, or none (default: '
-        'alphapose-coco)',
+        '%(default)s)',
     )  # fmt: skip
     parser.add_argument(
         '--score-mode', choices=SCORE_MODES, default='bbox_keypoint',

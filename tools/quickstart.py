@@ -9,42 +9,13 @@ Example:
 """
 
 import argparse
-import inspect
-import json
 import os
-import re
 import sys
-import time
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from mmengine.config import Config
 from rich.console import Console
-from rich.table import Table
 
-from rmpe_plugin.apis import RMPEInferencer
-from rmpe_plugin.utils.stages import Stage, StageError, StageRunner
-
-DATA = Path('data/synthetic_people')
-VAL_ANN = DATA / 'annotations' / 'person_keypoints_val.json'
-CONFIGS = Path('configs/quickstart')
-POSE = CONFIGS / 'td-hm_cpn-res18_synthetic-128x96.py'
-POSE_NMS = CONFIGS / 'td-hm_cpn-res18_pose-nms-presets_synthetic-128x96.py'
-HARD_KEYPOINTS = CONFIGS / 'td-hm_cpn-res18_hard-keypoints_synthetic-128x96.py'
-SSTN = CONFIGS / 'td-hm_cpn-res18_sstn_synthetic-128x96.py'
-DETECTOR = CONFIGS / 'rtmdet-small_synthetic-160x128.py'
-POSE_DIR = Path('work_dirs/quickstart')
-DETECTOR_DIR = Path('work_dirs/detector')
-LOGS = POSE_DIR / 'logs'
-METRICS = POSE_DIR / 'detections.json'
-BOXES = DETECTOR_DIR / 'val_boxes.json'
-DRAWINGS = POSE_DIR / 'images'
-
-IMAGES = dict(train=3000, val=200)
-# Boxes that score less do not change AP; configs/quickstart/README.md has the numbers.
-SCORE_THR = 0.2
-STEP = re.compile(r'Epoch\(train\)\s+\[(\d+)\]\[\s*(\d+)/(\d+)\]')
+from rmpe_plugin.learning import quickstart
 
 
 def parse_args() -> argparse.Namespace:
@@ -52,10 +23,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        '--seed',
-        type=int,
-        default=0,
-        help='random seed of both training runs (default: 0)',
+        '--seed', type=int, default=0, help='random seed of the trainings (default: 0)'
     )
     parser.add_argument(
         '--restart', action='store_true', help='run the finished stages again'
@@ -63,182 +31,10 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-# Stages
-
-
-def tool(name: str, *args: object) -> list[str]:
-    """Return the command of a script in ``tools/``."""
-    return [sys.executable, f'tools/{name}.py', *map(str, args)]
-
-
-@cache
-def last_epoch(config: Path) -> int:
-    """Return the number of epochs of a training config."""
-    return Config.fromfile(config).train_cfg.max_epochs
-
-
-def drawing(start: float) -> Stage:
-    """Return the stage that draws the images."""
-    options = [f'--{split}={number}' for split, number in IMAGES.items()]
-    command = tool('make_synthetic_people', DATA, '--difficulty=easy', *options)
-
-    def progress() -> float:
-        folders = [DATA / split for split in IMAGES if (DATA / split).is_dir()]
-        entries = [entry for folder in folders for entry in os.scandir(folder)]
-        drawn = sum(entry.stat().st_mtime >= start for entry in entries)
-        return drawn / sum(IMAGES.values())
-
-    return Stage('draw', 'drawing synthetic people', command, progress=progress)
-
-
-def training(name: str, title: str, config: Path, work_dir: Path, seed: int) -> Stage:
-    """Return the stage that trains a model on half of the CPU's cores."""
-    log, epochs = LOGS / f'{name}.log', last_epoch(config)
-
-    def progress() -> float:
-        steps = STEP.findall(log.read_text(errors='replace'))
-        if not steps:
-            return 0.0
-        epoch, step, total = map(int, steps[-1])
-        return (epoch - 1 + step / total) / epochs
-
-    options = ('--cfg-options', f'randomness.seed={seed}')
-    return Stage(
-        name,
-        title,
-        tool('train', config, '--work-dir', work_dir, *options),
-        resume=('--resume',),
-        environment=dict(OMP_NUM_THREADS=str(max(1, (os.cpu_count() or 1) // 2))),
-        progress=progress,
-    )
-
-
-def make_stages(seed: int) -> list[list[Stage]]:
-    """Return the program; the stages of an inner list run at the same time."""
-    pose = POSE_DIR / f'epoch_{last_epoch(POSE)}.pth'
-    detector = DETECTOR_DIR / f'epoch_{last_epoch(DETECTOR)}.pth'
-    images = ('--ann', VAL_ANN, '--images', DATA / 'val')
-    detect = tool(
-        'detect_people', DETECTOR, detector, *images,
-        '--out', BOXES, '--score-thr', SCORE_THR,
-    )  # fmt: skip
-    test = tool('test', POSE_NMS, pose, '--work-dir', POSE_DIR, '--out', METRICS)
-    draw = tool(
-        'demo', POSE, pose, DATA / 'val' / '00000*.jpg',
-        '--boxes', BOXES, '--out', DRAWINGS,
-    )  # fmt: skip
-    return [
-        [drawing(time.time())],
-        [
-            training('train', 'training a CPN', POSE, POSE_DIR, seed),
-            training(
-                'train_detector', 'training a detector', DETECTOR, DETECTOR_DIR, seed
-            ),
-        ],
-        [Stage('detect', 'detecting people', detect)],
-        [Stage('test', 'testing on detections', test)],
-        [Stage('demo', 'drawing poses', draw)],
-    ]
-
-
-# Results
-
-
-def validation_metrics(work_dir: Path) -> dict[str, float]:
-    """Return the last metrics that a training's validation wrote."""
-    files = sorted(work_dir.glob('*/vis_data/scalars.json'))
-    lines = [json.loads(line) for file in files for line in file.open()]
-    return [line for line in lines if any(key.endswith('AP') for key in line)][-1]
-
-
-def count(path: Path) -> int:
-    """Return the number of records of COCO results."""
-    return len(json.loads(path.read_text()))
-
-
-def result_table() -> Table:
-    """Tabulate the AP on ground-truth boxes and on detections."""
-    metrics = json.loads(METRICS.read_text())
-    annotations = json.loads(VAL_ANN.read_text())['annotations']
-    default = inspect.signature(RMPEInferencer).parameters['pose_nms'].default
-    table = Table(
-        'boxes', 'pose NMS', title='COCO keypoint AP of the validation images'
-    )
-    for name in ('poses', 'AP', 'AP50', 'AP75'):
-        table.add_column(name, justify='right')
-
-    def add_row(boxes: str, nms: str, poses: int, metrics: dict, prefix: str) -> None:
-        values = (metrics[f'{prefix}/{name}'] for name in ('AP', 'AP .5', 'AP .75'))
-        table.add_row(boxes, nms, str(poses), *(f'{value:.3f}' for value in values))
-
-    gt = validation_metrics(POSE_DIR)
-    add_row('ground truth', 'none', len(annotations), gt, 'coco')
-    for evaluator in Config.fromfile(POSE_NMS).test_evaluator:
-        name = evaluator.prefix
-        poses = count(Path(f'{evaluator.outfile_prefix}.keypoints.json'))
-        label = f'{name} (default of tools/demo.py)' if name == default else name
-        add_row('detector', label, poses, metrics, name)
-    return table
-
-
-def next_commands() -> list[str]:
-    """Return what to run next with the trained models."""
-    python = os.path.relpath(sys.executable)
-    if python.startswith('..'):
-        python = sys.executable
-    try:
-        version('rmpe_plugin')
-    except PackageNotFoundError:
-        python = f'PYTHONPATH=. {python}'
-    pose = f'{POSE_DIR}/epoch_{last_epoch(POSE)}.pth'
-    detector = f'{DETECTOR} {DETECTOR_DIR}/epoch_{last_epoch(DETECTOR)}.pth'
-    return [
-        f'{python} tools/demo.py {POSE} {pose} {DATA}/val --det {detector} '
-        '--out work_dirs/demo',
-        f'{python} tools/test.py {HARD_KEYPOINTS} {pose}',
-        f'{python} tools/train.py {SSTN} --work-dir work_dirs/sstn',
-    ]
-
-
-def report(console: Console, seconds: float) -> None:
-    """Print the results, where the images are, and what to run next."""
-    box_ap = validation_metrics(DETECTOR_DIR)['coco/bbox_mAP']
-    boxes = count(BOXES)
-    console.print(result_table())
-    lines = [
-        f'Detector: box AP {box_ap:.3f}, {boxes / IMAGES["val"]:.1f} boxes per image '
-        f'with a score of at least {SCORE_THR}.',
-        f'Images with poses: {DRAWINGS}/*.jpg',
-        f'Logs: {LOGS}',
-        'Next:',
-        *(f'  {command}' for command in next_commands()),
-        f'Finished in {seconds / 60:.1f} minutes.',
-    ]
-    console.print('\n'.join(lines), soft_wrap=True, highlight=False, markup=False)
-
-
 def main() -> int:
     args = parse_args()
     os.chdir(Path(__file__).resolve().parents[1])
-    console = Console()
-    if args.restart:
-        (LOGS / 'stages.jsonl').unlink(missing_ok=True)
-    start = time.monotonic()
-    stages = make_stages(args.seed)
-    settings = dict(seed=args.seed, images=IMAGES, score_thr=SCORE_THR)
-    try:
-        runner = StageRunner(LOGS, settings, sum(map(len, stages)), console)
-        for group in stages:
-            runner.run(*group)
-    except KeyboardInterrupt:
-        console.print('Interrupted. Run the same command to continue.')
-        return 130
-    except (StageError, ValueError) as error:
-        console.print(f'{error}', style='red', markup=False, soft_wrap=True)
-        console.print('Run the same command to continue, or add --restart.')
-        return 1
-    report(console, time.monotonic() - start)
-    return 0
+    return quickstart.run(args.seed, args.restart, Console())
 
 
 if __name__ == '__main__':

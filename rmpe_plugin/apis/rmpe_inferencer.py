@@ -16,6 +16,7 @@ from mmpose.structures import PoseDataSample
 
 from rmpe_plugin.codecs import score_range
 from rmpe_plugin.ops import PoseNMSParams, unit_scores
+from rmpe_plugin.ops.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.structures import SCORE_MODES, person_scores, suppress_poses
 
 from .boxes import Boxes, boxes_by_image, empty_boxes, whole_image_boxes
@@ -97,7 +98,7 @@ class RMPEInferencer:
         detector: PersonDetector | str | None = None,
         *,
         device: str | None = None,
-        pose_nms: dict | str | None = 'alphapose-coco',
+        pose_nms: dict | str | None = DEFAULT_PRESET,
         score_mode: str = 'bbox_keypoint',
         image_batch: int = 4,
         person_batch: int = 32,

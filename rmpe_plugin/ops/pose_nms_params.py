@@ -254,6 +254,9 @@ class PoseNMSParams:
         return cls(**values)
 
 
+#: Preset that raised AP, or changed it least, in the comparisons of docs/pose_nms.md.
+DEFAULT_PRESET = 'alphapose-coco'
+
 _MPII: dict[str, Any] = dict(sigma1=0.01, sigma2=2.08, lambda_=2.08, eta=22.48)
 _PRESETS: dict[str, dict[str, Any]] = {
     'rmpe-paper': _MPII,

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The quickstart's stages, progress, failures and result table."""
 
-import importlib.util
 import json
 import re
 import sys
@@ -12,14 +11,9 @@ import pytest
 from mmengine.config import Config
 from rich.console import Console
 
+from rmpe_plugin.learning import quickstart
 from rmpe_plugin.utils.stages import Stage
 from tests.conftest import ROOT
-
-spec = importlib.util.spec_from_file_location(
-    'quickstart', ROOT / 'tools' / 'quickstart.py'
-)
-tool = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tool)
 
 
 @pytest.fixture
@@ -35,7 +29,7 @@ def folders(monkeypatch, tmp_path):
         VAL_ANN='annotations.json',
     )
     for name, path in paths.items():
-        monkeypatch.setattr(tool, name, tmp_path / path)
+        monkeypatch.setattr(quickstart, name, tmp_path / path)
     return tmp_path
 
 
@@ -44,12 +38,12 @@ def write(path, value):
     path.write_text(json.dumps(value))
 
 
-def run_main(monkeypatch, capsys, *stages, arguments=()):
-    """Run the program with other stages; returns the exit status and the output."""
-    monkeypatch.setattr(sys, 'argv', ['quickstart.py', *arguments])
-    monkeypatch.setattr(tool, 'make_stages', lambda seed: [[stage] for stage in stages])
-    monkeypatch.setattr(tool, 'report', lambda console, seconds: None)
-    return tool.main(), capsys.readouterr().out
+def run(monkeypatch, capsys, *stages, seed=0, restart=False):
+    """Run the quickstart with other stages; returns the exit status and the output."""
+    groups = [[stage] for stage in stages]
+    monkeypatch.setattr(quickstart, 'make_stages', lambda seed: groups)
+    monkeypatch.setattr(quickstart, 'report', lambda console, seconds: None)
+    return quickstart.run(seed, restart, Console()), capsys.readouterr().out
 
 
 def python(name, code):
@@ -57,7 +51,7 @@ def python(name, code):
 
 
 def test_stages_run_existing_scripts_and_configs(folders):
-    stages = [stage for group in tool.make_stages(seed=3) for stage in group]
+    stages = [stage for group in quickstart.make_stages(seed=3) for stage in group]
     assert len({stage.name for stage in stages}) == len(stages)
     for stage in stages:
         files = [word for word in stage.command[1:] if word.endswith('.py')]
@@ -70,7 +64,9 @@ def test_stages_run_existing_scripts_and_configs(folders):
 
 
 def test_training_progress_is_read_from_the_log(folders):
-    stage = tool.training('train', 'training', tool.POSE, folders / 'pose', seed=0)
+    stage = quickstart.training(
+        'train', 'training', quickstart.POSE, folders / 'pose', seed=0
+    )
     log = folders / 'logs' / 'train.log'
     log.parent.mkdir()
     log.write_text('$ python tools/train.py\n')
@@ -79,13 +75,13 @@ def test_training_progress_is_read_from_the_log(folders):
         '11/25 03:52:49 - mmengine - INFO - Epoch(train) [1][ 50/200]  lr: 1.9e-03\n'
         '11/25 03:53:49 - mmengine - INFO - Epoch(train) [2][100/200]  lr: 1.8e-03\n'
     )
-    epochs = Config.fromfile(tool.POSE).train_cfg.max_epochs
+    epochs = Config.fromfile(quickstart.POSE).train_cfg.max_epochs
     assert stage.progress() == pytest.approx(1.5 / epochs)
 
 
 def test_failing_stage_ends_with_its_log(folders, monkeypatch, capsys):
     bad = python('bad', 'print("disk full"); raise SystemExit(7)')
-    status, printed = run_main(monkeypatch, capsys, python('good', 'pass'), bad)
+    status, printed = run(monkeypatch, capsys, python('good', 'pass'), bad)
     assert status == 1
     assert re.search(r'\[1/2\] good: \d+ s', printed)
     assert 'bad failed with exit status 7' in printed
@@ -97,30 +93,29 @@ def test_failing_stage_ends_with_its_log(folders, monkeypatch, capsys):
 def test_next_run_continues_and_restart_does_not(folders, monkeypatch, capsys):
     runs = folders / 'runs'
     stage = python('draw', f'open({str(runs)!r}, "a").write("x")')
-    assert run_main(monkeypatch, capsys, stage)[0] == 0
-    status, printed = run_main(monkeypatch, capsys, stage)
+    assert run(monkeypatch, capsys, stage)[0] == 0
+    status, printed = run(monkeypatch, capsys, stage)
     assert (status, runs.read_text()) == (0, 'x')
     assert 'finished before' in printed
-    assert run_main(monkeypatch, capsys, stage, arguments=['--restart'])[0] == 0
+    assert run(monkeypatch, capsys, stage, restart=True)[0] == 0
     assert runs.read_text() == 'xx'
 
 
 def test_other_seed_needs_a_restart(folders, monkeypatch, capsys):
     stage = python('draw', 'pass')
-    run_main(monkeypatch, capsys, stage)
-    status, printed = run_main(monkeypatch, capsys, stage, arguments=['--seed', '1'])
+    run(monkeypatch, capsys, stage)
+    status, printed = run(monkeypatch, capsys, stage, seed=1)
     assert status == 1
     assert '--restart' in printed
-    arguments = ['--seed', '1', '--restart']
-    assert run_main(monkeypatch, capsys, stage, arguments=arguments)[0] == 0
+    assert run(monkeypatch, capsys, stage, seed=1, restart=True)[0] == 0
 
 
 def test_interrupt_ends_with_status_130(folders, monkeypatch, capsys):
     def interrupt(runner, *stages):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tool.StageRunner, 'run', interrupt)
-    status, printed = run_main(monkeypatch, capsys, python('draw', 'pass'))
+    monkeypatch.setattr(quickstart.StageRunner, 'run', interrupt)
+    status, printed = run(monkeypatch, capsys, python('draw', 'pass'))
     assert status == 130
     assert printed == 'Interrupted. Run the same command to continue.\n'
 
@@ -130,7 +125,7 @@ def results(folders):
     """Files as the stages write them."""
     write(folders / 'annotations.json', dict(annotations=[{}] * 4))
     write(folders / 'boxes.json', [{}] * 500)
-    evaluators = Config.fromfile(tool.POSE_NMS).test_evaluator
+    evaluators = Config.fromfile(quickstart.POSE_NMS).test_evaluator
     metrics = {}
     for i, evaluator in enumerate(evaluators):
         for j, name in enumerate(('AP', 'AP .5', 'AP .75', 'AR')):
@@ -154,9 +149,9 @@ def test_table_has_all_results(results, folders, monkeypatch):
         # the evaluators' files are not redirected
         return 7 if 'detections' in path.name else len(json.loads(path.read_text()))
 
-    monkeypatch.setattr(tool, 'count', count)
+    monkeypatch.setattr(quickstart, 'count', count)
     console = Console(file=StringIO(), width=120)
-    tool.report(console, seconds=300)
+    quickstart.report(console, seconds=300)
     printed = console.file.getvalue()
     rows = [
         [cell.strip() for cell in line.split('│')[1:-1]]
@@ -172,7 +167,7 @@ def test_table_has_all_results(results, folders, monkeypatch):
 
 
 def test_next_commands_name_existing_files(folders):
-    commands = tool.next_commands()
+    commands = quickstart.next_commands()
     assert len(commands) == 3
     for command in commands:
         words = command.split()
