@@ -4,10 +4,9 @@
 #
 #   bash tools/quickstart.sh [--seed N] [--restart]
 #
-# Finds or makes the environment with tools/setup_env.sh. With the environment ready it
-# uses about 15 minutes of CPU time, on two cores at once. It prints a table of COCO AP,
-# the paths of the images and what to run next. An interrupted run continues where it
-# stopped.
+# Finds or creates the environment with tools/setup_env.sh. With the environment ready it
+# takes about 8 minutes on two cores. It prints a table of COCO AP, the paths of the
+# images and what to run next. An interrupted run continues where it stopped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
