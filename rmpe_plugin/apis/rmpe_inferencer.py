@@ -113,7 +113,9 @@ class RMPEInferencer:
         )
         cfg = _load_config(config, cfg_options)
         self.model = load_pose_estimator(cfg, checkpoint, device)
-        self.score_range = score_range(self.model.head.decoder)
+        decoder = self.model.head.decoder
+        self.score_range = score_range(decoder)
+        self.calibration = getattr(decoder, 'calibration', None)
         with DefaultScope.overwrite_default_scope('mmpose'):
             self.pipeline = Compose(cfg.test_dataloader.dataset.pipeline)
 
@@ -252,7 +254,7 @@ class RMPEInferencer:
             merged.keypoint_scores = np.zeros((0, num_keypoints), np.float32)
         # As in MMPose's metric; thresholds and pose NMS need scores in [0, 1].
         merged.scores = person_scores(merged, self.score_mode)
-        units = unit_scores(merged.keypoint_scores, self.score_range)
+        units = unit_scores(merged.keypoint_scores, self.score_range, self.calibration)
         if np.array_equal(merged.get('keypoints_visible'), merged.keypoint_scores):
             merged.keypoints_visible = units
         merged.keypoint_scores = units

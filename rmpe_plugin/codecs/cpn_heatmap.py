@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
@@ -59,6 +61,9 @@ class CPNHeatmap(BaseKeypointCodec):
             needs :class:`RawVisibility` in the pipeline. Defaults to ``'keep'``.
         blur_kernel_size (int): Width of the blur before decoding, heatmap pixels.
             Defaults to 21.
+        calibration (Sequence[float], optional): Slope and intercept of the logistic
+            function that maps the scores in [0, 1] to the probability that a keypoint
+            is correct. :class:`ScoreReliabilityMetric` fits them. Defaults to ``None``.
         separable (bool): Whether :meth:`encode` returns rows and columns of the
             Gaussians instead of heatmaps. Only :class:`CPNHead` accepts them; it
             computes the heatmaps on its device. Defaults to ``False``.
@@ -82,6 +87,7 @@ class CPNHeatmap(BaseKeypointCodec):
         occluded: str = 'keep',
         blur_kernel_size: int = 21,
         separable: bool = False,
+        calibration: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         if kernel_size < 1 or kernel_size % 2 == 0:
@@ -97,6 +103,7 @@ class CPNHeatmap(BaseKeypointCodec):
         self.kernel_size = kernel_size
         self.occluded = occluded
         self.blur_kernel_size = blur_kernel_size
+        self.calibration = calibration
         self.separable = separable
         if separable:
             labels = ('keypoint_weights', 'target_rows', 'target_columns')
@@ -210,5 +217,5 @@ class CPNHeatmap(BaseKeypointCodec):
         # centre (4 x + 2 for a stride of 4).
         keypoints = (keypoints.cpu().numpy() + 0.5) * self.scale_factor
         scores = scores.cpu().numpy()
-        units = unit_scores(scores, self.score_range)
+        units = unit_scores(scores, self.score_range, self.calibration)
         return list(keypoints[:, None]), (list(scores[:, None]), list(units[:, None]))

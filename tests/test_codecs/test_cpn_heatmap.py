@@ -175,3 +175,13 @@ def test_separable_targets_equal_the_heatmaps(occluded):
         separable['keypoint_weights'], plain['keypoint_weights']
     )
     assert set(separable) == set(build_codec(separable=True).label_mapping_table)
+
+
+def test_calibration_changes_only_the_scores_in_unit_range():
+    maps = torch.from_numpy(np.random.default_rng(5).normal(0, 60, (2, 17, 64, 48)))
+    keypoints, (scores, units) = build_codec().batch_decode(maps)
+    other = build_codec(calibration=(9.0, -3.0)).batch_decode(maps)
+    np.testing.assert_array_equal(other[0], keypoints)
+    np.testing.assert_array_equal(other[1][0], scores)
+    expected = 1 / (1 + np.exp(3 - 9 * np.array(units)))
+    np.testing.assert_allclose(other[1][1], expected)

@@ -3,6 +3,9 @@ import cv2
 import numpy as np
 import pytest
 from mmpose.registry import METRICS
+from sklearn.linear_model import LogisticRegression
+
+from rmpe_plugin.evaluation.functional.score_calibration import fit_calibration
 
 
 def person(errors, scores, visibility):
@@ -43,3 +46,38 @@ def test_raises_without_annotations():
     metric = METRICS.build(dict(type='ScoreReliabilityMetric'))
     with pytest.raises(ValueError, match='bbox_file=None'):
         metric.process([], [sample])
+
+
+def test_fits_a_calibration_on_half_of_the_people():
+    rng = np.random.default_rng(0)
+    metric = METRICS.build(dict(type='ScoreReliabilityMetric'))
+    for _ in range(800):
+        scores = rng.random(17)
+        correct = rng.random(17) < 1 / (1 + np.exp(4 - 10 * scores))
+        metric.process([], [person(9.0 * ~correct, scores, [2] * 17)])
+    metrics = metric.evaluate(size=800)
+    assert metrics['reliability/slope'] == pytest.approx(10, rel=0.1)
+    assert metrics['reliability/intercept'] == pytest.approx(-4, rel=0.1)
+    assert metrics['reliability/error'] > 0.1
+    assert metrics['reliability/calibrated_error'] < 0.02
+    calibrated = METRICS.build(
+        dict(type='ScoreReliabilityMetric', calibration=(10.0, -4.0))
+    )
+    calibrated.process([], [person([0.0], [0.4], [2])])
+    assert calibrated.evaluate(size=1)['reliability/score'] == pytest.approx(0.5)
+
+
+def test_calibration_equals_scikit_learn():
+    rng = np.random.default_rng(1)
+    scores = rng.random(5000)
+    correct = rng.random(5000) < scores
+    slope, intercept = fit_calibration(scores, correct)
+    model = LogisticRegression(C=np.inf).fit(scores[:, None], correct)
+    assert slope == pytest.approx(model.coef_[0, 0], rel=0.01)
+    assert intercept == pytest.approx(model.intercept_[0], rel=0.01)
+
+
+def test_calibration_of_separable_scores_is_finite():
+    slope, intercept = fit_calibration(np.array([0.1, 0.2, 0.8]), np.array([0, 0, 1]))
+    assert 0 < slope < 100
+    assert np.isfinite(intercept)

@@ -11,6 +11,7 @@ from mmpose.registry import METRICS
 from rich.console import Console
 from rich.table import Table
 
+from rmpe_plugin.evaluation.functional.score_calibration import fit_calibration
 from rmpe_plugin.ops import Reliability, reliability, unit_scores
 
 
@@ -24,11 +25,17 @@ class ScoreReliabilityMetric(BaseMetric):
     mean score; and ``reliability/error``, the expected calibration error, see
     :func:`rmpe_plugin.ops.reliability`. The bins are logged as a table.
 
+    A calibration, ``reliability/slope`` and ``reliability/intercept``, is fitted to
+    every other person. ``reliability/calibrated_error`` is the error that it has on the
+    other people. Use it as ``calibration`` of :class:`CPNHeatmap`.
+
     The model must be tested on ground-truth boxes.
 
     Args:
         score_range (Sequence[float]): Range of the codec's scores, which is mapped to
             [0, 1], see :func:`rmpe_plugin.codecs.score_range`. Defaults to (0, 1).
+        calibration (Sequence[float], optional): Calibration of the scores, see
+            :func:`rmpe_plugin.ops.unit_scores`. Defaults to ``None``.
         thr (float): Largest distance of a correct keypoint, relative to the longer side
             of the box. Defaults to 0.05.
         out_dir (str, optional): Folder of a diagram, ``reliability.png``. Defaults to
@@ -41,12 +48,14 @@ class ScoreReliabilityMetric(BaseMetric):
     def __init__(
         self,
         score_range: Sequence[float] = (0.0, 1.0),
+        calibration: Sequence[float] | None = None,
         thr: float = 0.05,
         out_dir: str | None = None,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
-        self.score_range, self.thr = score_range, thr
+        self.score_range, self.calibration = score_range, calibration
+        self.thr = thr
         self.out_dir = None if out_dir is None else Path(out_dir)
 
     def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
@@ -70,7 +79,9 @@ class ScoreReliabilityMetric(BaseMetric):
             pose = sample['pred_instances']
             distance = np.linalg.norm(pose['keypoints'][0] - gt[:, :2], axis=1)
             correct = distance <= self.thr * max(annotation['bbox'][2:])
-            scores = unit_scores(pose['keypoint_scores'][0], self.score_range)
+            scores = unit_scores(
+                pose['keypoint_scores'][0], self.score_range, self.calibration
+            )
             labelled = gt[:, 2] > 0
             self.results.append((scores[labelled], correct[labelled]))
 
@@ -81,7 +92,7 @@ class ScoreReliabilityMetric(BaseMetric):
             results (list[tuple]): What :meth:`process` collected.
 
         Returns:
-            dict[str, float]: ``pck``, ``score`` and ``error``.
+            dict[str, float]: The metrics, see the class.
 
         Raises:
             ValueError: If there are no labelled keypoints.
@@ -91,11 +102,23 @@ class ScoreReliabilityMetric(BaseMetric):
         MMLogger.get_current_instance().info('\n' + _table(bins))
         if self.out_dir is not None:
             _save_diagram(bins, self.thr, self.out_dir / 'reliability.png')
+        slope, intercept, error = _fit(results[::2], results[1::2] or results)
         return dict(
             pck=float(correct.mean()),
             score=float(scores.mean()),
             error=bins.calibration_error,
+            slope=slope,
+            intercept=intercept,
+            calibrated_error=error,
         )
+
+
+def _fit(fitted: list[tuple], held_out: list[tuple]) -> tuple[float, float, float]:
+    """Fit a calibration to people; slope, intercept and error on other people."""
+    calibration = fit_calibration(*map(np.concatenate, zip(*fitted, strict=True)))
+    scores, correct = map(np.concatenate, zip(*held_out, strict=True))
+    calibrated = unit_scores(scores, (0, 1), calibration)
+    return *calibration, reliability(calibrated, correct).calibration_error
 
 
 def _table(bins: Reliability) -> str:
