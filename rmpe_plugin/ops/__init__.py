@@ -23,6 +23,7 @@ from .crowd_index import crowd_index
 from .gaussian_mixture import GaussianMixture
 from .heatmap import decode_heatmaps, heatmap_peaks
 from .keypoint_similarity import keypoint_accuracy, keypoint_similarity
+from .multi_person_ap import multi_person_ap
 from .ohkm import hard_keypoint_loss, keypoint_mse
 from .pooling import grid_average_pool
 from .pose_nms import (
@@ -63,6 +64,7 @@ __all__ = [
     'keypoint_mse',
     'keypoint_similarity',
     'nearest_atom',
+    'multi_person_ap',
     'parametric_pose_nms',
     'parametric_pose_nms_batch',
     'pck_accuracy',
