@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The multi-person mAP of MPII."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import MMLogger
+from mmengine.structures import InstanceData
+from mmpose.registry import METRICS
+from rich.console import Console
+from rich.table import Table
+
+from rmpe_plugin.ops import (
+    PoseNMSParams,
+    multi_person_ap,
+    parametric_pose_nms_batch,
+    unit_scores,
+)
+from rmpe_plugin.structures import person_scores
+from rmpe_plugin.structures.coco import group_by_image, read_annotations
+
+# Head size in MPII's evaluation: this factor times the diagonal of the head box.
+HEAD_FACTOR = 0.6
+# Joints of MPII that its multi-person evaluation does not use.
+EXCLUDED = ('pelvis', 'thorax')
+# Column of the table for joints that are neither left nor right.
+COLUMNS = dict(upper_neck='head', head_top='head')
+
+
+@METRICS.register_module()
+class MultiPersonMAP(BaseMetric):
+    """Mean average precision of joints, the metric of RMPE (MPII multi-person).
+
+    See :func:`rmpe_plugin.ops.multi_person_ap` for the rules. The people of an image
+    are one group. The metrics are ``multi_person/mAP`` and the AP of each joint by its
+    name, percent. They are also logged as a table, with the mean of left and right.
+
+    Args:
+        ann_file (str): COCO-style annotations of all images. Crowds and people without
+            labelled keypoints are ignored.
+        reference (str): Entry of an annotation with the reference length. A box
+            (x, y, w, h) is the head box, whose diagonal is multiplied by 0.6; a number
+            is the length in pixels. Defaults to ``'head_box'``.
+        joints (Sequence[str], optional): Names of the joints to evaluate. Defaults to
+            ``None``: all but pelvis and thorax, as on MPII.
+        pose_nms (dict | str, optional): Parameters of pose NMS, which is applied to the
+            predictions of each image, see :class:`PoseNMSCocoMetric`. Defaults to
+            ``None``: no pose NMS.
+        score_range (Sequence[float]): Range of the codec's scores, which is mapped to
+            [0, 1], see :func:`rmpe_plugin.codecs.score_range`. Defaults to (0, 1).
+        threshold (float): Largest distance of a correct joint, relative to the
+            reference length. Defaults to 0.5.
+        kwargs: Arguments of ``mmengine.evaluator.BaseMetric``.
+
+    Raises:
+        ValueError: If a file or a setting is not valid; in :meth:`compute_metrics`, if
+            an annotation has no reference length or a joint is unknown.
+    """
+
+    default_prefix = 'multi_person'
+
+    def __init__(
+        self,
+        ann_file: str,
+        reference: str = 'head_box',
+        joints: Sequence[str] | None = None,
+        pose_nms: dict | str | None = None,
+        score_range: Sequence[float] = (0.0, 1.0),
+        threshold: float = 0.5,
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.ann_file = Path(ann_file)
+        self.annotations = read_annotations(self.ann_file)['annotations']
+        self.reference, self.joints = reference, joints
+        self.pose_nms = (
+            None if pose_nms is None else PoseNMSParams.from_config(pose_nms)
+        )
+        self.score_range, self.threshold = score_range, threshold
+
+    def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
+        """Collect the predictions of a batch.
+
+        Args:
+            data_batch (Sequence[dict]): Not used.
+            data_samples (Sequence[dict]): Outputs of a top-down model.
+        """
+        for sample in data_samples:
+            pose = sample['pred_instances']
+            scores = pose.get('bbox_scores', sample['gt_instances']['bbox_scores'])
+            raw = InstanceData(
+                keypoint_scores=pose['keypoint_scores'], bbox_scores=np.asarray(scores)
+            )
+            self.results.append(
+                dict(
+                    id=sample['id'],
+                    image_id=sample['img_id'],
+                    keypoints=pose['keypoints'],  # (1, K, 2)
+                    keypoint_scores=unit_scores(
+                        pose['keypoint_scores'], self.score_range
+                    ),
+                    bboxes=pose['bboxes'],
+                    scores=person_scores(raw),
+                )
+            )
+
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+        """Compute the AP of each joint and their mean, and log them as a table.
+
+        Args:
+            results (list[dict]): What :meth:`process` collected.
+
+        Returns:
+            dict[str, float]: AP of each joint by its name, and ``mAP``; percent. Joints
+            that nobody has are left out.
+        """
+        names = [*self.dataset_meta['keypoint_id2name'].values()]
+        selected = _select_joints(names, self.joints)
+        people = [a for a in self.annotations if _is_evaluated(a)]
+        people_of, poses_of = group_by_image(people), self._poses(results)
+        empty = np.zeros((0, len(names), 2)), np.zeros((0, len(names)))
+        gt, lengths, keypoints, scores = [], [], [], []
+        for image in people_of.keys() | poses_of.keys():
+            persons = people_of.get(image, [])
+            pose, score = poses_of.get(image, empty)
+            gt.append(_labelled_keypoints(persons, len(names))[:, selected])
+            lengths.append(np.array([self._length(person) for person in persons]))
+            keypoints.append(pose[:, selected])
+            scores.append(score[:, selected])
+        ap = multi_person_ap(gt, lengths, keypoints, scores, self.threshold)
+        by_joint = {
+            names[k]: float(value)
+            for k, value in zip(selected, ap, strict=True)
+            if not np.isnan(value)
+        }
+        metrics = dict(by_joint, mAP=float(np.mean([*by_joint.values()])))
+        MMLogger.get_current_instance().info('\n' + _table(metrics))
+        return metrics
+
+    def _poses(self, results: list[dict]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+        """Keypoints (P, K, 2) and scores (P, K) of each image, after pose NMS."""
+        # A distributed sampler repeats people to fill the last batch.
+        unique = {result['id']: result for result in results}
+        images = group_by_image(unique.values())
+        arrays = [
+            [np.concatenate([pose[key] for pose in poses]) for poses in images.values()]
+            for key in ('keypoints', 'keypoint_scores', 'bboxes', 'scores')
+        ]
+        keypoints, keypoint_scores, bboxes, scores = arrays
+        if self.pose_nms is not None and images:
+            kept = parametric_pose_nms_batch(
+                keypoints, keypoint_scores, bboxes, self.pose_nms, scores
+            )
+            keypoints = [result.keypoints for result in kept]
+            keypoint_scores = [result.keypoint_scores for result in kept]
+        poses = zip(keypoints, keypoint_scores, strict=True)
+        return dict(zip(images, poses, strict=True))
+
+    def _length(self, person: dict) -> float:
+        """Reference length of a person in pixels."""
+        value = person.get(self.reference)
+        length = value
+        if isinstance(value, list) and len(value) == 4:
+            length = HEAD_FACTOR * np.hypot(*value[2:])
+        if not isinstance(length, (int, float)) or not length > 0:
+            raise ValueError(
+                f'{self.ann_file}: annotation {person["id"]} must have '
+                f'{self.reference!r}, a box (x, y, w, h) or a positive number, got '
+                f'{value!r} (evaluator.reference)'
+            )
+        return float(length)
+
+
+def _is_evaluated(annotation: dict) -> bool:
+    """Whether an annotation is a person with labelled keypoints."""
+    visibility = annotation.get('keypoints', [])[2::3]
+    return not annotation.get('iscrowd', 0) and any(v > 0 for v in visibility)
+
+
+def _labelled_keypoints(persons: list[dict], num_keypoints: int) -> np.ndarray:
+    """Keypoints of people (G, K, 2), NaN where not labelled."""
+    triples = np.reshape([p['keypoints'] for p in persons], (-1, num_keypoints, 3))
+    return np.where(triples[..., 2:] > 0, triples[..., :2], np.nan)
+
+
+def _select_joints(names: list[str], joints: Sequence[str] | None) -> list[int]:
+    """Indices of the joints to evaluate."""
+    if joints is None:
+        return [k for k, name in enumerate(names) if name not in EXCLUDED]
+    unknown = sorted(set(joints) - set(names))
+    if unknown:
+        raise ValueError(
+            f'evaluator.joints must be among {", ".join(names)}, got '
+            f'{", ".join(unknown)}'
+        )
+    return [names.index(name) for name in joints]
+
+
+def _table(metrics: dict[str, float]) -> str:
+    """Format the metrics as a table with one column for left and right."""
+    columns: dict[str, list[float]] = {}
+    for name, value in metrics.items():
+        part = name.removeprefix('left_').removeprefix('right_')
+        columns.setdefault(COLUMNS.get(part, part), []).append(value)
+    table = Table(*columns)
+    table.add_row(*(f'{np.mean(values):.1f}' for values in columns.values()))
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get()
