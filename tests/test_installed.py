@@ -103,6 +103,8 @@ def test_mim_trains_and_runs_the_demo(installed, checkpoint, config, synthetic):
     output = installed.run(
         *('mim', 'run', 'rmpe_plugin', 'demo', config, checkpoint),
         *(synthetic / 'val', '--whole-image', '--out', out),
+        # The scores of a barely trained model are below the threshold of the presets.
+        *('--pose-nms', 'none'),
     )
     assert '4 people' in output
     assert len(list(out.glob('*.jpg'))) == 4
