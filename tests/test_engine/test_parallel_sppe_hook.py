@@ -126,7 +126,9 @@ def test_ema_averages_the_model_and_keeps_the_parallel_sppe(tmp_path, update_buf
     assert averaged.keys() == runner.model.state_dict().keys()
     for key, value in runner.model.state_dict().items():
         assert torch.equal(trained[f'module.{key}'], value), key
-    assert not torch.equal(averaged['stn.fc.bias'], trained['module.stn.fc.bias'])
+    # The STN's gradient can vanish in the second step.
+    weight = 'backbone.conv1.weight'
+    assert not torch.equal(averaged[weight], trained[f'module.{weight}'])
 
 
 def test_resumes_training_with_ema(tmp_path):
