@@ -67,6 +67,7 @@ def make_config(synthetic, folder, processes):
     ann_file = str(synthetic / 'annotations' / 'person_keypoints_val.json')
     config.val_evaluator.update(ann_file=ann_file, outfile_prefix=f'{folder}/poses')
     config.param_scheduler = []  # no warmup
+    config.optim_wrapper.type = 'OptimWrapper'  # no bfloat16
     config.optim_wrapper.optimizer = dict(type='SGD', lr=1e-2)
     config.optim_wrapper.paramwise_cfg = None
     return config
