@@ -13,14 +13,14 @@ from .pose_exporter import PoseExporter
 from .rmpe_inferencer import PoseResult, RMPEInferencer
 
 __all__ = [
-    'PoseDrawer',
     'DatasetDetection',
     'DetectorSettings',
     'Frame',
     'Frames',
+    'ImageWriter',
     'JsonList',
     'PersonDetector',
-    'ImageWriter',
+    'PoseDrawer',
     'PoseExporter',
     'PoseResult',
     'RMPEInferencer',

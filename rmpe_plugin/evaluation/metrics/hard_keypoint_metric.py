@@ -12,6 +12,7 @@ from mmpose.structures.bbox import bbox_xywh2xyxy
 from rich.console import Console
 from rich.table import Table
 
+from rmpe_plugin.evaluation.functional.annotation import person_annotation
 from rmpe_plugin.ops import crowd_index, keypoint_accuracy, keypoint_similarity
 
 STAGES = {'global': 'GlobalNet', 'refine': 'RefineNet'}
@@ -74,12 +75,7 @@ class HardKeypointMetric(BaseMetric):
                     'HardKeypointMetric needs the keypoints of both stages of a '
                     'CPNHead: set model.test_cfg.output_global=True'
                 )
-            annotation = sample.get('raw_ann_info')
-            if annotation is None or 'keypoints' not in annotation:
-                raise ValueError(
-                    'HardKeypointMetric needs the annotation of each person: set '
-                    'test_dataloader.dataset.bbox_file=None'
-                )
+            annotation = person_annotation(sample, 'HardKeypointMetric')
             result = _annotated_person(annotation)
             result['refine'] = np.asarray(predictions['keypoints'])[0]
             # The estimator maps only ``keypoints`` to the image.

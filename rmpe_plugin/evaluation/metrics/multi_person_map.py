@@ -114,7 +114,7 @@ class MultiPersonMAP(BaseMetric):
 
         Returns:
             dict[str, float]: AP of each joint by its name, and ``mAP``; percent. Joints
-            that nobody has are left out.
+            without annotations are omitted.
         """
         names = [*self.dataset_meta['keypoint_id2name'].values()]
         selected = _select_joints(names, self.joints)

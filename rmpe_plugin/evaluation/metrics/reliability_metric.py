@@ -11,6 +11,7 @@ from mmpose.registry import METRICS
 from rich.console import Console
 from rich.table import Table
 
+from rmpe_plugin.evaluation.functional.annotation import person_annotation
 from rmpe_plugin.evaluation.functional.score_calibration import fit_calibration
 from rmpe_plugin.ops import Reliability, reliability, unit_scores
 
@@ -69,12 +70,7 @@ class ScoreReliabilityMetric(BaseMetric):
             ValueError: If a sample has no annotation.
         """
         for sample in data_samples:
-            annotation = sample.get('raw_ann_info')
-            if annotation is None or 'keypoints' not in annotation:
-                raise ValueError(
-                    'ScoreReliabilityMetric needs the annotation of each person: set '
-                    'test_dataloader.dataset.bbox_file=None'
-                )
+            annotation = person_annotation(sample, 'ScoreReliabilityMetric')
             gt = np.reshape(annotation['keypoints'], (-1, 3))
             pose = sample['pred_instances']
             distance = np.linalg.norm(pose['keypoints'][0] - gt[:, :2], axis=1)
