@@ -18,6 +18,7 @@ from .affine import (
 )
 from .alternating_search import alternating_search
 from .atomic_poses import align_poses, find_atoms, nearest_atom
+from .blur import blur_heatmaps, gaussian_kernel
 from .boxes import valid_boxes
 from .crowd_index import crowd_index
 from .gaussian_mixture import GaussianMixture
@@ -25,6 +26,12 @@ from .heatmap import decode_heatmaps, heatmap_peaks
 from .keypoint_similarity import keypoint_accuracy, keypoint_similarity
 from .multi_person_ap import multi_person_ap
 from .ohkm import hard_keypoint_loss, keypoint_mse
+from .peak_refinement import (
+    decode_dark,
+    decode_dark_udp,
+    decode_megvii,
+    decode_quarter_offset,
+)
 from .pooling import grid_average_pool
 from .pose_nms import (
     PoseNMSResult,
@@ -41,21 +48,27 @@ from .targets import render_targets
 from .unit_scores import unit_scores
 
 __all__ = [
-    'Reliability',
     'GaussianMixture',
     'PoseNMSParams',
     'PoseNMSResult',
     'ProposalModel',
+    'Reliability',
     'align_poses',
     'alternating_search',
     'at_least_float32',
+    'blur_heatmaps',
     'box_offsets',
     'compose_affine',
-    'finite_or_identity',
-    'grid_average_pool',
     'crowd_index',
+    'decode_dark',
+    'decode_dark_udp',
     'decode_heatmaps',
+    'decode_megvii',
+    'decode_quarter_offset',
     'find_atoms',
+    'finite_or_identity',
+    'gaussian_kernel',
+    'grid_average_pool',
     'hard_keypoint_loss',
     'heatmap_peaks',
     'identity_affine',
@@ -63,8 +76,8 @@ __all__ = [
     'keypoint_accuracy',
     'keypoint_mse',
     'keypoint_similarity',
-    'nearest_atom',
     'multi_person_ap',
+    'nearest_atom',
     'parametric_pose_nms',
     'parametric_pose_nms_batch',
     'pck_accuracy',

@@ -143,7 +143,8 @@ def warp(x: Tensor, theta: Tensor, size: tuple[int, int]) -> Tensor:
                   [4., 5., 0.],
                   [7., 8., 0.]]]])
     """
-    if not len(x):  # grid_sample raises on an empty batch
+    # grid_sample raises on an empty batch. len() would fix the batch size of an export.
+    if x.shape[0] == 0:
         return x.new_empty(*x.shape[:2], *size)
     with torch.autocast(x.device.type, enabled=False):
         grid = _sampling_grid(theta, size)

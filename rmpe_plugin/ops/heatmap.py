@@ -4,18 +4,7 @@
 import torch
 from torch import Tensor
 
-
-def _blur_matrix(size: int, kernel_size: int, device: torch.device) -> Tensor:
-    """Gaussian blur along one axis with zero padding, as a (size, size) matrix."""
-    # OpenCV's default sigma for a kernel size.
-    sigma = 0.3 * ((kernel_size - 1) * 0.5 - 1) + 0.8
-    radius = kernel_size // 2
-    step = torch.arange(-radius, radius + 1, dtype=torch.float64, device=device)
-    total = torch.exp(-0.5 * (step / sigma) ** 2).sum()
-    position = torch.arange(size, dtype=torch.float64, device=device)
-    distance = position[:, None] - position
-    weight = torch.exp(-0.5 * (distance / sigma) ** 2) / total
-    return weight * (distance.abs() <= radius)
+from .blur import blur_heatmaps, gaussian_kernel
 
 
 def heatmap_peaks(heatmaps: Tensor) -> Tensor:
@@ -37,15 +26,16 @@ def heatmap_peaks(heatmaps: Tensor) -> Tensor:
 
 
 def decode_heatmaps(
-    heatmaps: Tensor, blur_kernel_size: int = 21
+    heatmaps: Tensor,
+    blur_kernel_size: int = 21,
+    dtype: torch.dtype = torch.float64,
 ) -> tuple[Tensor, Tensor]:
     """Decode heatmaps as the test scripts of the public CPN implementations do.
 
     Each heatmap is blurred. The keypoint is the maximum of the blurred heatmap, moved
     a quarter of a pixel towards its second largest pixel. The score is read from the
     heatmap before the blur. See CPN, section 4.1, github.com/chenyilun95/tf-cpn and
-    github.com/GengDavid/pytorch-cpn. The computation is in float64, so that near ties
-    are resolved in the same way on every device and under autocast.
+    github.com/GengDavid/pytorch-cpn.
 
     Convention:
         Keypoints are in heatmap pixels; (0, 0) is the centre of the first pixel. The
@@ -54,13 +44,15 @@ def decode_heatmaps(
     Args:
         heatmaps (Tensor): Heatmaps (B, K, H, W), trained on targets with a peak of 255.
         blur_kernel_size (int): Width of the Gaussian blur, odd, pixels. Defaults to 21.
+        dtype (torch.dtype): Precision of the computation. Defaults to float64, in which
+            near ties are resolved in the same way on every device.
 
     Returns:
         tuple[Tensor, Tensor]:
-        - keypoints (B, K, 2), (x, y), float64.
-        - scores (B, K), heatmap value at the keypoint / 255 + 0.5, float64. A heatmap
-          without a positive value or with a value that is not finite gives score 0 and
-          keypoint (0, 0).
+        - keypoints (B, K, 2), (x, y), in ``dtype``.
+        - scores (B, K), heatmap value at the keypoint / 255 + 0.5, in ``dtype``. A
+          heatmap without a positive value or with a value that is not finite gives
+          score 0 and keypoint (0, 0).
 
     Raises:
         ValueError: If ``blur_kernel_size`` is not odd and positive.
@@ -72,26 +64,21 @@ def decode_heatmaps(
         >>> keypoints.tolist(), scores.tolist()
         ([[[2.25, 4.0]]], [[1.5]])
     """
-    if blur_kernel_size < 1 or blur_kernel_size % 2 == 0:
-        raise ValueError(
-            f'blur_kernel_size must be odd and positive, got {blur_kernel_size}'
-        )
     batch, num_keypoints, height, width = heatmaps.shape
-    maps = heatmaps.detach().flatten(0, 1)  # (B * K, H, W)
-    peak, low = maps.amax(dim=(1, 2)).double(), maps.amin(dim=(1, 2)).double()
+    maps = heatmaps.detach().flatten(0, 1).to(dtype)  # (B * K, H, W)
+    peak, low = maps.amax(dim=(1, 2)), maps.amin(dim=(1, 2))
     # NaN fails both comparisons. Invalid heatmaps are decoded too and masked at the
     # end.
     valid = (peak > 0) & (peak - low).isfinite()
 
-    blur_rows, blur_columns = (
-        _blur_matrix(n, blur_kernel_size, maps.device) for n in (height, width)
-    )
-    blurred = blur_rows @ maps.double() @ blur_columns.T
+    # Autocast would round the products of the blur.
+    with torch.autocast(maps.device.type, enabled=False):
+        blurred = blur_heatmaps(maps, gaussian_kernel(blur_kernel_size))
 
     first = heatmap_peaks(blurred)
     index = first[:, 1] * width + first[:, 0]
-    blurred.flatten(1).scatter_(1, index[:, None], 0)
-    offset = (heatmap_peaks(blurred) - first).double()
+    others = blurred.flatten(1).scatter(1, index[:, None], 0).view_as(blurred)
+    offset = (heatmap_peaks(others) - first).to(dtype)
     # The distance is 0 if all other pixels are negative: the maximum, which was set to
     # 0, is found again.
     distance = offset.norm(dim=1, keepdim=True)
@@ -100,6 +87,6 @@ def decode_heatmaps(
 
     nearest = keypoints.round().long()
     pixel = nearest[:, 1] * width + nearest[:, 0]
-    value = maps.flatten(1).gather(1, pixel[:, None])[:, 0].double()
+    value = maps.flatten(1).gather(1, pixel[:, None])[:, 0]
     scores = torch.where(valid, value / 255 + 0.5, 0.0)
     return keypoints.view(batch, num_keypoints, 2), scores.view(batch, num_keypoints)

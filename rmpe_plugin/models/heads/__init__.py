@@ -2,7 +2,7 @@
 from .cpn_head import CPNHead
 from .global_net import GlobalNet
 from .head_on_heatmaps import head_on_heatmaps
-from .heatmaps import Heatmaps, float32_heatmaps
+from .heatmaps import Heatmaps, float32_heatmaps, map_heatmaps
 from .refine_net import RefineNet
 
 __all__ = [
@@ -12,4 +12,5 @@ __all__ = [
     'RefineNet',
     'float32_heatmaps',
     'head_on_heatmaps',
+    'map_heatmaps',
 ]

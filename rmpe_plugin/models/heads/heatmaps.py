@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+from collections.abc import Callable
 from typing import TypeAlias
 
 from torch import Tensor
@@ -7,6 +8,22 @@ from rmpe_plugin.ops import at_least_float32
 
 # One tensor (B, K, H, W), or a list or tuple of stages, levels or both.
 Heatmaps: TypeAlias = Tensor | list['Heatmaps'] | tuple['Heatmaps', ...]
+
+
+def map_heatmaps(function: Callable[[Tensor], Tensor], heatmaps: Heatmaps) -> Heatmaps:
+    """Apply a function to each tensor.
+
+    Args:
+        function (Callable): The function.
+        heatmaps (Tensor | list | tuple): Heatmaps (B, K, H, W), or nested lists or
+            tuples of them.
+
+    Returns:
+        Tensor | list | tuple: The results in the structure of the input.
+    """
+    if isinstance(heatmaps, (list, tuple)):
+        return type(heatmaps)(map_heatmaps(function, maps) for maps in heatmaps)
+    return function(heatmaps)
 
 
 def float32_heatmaps(heatmaps: Heatmaps) -> Heatmaps:
@@ -21,6 +38,4 @@ def float32_heatmaps(heatmaps: Heatmaps) -> Heatmaps:
     Returns:
         Tensor | list | tuple: Heatmaps in the structure of the input.
     """
-    if isinstance(heatmaps, (list, tuple)):
-        return type(heatmaps)(float32_heatmaps(maps) for maps in heatmaps)
-    return at_least_float32(heatmaps)
+    return map_heatmaps(at_least_float32, heatmaps)

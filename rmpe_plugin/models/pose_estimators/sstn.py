@@ -16,11 +16,13 @@ from mmpose.utils.typing import (
 )
 from torch import Tensor, nn
 
+from rmpe_plugin.codecs import crop_pixels
 from rmpe_plugin.models.heads import (
     CPNHead,
     Heatmaps,
     float32_heatmaps,
     head_on_heatmaps,
+    map_heatmaps,
 )
 from rmpe_plugin.models.spatial_transformers import SDTN
 from rmpe_plugin.ops import (
@@ -55,12 +57,22 @@ def _clip_to_median_norm(gradient: Tensor) -> Tensor:
     return gradient * (median / norm.clamp(min=1e-30)).clamp(max=1)
 
 
-def _map_keypoints(poses: InstanceList, theta: Tensor, size: tuple[int, int]) -> None:
-    """Map keypoints from pixels of the windows to pixels of the crops, in place."""
-    keypoints = torch.from_numpy(np.concatenate([pose.keypoints for pose in poses]))
+def _map_keypoints(
+    poses: InstanceList, theta: Tensor, size: tuple[int, int], unit: np.ndarray
+) -> None:
+    """Map keypoints from the windows to the crops, in place; the codec's unit is kept.
+
+    Args:
+        poses (list[InstanceData]): Poses with ``keypoints`` (1, K, 2).
+        theta (Tensor): The windows (B, 2, 3).
+        size (tuple[int, int]): Size (h, w) of the crops.
+        unit (np.ndarray): Unit of the keypoints, pixels, see :func:`crop_pixels`.
+    """
+    keypoints = np.concatenate([pose.keypoints for pose in poses]) * unit
+    keypoints = torch.from_numpy(keypoints)
     theta = theta.detach().cpu().to(keypoints)
     mapped = transform_points(keypoints, theta, size, size).numpy()  # (B, K, 2)
-    for pose, keypoints_in_crop in zip(poses, mapped, strict=True):
+    for pose, keypoints_in_crop in zip(poses, mapped / unit, strict=True):
         pose.keypoints = keypoints_in_crop[None]
 
 
@@ -163,7 +175,8 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
         self.register_load_state_dict_post_hook(_ignore_parallel_sppe)
 
     @property
-    def _sdtn_mode(self) -> str:
+    def sdtn_mode(self) -> str:
+        """Where the SDTN works in a test: on ``'heatmaps'`` or on ``'keypoints'``."""
         return self.test_cfg.get('sdtn', 'heatmaps')
 
     def _check_test_cfg(self) -> None:
@@ -174,12 +187,12 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
                 f"test_cfg.flip_mode must be 'heatmap', got {flip_mode!r}: the SDTN "
                 'can only warp heatmaps'
             )
-        if self._sdtn_mode not in SDTN_MODES:
+        if self.sdtn_mode not in SDTN_MODES:
             raise ValueError(
-                f'test_cfg.sdtn must be one of {SDTN_MODES}, got {self._sdtn_mode!r}'
+                f'test_cfg.sdtn must be one of {SDTN_MODES}, got {self.sdtn_mode!r}'
             )
         for output in ('output_heatmaps', 'output_global'):
-            if self._sdtn_mode == 'keypoints' and self.test_cfg.get(output, False):
+            if self.sdtn_mode == 'keypoints' and self.test_cfg.get(output, False):
                 raise ValueError(
                     f"test_cfg.{output} needs test_cfg.sdtn='heatmaps': "
                     "'keypoints' computes no heatmaps in the frame of the crop"
@@ -305,29 +318,50 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
             list[PoseDataSample]: As of ``TopdownPoseEstimator``; ``pred_instances``
             also has ``theta`` (1, 2, 3), the window.
         """
-        in_crop = self._sdtn_mode == 'heatmaps'
-        predicted = self.stn(inputs)
-        theta = finite_or_identity(predicted)
-        heatmaps = self._test_heatmaps(self._warp(inputs, theta))
-        if in_crop:
-            heatmaps = self.sdtn(heatmaps, invert_affine(theta))
-
-        if self.test_cfg.get('flip_test', False):
-            mirrored_images, mirrored_theta = self.transform(inputs.flip(-1))
-            gamma = invert_affine(mirrored_theta)
-            if not in_crop:
-                gamma = compose_affine(gamma, _mirror(theta))
-            mirrored = self.sdtn(self._test_heatmaps(mirrored_images), gamma)
-            heatmaps = [heatmaps, mirrored]
-
+        views, predicted = self.test_views(inputs)
+        heatmaps = views if self.test_cfg.get('flip_test', False) else views[0]
         preds = head_on_heatmaps(self.head).predict(
             heatmaps, data_samples, test_cfg=self.test_cfg
         )
         poses, fields = preds if isinstance(preds, tuple) else (preds, None)
-        if not in_crop:
-            _map_keypoints(poses, theta, inputs.shape[-2:])
+        theta = finite_or_identity(predicted)
+        if self.sdtn_mode == 'keypoints':
+            unit = crop_pixels(self.head.decoder)
+            _map_keypoints(poses, theta, inputs.shape[-2:], unit)
         self._add_windows(poses, predicted, theta)
         return self.add_pred_to_datasample(poses, fields, data_samples)
+
+    def test_views(self, inputs: Tensor) -> tuple[list[Heatmaps], Tensor]:
+        """Predict the heatmaps that are averaged and decoded in a test.
+
+        Args:
+            inputs (Tensor): Crops (B, 3, h, w).
+
+        Returns:
+            tuple[list[Heatmaps], Tensor]: Heatmaps of the crops and, with
+            ``test_cfg.flip_test``, of the mirrored crops: in the frame of the crop, or
+            with ``test_cfg.sdtn='keypoints'`` of the window; and theta (B, 2, 3), the
+            windows of the crops, not finite where the STN's prediction is not.
+        """
+        views = 2 if self.test_cfg.get('flip_test', False) else 1
+        crops = torch.cat((inputs, inputs.flip(-1))) if views == 2 else inputs
+        predicted = self.stn(crops)
+        theta = finite_or_identity(predicted)
+        heatmaps = self._test_heatmaps(self._warp(crops, theta))
+
+        shape = (views, inputs.shape[0])
+        by_view = [
+            map_heatmaps(lambda x, i=i: x.unflatten(0, shape)[i], heatmaps)
+            for i in range(views)
+        ]
+        windows = theta.unflatten(0, shape)
+        gammas = invert_affine(windows)
+        if self.sdtn_mode == 'heatmaps':
+            by_view = [self.sdtn(x, gammas[i]) for i, x in enumerate(by_view)]
+        elif views == 2:
+            gamma = compose_affine(gammas[1], _mirror(windows[0]))
+            by_view[1] = self.sdtn(by_view[1], gamma)
+        return by_view, predicted.unflatten(0, shape)[0]
 
     def _add_windows(
         self, poses: InstanceList, predicted: Tensor, theta: Tensor

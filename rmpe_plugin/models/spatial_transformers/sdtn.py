@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
+from functools import partial
+
 from torch import Tensor, nn
 
-from rmpe_plugin.models.heads import Heatmaps
+from rmpe_plugin.models.heads import Heatmaps, map_heatmaps
 from rmpe_plugin.ops import warp
 
 
@@ -32,8 +34,11 @@ class SDTN(nn.Module):
         Raises:
             TypeError: If an element is not a tensor (B, K, H, W).
         """
-        if isinstance(heatmaps, (list, tuple)):
-            return type(heatmaps)(self.forward(maps, gamma) for maps in heatmaps)
+        return map_heatmaps(partial(self._warp, gamma=gamma), heatmaps)
+
+    @staticmethod
+    def _warp(heatmaps: Tensor, gamma: Tensor) -> Tensor:
+        """Warp heatmaps (B, K, H, W) by gamma (B, 2, 3)."""
         if not isinstance(heatmaps, Tensor) or heatmaps.ndim != 4:
             got = getattr(heatmaps, 'shape', type(heatmaps).__name__)
             raise TypeError(
