@@ -126,7 +126,7 @@ def draw_sheet(
     (poses,) = inferencer.estimate([frame], [people])
     poses = poses[np.argsort(-poses.scores)]
     crops = list(inferencer.crops([frame], [poses[:num]]))
-    stages = draw_batch_stages(inferencer.model, pseudo_collate(crops))
+    stages = draw_batch_stages(inferencer.estimator.model, pseudo_collate(crops))
 
     images = draw_poses(inferencer, frame, poses, kpt_thr)
     side = max(stages.shape[1], 960) // len(images)

@@ -7,14 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from mmengine.config import Config
-from mmengine.dataset import Compose, pseudo_collate
-from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 
-from rmpe_plugin.codecs import score_range
 from rmpe_plugin.ops import PoseNMSParams, unit_scores
 from rmpe_plugin.ops.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.structures import SCORE_MODES, person_scores, suppress_poses
@@ -22,8 +18,9 @@ from rmpe_plugin.structures import SCORE_MODES, person_scores, suppress_poses
 from .boxes import Boxes, boxes_by_image, empty_boxes, whole_image_boxes
 from .frame import Frame
 from .frames import Frames, Inputs
+from .onnx_pose_estimator import OnnxPoseEstimator
 from .person_detector import PersonDetector
-from .pose_estimator import load_pose_estimator
+from .pose_estimator import PoseEstimator, TorchPoseEstimator
 
 WHOLE_IMAGE = 'whole_image'
 
@@ -46,18 +43,20 @@ class PoseResult(NamedTuple):
 class RMPEInferencer:
     """Multi-person pose inference: detector, top-down pose estimator and pose NMS.
 
-    The pose estimator can be any top-down model of MMPose. Its config's test pipeline
-    is applied.
+    The pose estimator can be any top-down model of MMPose, or an ONNX file of
+    ``tools/export_onnx.py``. The test pipeline of its config is applied.
 
     Args:
-        config (str | Path | Config): Config of the pose estimator.
+        config (str | Path | Config): Config of the pose estimator, or an ONNX file.
         checkpoint (str | Path, optional): File or URL of the weights. ``None`` leaves
-            the model untrained, for benchmarks.
+            the model untrained, for benchmarks. Defaults to ``None``.
         detector (PersonDetector | str, optional): The person detector, or
             ``'whole_image'`` for one box of the size of the image. Defaults to
             ``None``: boxes are given in each call.
         device (str, optional): Defaults to ``None``: the device that MMEngine selects,
             CUDA if available.
+        precision (str): ``'float32'``, or ``'bfloat16'`` for autocast, which is faster
+            on GPUs and on CPUs with AMX or AVX512-BF16. Defaults to ``'float32'``.
         pose_nms (dict | str, optional): Parameters of
             :class:`rmpe_plugin.ops.PoseNMSParams`, the name of a preset, or the path
             of a JSON file; ``None`` disables pose NMS. Defaults to
@@ -74,6 +73,9 @@ class RMPEInferencer:
     Raises:
         ValueError: If a setting is invalid, or if the checkpoint does not fit the
             config.
+
+    Attributes:
+        estimator (PoseEstimator): The pose estimator.
 
     Example:
         >>> from rmpe_plugin.apis import PersonDetector, RMPEInferencer
@@ -94,10 +96,11 @@ class RMPEInferencer:
     def __init__(
         self,
         config: str | Path | Config,
-        checkpoint: str | Path | None,
+        checkpoint: str | Path | None = None,
         detector: PersonDetector | str | None = None,
         *,
         device: str | None = None,
+        precision: str = 'float32',
         pose_nms: dict | str | None = DEFAULT_PRESET,
         score_mode: str = 'bbox_keypoint',
         image_batch: int = 4,
@@ -111,18 +114,14 @@ class RMPEInferencer:
         self.pose_nms = (
             None if pose_nms is None else PoseNMSParams.from_config(pose_nms)
         )
-        cfg = _load_config(config, cfg_options)
-        self.model = load_pose_estimator(cfg, checkpoint, device)
-        decoder = self.model.head.decoder
-        self.score_range = score_range(decoder)
-        self.calibration = getattr(decoder, 'calibration', None)
-        with DefaultScope.overwrite_default_scope('mmpose'):
-            self.pipeline = Compose(cfg.test_dataloader.dataset.pipeline)
+        self.estimator = _load_estimator(
+            config, checkpoint, device, precision, cfg_options
+        )
 
     @property
     def dataset_meta(self) -> dict:
         """MMPose's description of the keypoints that the model predicts."""
-        return self.model.dataset_meta
+        return self.estimator.dataset_meta
 
     def __call__(
         self, inputs: Inputs | Frames, boxes: Boxes | None = None
@@ -213,7 +212,7 @@ class RMPEInferencer:
         """
         for frame, boxes in zip(frames, people, strict=True):
             for bbox, score in zip(boxes.bboxes, boxes.bbox_scores, strict=True):
-                yield self.pipeline(
+                yield self.estimator.pipeline(
                     dict(
                         self.dataset_meta,
                         img=frame.image,
@@ -222,7 +221,6 @@ class RMPEInferencer:
                     )
                 )
 
-    @torch.no_grad()
     def estimate(
         self, frames: list[Frame], people: list[InstanceData]
     ) -> list[InstanceData]:
@@ -238,8 +236,7 @@ class RMPEInferencer:
         crops = self.crops(frames, people)
         poses: list[InstanceData] = []
         while batch := list(islice(crops, self.person_batch)):
-            samples = self.model.test_step(pseudo_collate(batch))
-            poses += [sample.pred_instances for sample in samples]
+            poses += self.estimator.predict(batch)
         remaining = iter(poses)
         return [self._merge(list(islice(remaining, len(boxes)))) for boxes in people]
 
@@ -254,7 +251,11 @@ class RMPEInferencer:
             merged.keypoint_scores = np.zeros((0, num_keypoints), np.float32)
         # As in MMPose's metric; thresholds and pose NMS need scores in [0, 1].
         merged.scores = person_scores(merged, self.score_mode)
-        units = unit_scores(merged.keypoint_scores, self.score_range, self.calibration)
+        units = unit_scores(
+            merged.keypoint_scores,
+            self.estimator.score_range,
+            self.estimator.calibration,
+        )
         if np.array_equal(merged.get('keypoints_visible'), merged.keypoint_scores):
             merged.keypoints_visible = units
         merged.keypoint_scores = units
@@ -300,10 +301,20 @@ def _check_settings(
             raise ValueError(f'{name} must be at least 1, got {value}')
 
 
-def _load_config(config: str | Path | Config, cfg_options: dict | None) -> Config:
-    """Load or copy the config of a top-down model and apply the options."""
-    cfg = config.copy() if isinstance(config, Config) else Config.fromfile(config)
-    cfg.merge_from_dict(cfg_options or {})
-    if cfg.get('data_mode', 'topdown') != 'topdown':
-        raise ValueError(f"config.data_mode must be 'topdown', got {cfg.data_mode!r}")
-    return cfg
+def _load_estimator(
+    config: str | Path | Config,
+    checkpoint: str | Path | None,
+    device: str | None,
+    precision: str,
+    cfg_options: dict | None,
+) -> PoseEstimator:
+    """Load an ONNX file, or a config and its checkpoint."""
+    if isinstance(config, Config) or Path(config).suffix != '.onnx':
+        return TorchPoseEstimator(config, checkpoint, device, precision, cfg_options)
+    if checkpoint is not None or cfg_options or precision != 'float32':
+        raise ValueError(
+            f'{config} contains its weights, precision and settings: checkpoint, '
+            f'precision and cfg_options cannot be changed, got {checkpoint!r}, '
+            f'{precision!r} and {cfg_options!r}'
+        )
+    return OnnxPoseEstimator(config, device)

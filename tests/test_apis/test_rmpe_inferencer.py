@@ -42,7 +42,7 @@ def test_poses_of_given_boxes_equal_mmpose(plain, images):
         if not len(boxes):
             continue
         expected = inference_topdown(
-            plain.model, image, boxes[:, :4].astype(np.float32)
+            plain.estimator.model, image, boxes[:, :4].astype(np.float32)
         )
         keypoints = np.concatenate([e.pred_instances.keypoints for e in expected])
         poses = result.poses.pred_instances
@@ -63,7 +63,7 @@ def test_keypoint_scores_are_in_unit_range_and_person_scores_are_mmposes(
     (result,) = inferencer(images[:1], BOXES[:1])
     poses = result.poses.pred_instances
     samples = inference_topdown(
-        inferencer.model, images[0], BOXES[0][:, :4].astype(np.float32)
+        inferencer.estimator.model, images[0], BOXES[0][:, :4].astype(np.float32)
     )
     raw = InstanceData.cat([sample.pred_instances for sample in samples])
     raw.bbox_scores = BOXES[0][:, 4]
@@ -210,7 +210,7 @@ def test_given_config_is_not_changed(cpn):
     before = config.to_dict()
     options = {'model.test_cfg.flip_test': False}
     inferencer = RMPEInferencer(config, checkpoint, device='cpu', cfg_options=options)
-    assert inferencer.model.test_cfg.flip_test is False
+    assert inferencer.estimator.model.test_cfg.flip_test is False
     assert config.to_dict() == before
 
 

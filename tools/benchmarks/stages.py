@@ -76,7 +76,7 @@ def stages(
     inferencer: RMPEInferencer, frames: list[Frame], people: list[InstanceData]
 ) -> dict:
     """Make a function of each stage, on the output of the stage before it."""
-    detector, model = inferencer.detector, inferencer.model
+    detector, model = inferencer.detector, inferencer.estimator.model
     prepared = [detector.prepare(frame.image) for frame in frames]
     batch = pseudo_collate(list(inferencer.crops(frames, people)))
     inputs = model.data_preprocessor(batch)['inputs']

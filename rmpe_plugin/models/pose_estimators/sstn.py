@@ -232,7 +232,8 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
         # Padding of the warp is 0, and a black pixel after normalisation is not.
         norm = self.data_preprocessor
         black = -norm.mean / norm.std if hasattr(norm, 'mean') else 0.0
-        return warp(inputs - black, theta, inputs.shape[-2:]) + black
+        warped = warp(inputs - black, theta, inputs.shape[-2:]) + black
+        return warped.to(inputs.dtype)
 
     def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Heatmaps:
         """Predict heatmaps in the frame of the crop (``mode='tensor'``)."""

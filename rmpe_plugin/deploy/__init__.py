@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Export of pose estimators and detectors, and loading of exported files."""
+
+from .comparison import PoseErrors, pytorch_poses, run_in_batches
+from .crops import dataset_crops
+from .formats import DTYPES, HeatmapFormat, PoseFormat, RTMLibFormat
+from .metadata import PoseMetadata
+from .onnx_export import write_onnx
+from .pose_graph import COLORS, HeatmapGraph, PoseGraph
+from .quantization import quantize_onnx
+from .rtmlib_graph import RTMLibGraph
+from .session import open_session, read_metadata
+
+__all__ = [
+    'COLORS',
+    'DTYPES',
+    'HeatmapFormat',
+    'HeatmapGraph',
+    'PoseErrors',
+    'PoseFormat',
+    'PoseGraph',
+    'PoseMetadata',
+    'RTMLibFormat',
+    'RTMLibGraph',
+    'dataset_crops',
+    'open_session',
+    'pytorch_poses',
+    'quantize_onnx',
+    'read_metadata',
+    'run_in_batches',
+    'write_onnx',
+]

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user of an exported pose estimator needs to know, stored in the file."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+from mmpose.codecs.base import BaseKeypointCodec
+from mmpose.models import TopdownPoseEstimator
+
+from rmpe_plugin.codecs import crop_pixels, score_range
+from rmpe_plugin.version import __version__
+
+CROPS = ('GetBBoxCenterScale', 'CPNBBoxCenterScale')
+
+
+@dataclass(frozen=True)
+class PoseMetadata:
+    """Description of an exported pose estimator.
+
+    Args:
+        input_size (tuple[int, int]): Crop [w, h], pixels.
+        color (str): Channel order of the crops, ``'bgr'`` or ``'rgb'``.
+        crop_padding (float | tuple[float, float]): Factor by which a box is enlarged
+            around its centre, or factors of width and height.
+        crop_aspect_ratio (float): Width divided by height of the crop. The shorter side
+            of the enlarged box is extended to it.
+        crop_udp (bool): Whether the enlarged box reaches from the centre of the first
+            to the centre of the last pixel of the crop, as with
+            ``TopdownAffine(use_udp=True)``, instead of from border to border.
+        score_range (tuple[float, float]): Scores of a heatmap value of 0 and of the
+            peak of a target.
+        calibration (tuple[float, float], optional): See
+            :func:`rmpe_plugin.ops.unit_scores`.
+        dataset_name (str): MMPose's name of the keypoint definition.
+        keypoint_names (tuple[str, ...]): Names of the K keypoints.
+        flip_indices (tuple[int, ...]): Index of each keypoint in a mirrored image.
+        skeleton (tuple[tuple[int, int], ...]): Pairs of keypoints to be connected.
+        keypoint_colors (tuple): RGB colours of the keypoints.
+        skeleton_colors (tuple): RGB colours of the skeleton.
+        sigmas (tuple[float, ...]): COCO's constants of the keypoints.
+        config (str): Name of the config.
+        version (str): Version of this package.
+    """
+
+    input_size: tuple[int, int]
+    color: str
+    crop_padding: float | tuple[float, float]
+    crop_aspect_ratio: float
+    crop_udp: bool
+    score_range: tuple[float, float]
+    calibration: tuple[float, float] | None
+    dataset_name: str
+    keypoint_names: tuple[str, ...]
+    flip_indices: tuple[int, ...]
+    skeleton: tuple[tuple[int, int], ...]
+    keypoint_colors: tuple[tuple[int, int, int], ...]
+    skeleton_colors: tuple[tuple[int, int, int], ...]
+    sigmas: tuple[float, ...]
+    config: str
+    version: str
+
+    @classmethod
+    def of_model(
+        cls, model: TopdownPoseEstimator, config: Config, color: str
+    ) -> 'PoseMetadata':
+        """Collect the metadata of a model.
+
+        Args:
+            model (TopdownPoseEstimator): A model with ``dataset_meta``, as
+                :func:`rmpe_plugin.apis.load_pose_estimator` returns it.
+            config (Config): Its config; the test pipeline crops.
+            color (str): Channel order of the crops.
+
+        Returns:
+            PoseMetadata: The metadata.
+
+        Raises:
+            ValueError: If the test pipeline crops in another way than
+                ``GetBBoxCenterScale`` or ``CPNBBoxCenterScale`` and ``TopdownAffine``,
+                or does not fit the codec.
+        """
+        codec, meta = model.head.decoder, model.dataset_meta
+        padding = _crop_padding(config, codec)
+        names = meta['keypoint_id2name']
+        width, height = map(int, codec.input_size)
+        return cls(
+            input_size=(width, height),
+            color=color,
+            crop_padding=padding,
+            crop_aspect_ratio=width / height,
+            crop_udp=_is_udp(codec),
+            score_range=tuple(score_range(codec)),
+            calibration=getattr(codec, 'calibration', None),
+            dataset_name=meta['dataset_name'],
+            keypoint_names=tuple(names[i] for i in range(len(names))),
+            flip_indices=tuple(meta['flip_indices']),
+            skeleton=tuple(map(tuple, meta['skeleton_links'])),
+            keypoint_colors=_numbers(meta.get('keypoint_colors')),
+            skeleton_colors=_numbers(meta.get('skeleton_link_colors')),
+            sigmas=_numbers(meta.get('sigmas')),
+            config=Path(config.filename or '').name,
+            version=__version__,
+        )
+
+    def to_properties(self) -> dict[str, str]:
+        """Convert to the metadata properties of an ONNX file, JSON by name."""
+        return {name: json.dumps(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_properties(cls, properties: Mapping[str, str]) -> 'PoseMetadata':
+        """Read the metadata properties of an ONNX file.
+
+        Args:
+            properties (Mapping[str, str]): JSON by name.
+
+        Returns:
+            PoseMetadata: The metadata.
+
+        Raises:
+            ValueError: If a property is missing or not valid JSON.
+        """
+        names = [field.name for field in fields(cls)]
+        missing = [name for name in names if name not in properties]
+        if missing:
+            raise ValueError(
+                f'metadata {", ".join(missing)} missing, got '
+                f'{", ".join(properties) or "no metadata"}'
+            )
+        return cls(**{name: json.loads(properties[name]) for name in names})
+
+    @property
+    def dataset_meta(self) -> dict:
+        """MMPose's description of the keypoints."""
+        return dict(
+            dataset_name=self.dataset_name,
+            num_keypoints=len(self.keypoint_names),
+            keypoint_id2name=dict(enumerate(self.keypoint_names)),
+            keypoint_name2id={name: i for i, name in enumerate(self.keypoint_names)},
+            flip_indices=list(self.flip_indices),
+            skeleton_links=[tuple(link) for link in self.skeleton],
+            keypoint_colors=np.array(self.keypoint_colors),
+            skeleton_link_colors=np.array(self.skeleton_colors),
+            sigmas=np.array(self.sigmas),
+        )
+
+    @property
+    def pipeline(self) -> list[dict]:
+        """Test pipeline of MMPose that crops as the metadata describe."""
+        two = isinstance(self.crop_padding, (list, tuple))
+        return [
+            dict(type=CROPS[two], padding=self.crop_padding),
+            dict(
+                type='TopdownAffine',
+                input_size=tuple(self.input_size),
+                use_udp=self.crop_udp,
+            ),
+            dict(type='PackPoseInputs'),
+        ]
+
+
+def _is_udp(codec: BaseKeypointCodec) -> bool:
+    """Whether the codec's keypoints are not in pixels."""
+    return bool((crop_pixels(codec) != 1).any())
+
+
+def _numbers(array: np.ndarray | None) -> tuple:
+    """Convert an array to tuples for JSON."""
+    values = [] if array is None else np.asarray(array).tolist()
+    return tuple(tuple(x) if isinstance(x, list) else x for x in values)
+
+
+def _crop_padding(
+    config: Config, codec: BaseKeypointCodec
+) -> float | tuple[float, float]:
+    """Padding of the crop in the test pipeline, which must be of the standard form."""
+    steps = {step.type: step for step in config.test_dataloader.dataset.pipeline}
+    crops = [name for name in CROPS if name in steps]
+    if len(crops) != 1 or 'TopdownAffine' not in steps:
+        raise ValueError(
+            'test_dataloader.dataset.pipeline must crop with TopdownAffine and one of '
+            f'{", ".join(CROPS)} for an export, got {", ".join(steps)}'
+        )
+    affine = steps['TopdownAffine']
+    udp = affine.get('use_udp', False)
+    if udp != _is_udp(codec):
+        raise ValueError(
+            f'TopdownAffine.use_udp={udp} in the test pipeline does not fit the codec '
+            f'{type(codec).__name__}: the crop and the keypoints would be shifted'
+        )
+    if tuple(affine.input_size) != tuple(codec.input_size):
+        raise ValueError(
+            f'TopdownAffine.input_size is {tuple(affine.input_size)}, '
+            f'model.head.decoder.input_size {tuple(codec.input_size)}'
+        )
+    default = (1.2, 1.3) if crops[0] == 'CPNBBoxCenterScale' else 1.25
+    padding = steps[crops[0]].get('padding', default)
+    return padding if isinstance(padding, float) else tuple(padding)

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pose estimator as one function of tensors, from crops to keypoints."""
+
+from copy import deepcopy
+
+import torch
+from mmpose.models import TopdownPoseEstimator
+from mmpose.models.heads import CPMHead, HeatmapHead, MSPNHead
+from mmpose.models.utils.tta import flip_heatmaps
+from torch import Tensor, nn
+
+from rmpe_plugin.codecs.tensor_decoder import tensor_decoder
+from rmpe_plugin.models.heads import CPNHead, Heatmaps
+from rmpe_plugin.models.pose_estimators import SSTNPoseEstimator
+from rmpe_plugin.ops import (
+    at_least_float32,
+    finite_or_identity,
+    transform_points,
+)
+
+HEADS = (CPNHead, HeatmapHead, CPMHead, MSPNHead)
+COLORS = ('bgr', 'rgb')
+
+
+class PoseGraph(nn.Module):
+    """Crops to keypoints: normalisation, network, flip test, decoding.
+
+    It computes what ``model.predict`` does, with tensor operations only, so that it can
+    be exported. ``test_cfg`` of the model is applied: ``flip_test``, for CPN ``stage``,
+    and for an SSTN ``sdtn``.
+
+    Args:
+        model (TopdownPoseEstimator): A model in eval mode, with or without an SSTN. It
+            is copied.
+        color (str): Channel order of the crops, ``'bgr'`` or ``'rgb'``. Defaults to
+            ``'bgr'``, the order of OpenCV and of MMPose's pipelines.
+        dtype (torch.dtype): Precision of the network. Decoding is in float32. Defaults
+            to float32.
+
+    Raises:
+        ValueError: If the head, the codec or an entry of ``test_cfg`` is not supported.
+    """
+
+    def __init__(
+        self,
+        model: TopdownPoseEstimator,
+        color: str = 'bgr',
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        if color not in COLORS:
+            raise ValueError(f'color must be one of {COLORS}, got {color!r}')
+        _check_supported(model)
+        self.model = model = deepcopy(model)
+        self.dtype = dtype
+        for module in model.children():
+            # The means would be rounded.
+            if module is not model.data_preprocessor:
+                module.to(dtype)
+        converts = model.data_preprocessor._channel_conversion
+        self.swap_channels = converts == (color == 'bgr')
+        self.flip_test = model.test_cfg.get('flip_test', False)
+        self.decode = tensor_decoder(model.head.decoder)
+
+    def forward(
+        self, crops: Tensor, inverse_affine: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Predict the keypoints of crops.
+
+        Args:
+            crops (Tensor): Crops (B, 3, h, w), uint8 or float, 0 to 255.
+            inverse_affine (Tensor, optional): Matrices (B, 2, 3) from pixels of the
+                crops to pixels of the images. Defaults to ``None``.
+
+        Returns:
+            tuple[Tensor, Tensor]:
+            - keypoints (B, K, 2), pixels of the crops, or of the images if
+              ``inverse_affine`` is given. (0, 0) is the centre of the first pixel.
+            - scores (B, K), in the range of the codec.
+        """
+        views, theta = self.views(crops)
+        keypoints, scores = self.decode(self.average(views))
+        if theta is not None and self.model.sdtn_mode == 'keypoints':
+            size = crops.shape[-2:]
+            keypoints = transform_points(keypoints, theta, size, size)
+        if inverse_affine is not None:
+            linear, shift = inverse_affine.split((2, 1), dim=-1)
+            keypoints = keypoints @ linear.mT + shift.mT
+        return keypoints, scores
+
+    def _normalise(self, crops: Tensor) -> Tensor:
+        """As ``PoseDataPreprocessor``."""
+        norm = self.model.data_preprocessor
+        x = crops.float()
+        if self.swap_channels:
+            x = x.flip(1)
+        return (x - norm.mean) / norm.std if norm._enable_normalize else x
+
+    def views(self, crops: Tensor) -> tuple[list[Tensor], Tensor | None]:
+        """Predict the heatmaps of the crops and of the mirrored crops.
+
+        Args:
+            crops (Tensor): Crops (B, 3, h, w).
+
+        Returns:
+            tuple[list[Tensor], Tensor | None]: One or two heatmaps (B, K, H, W), and
+            for an SSTN its windows, theta (B, 2, 3).
+        """
+        x = self._normalise(crops).to(self.dtype)
+        if isinstance(self.model, SSTNPoseEstimator):
+            views, predicted = self.model.testviews(x)
+            theta = finite_or_identity(predicted)
+            return [self._decoded_heatmaps(view) for view in views], theta
+        batch = torch.cat((x, x.flip(-1))) if self.flip_test else x
+        feats = self.model.extract_feat(batch)
+        head = self.model.head
+        # A CPN does not compute stages that are not decoded.
+        stage = (head.test_stage(self.model.test_cfg),) * isinstance(head, CPNHead)
+        heatmaps = self._decoded_heatmaps(head.forward(feats, *stage))
+        return list(heatmaps.unflatten(0, (-1, crops.shape[0]))), None
+
+    @staticmethod
+    def _decoded_heatmaps(heatmaps: Heatmaps) -> Tensor:
+        """The heatmaps that the head decodes: of the last stage."""
+        last = heatmaps if isinstance(heatmaps, Tensor) else heatmaps[-1]
+        return at_least_float32(last)
+
+    def average(self, views: list[Tensor]) -> Tensor:
+        """Average the heatmaps of the crops and of the mirrored crops.
+
+        Args:
+            views (list[Tensor]): Heatmaps (B, K, H, W), see :meth:`views`.
+
+        Returns:
+            Tensor: Heatmaps (B, K, H, W).
+        """
+        if not self.flip_test:
+            return views[0]
+        mirrored = flip_heatmaps(
+            views[1],
+            flip_indices=self.model.dataset_meta['flip_indices'],
+            flip_mode='heatmap',
+            shift_heatmap=self.model.test_cfg.get('shift_heatmap', False),
+        )
+        return (views[0] + mirrored) / 2
+
+
+class HeatmapGraph(nn.Module):
+    """The part of a :class:`PoseGraph` before decoding.
+
+    Args:
+        graph (PoseGraph): The graph.
+
+    Raises:
+        ValueError: If an SSTN does not warp its heatmaps to the frame of the crop.
+    """
+
+    def __init__(self, graph: PoseGraph) -> None:
+        super().__init__()
+        if getattr(graph.model, 'sdtn_mode', 'heatmaps') != 'heatmaps':
+            raise ValueError(
+                "heatmaps of an SSTN need model.test_cfg.sdtn='heatmaps': 'keypoints' "
+                'computes no heatmaps in the frame of the crop'
+            )
+        self.pose_graph = graph
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Predict heatmaps (B, K, H, W) of crops (B, 3, h, w)."""
+        views, _ = self.pose_graph.views(crops)
+        return self.pose_graph.average(views)
+
+
+def _check_supported(model: TopdownPoseEstimator) -> None:
+    """Raise a ValueError if a graph cannot predict what the model predicts."""
+    if not isinstance(model.head, HEADS):
+        names = ', '.join(head.__name__ for head in HEADS)
+        raise ValueError(
+            f'model.head must be one of {names} for an export, got '
+            f'{type(model.head).__name__}'
+        )
+    if model.head.decoder is None:
+        raise ValueError('model.head.decoder is missing: nothing decodes the heatmaps')
+    mode = model.test_cfg.get('flip_mode', 'heatmap')
+    if model.test_cfg.get('flip_test', False) and mode != 'heatmap':
+        raise ValueError(
+            f"model.test_cfg.flip_mode must be 'heatmap' for an export, got {mode!r}"
+        )
+    for name in ('output_keypoint_indices', 'output_global', 'output_heatmaps'):
+        if model.test_cfg.get(name):
+            raise ValueError(f'model.test_cfg.{name} cannot be exported: remove it')

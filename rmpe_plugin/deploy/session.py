@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loading of exported pose estimators with onnxruntime."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from .metadata import PoseMetadata
+from .requirements import require
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider'}
+
+
+def open_session(path: str | Path, device: str | None = None) -> 'InferenceSession':
+    """Open an ONNX file with onnxruntime, with as many threads as torch.
+
+    Args:
+        path (str | Path): ONNX file.
+        device (str, optional): ``'cpu'`` or ``'cuda'``. Defaults to ``None``: CUDA if
+            this onnxruntime supports it.
+
+    Returns:
+        InferenceSession: The session.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        ImportError: If onnxruntime is not installed.
+        ValueError: If the device is not available, or if the file is damaged or needs
+            a newer onnxruntime.
+    """
+    require('onnxruntime')
+    import onnxruntime
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} does not exist')
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    provider = _provider(device, onnxruntime.get_available_providers())
+    try:
+        return onnxruntime.InferenceSession(str(path), options, [provider])
+    # onnxruntime raises its own exception classes, which have no common base.
+    except Exception as error:
+        raise ValueError(
+            f'onnxruntime {onnxruntime.__version__} cannot load {path}: {error}'
+        ) from error
+
+
+def read_metadata(session: 'InferenceSession', path: str | Path) -> PoseMetadata:
+    """Read the metadata of a pose estimator in the standard format.
+
+    Args:
+        session (InferenceSession): The session.
+        path (str | Path): Its file, for messages.
+
+    Returns:
+        PoseMetadata: The metadata.
+
+    Raises:
+        ValueError: If the file is not a pose estimator of ``tools/export_onnx.py``, or
+            has other inputs or outputs.
+    """
+    try:
+        properties = session.get_modelmeta().custom_metadata_map
+        metadata = PoseMetadata.from_properties(properties)
+        _check_input(session, metadata)
+    except ValueError as error:
+        raise ValueError(
+            f'{path} is not a pose estimator of tools/export_onnx.py: {error}'
+        ) from error
+    return metadata
+
+
+def _provider(device: str | None, available: list[str]) -> str:
+    """Select the execution provider."""
+    if device is None:
+        return next(
+            PROVIDERS[name] for name in ('cuda', 'cpu') if PROVIDERS[name] in available
+        )
+    provider = PROVIDERS.get(device.split(':')[0])
+    if provider not in available:
+        raise ValueError(
+            f'device {device!r} needs {provider or "another runtime"}, but this '
+            f'onnxruntime has {", ".join(available)}'
+        )
+    return provider
+
+
+def _check_input(session: 'InferenceSession', metadata: PoseMetadata) -> None:
+    """Raise a ValueError unless the inputs and outputs are those of an export."""
+    inputs = {x.name: x.shape for x in session.get_inputs()}
+    outputs = [x.name for x in session.get_outputs()]
+    width, height = metadata.input_size
+    if inputs.get('crops', [])[1:] != [3, height, width] or set(inputs) - {'crops'}:
+        raise ValueError(
+            f"the input must be 'crops' (batch, 3, {height}, {width}), got {inputs}"
+        )
+    if outputs != ['keypoints', 'scores']:
+        raise ValueError(
+            f"the outputs must be 'keypoints' and 'scores', got {outputs}: export "
+            'without --heatmaps, --image-pixels and --for'
+        )
