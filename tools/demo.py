@@ -6,6 +6,9 @@ are the whole image. Writes annotated images and videos, COCO results (results.j
 AlphaPose results (alphapose-results.json). Files that cannot be read are skipped and
 listed at the end with the reason; the exit status is then 1.
 
+An ONNX file of tools/export_onnx.py takes the place of config and checkpoint:
+    python tools/demo.py MODEL.onnx INPUTS ...
+
 Example:
     python tools/demo.py configs/quickstart/td-hm_cpn-res18_synthetic-128x96.py \
         work_dirs/quickstart/epoch_3.pth data/synthetic_people/val \
@@ -39,6 +42,7 @@ from rmpe_plugin.apis import (
     PoseResult,
     RMPEInferencer,
 )
+from rmpe_plugin.apis.pose_estimator import PRECISIONS
 from rmpe_plugin.ops.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.structures import SCORE_MODES
 
@@ -56,6 +60,11 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if not args.config.is_file():
         parser.error(f'{args.config} does not exist')
+    if args.config.suffix == '.onnx':
+        args.inputs.insert(0, args.checkpoint)
+        args.checkpoint = None
+    if not args.inputs:
+        parser.error('inputs are missing: images, videos, folders or a webcam')
     try:
         args.frames = Frames(args.inputs)
     except (OSError, ValueError) as error:
@@ -69,10 +78,14 @@ def parse_args() -> argparse.Namespace:
 
 def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the models, inputs and outputs."""
-    parser.add_argument('config', type=Path, help='config of a top-down pose estimator')
+    parser.add_argument(
+        'config', type=Path,
+        help='config of a top-down pose estimator, or an ONNX file, then without '
+        'checkpoint',
+    )  # fmt: skip
     parser.add_argument('checkpoint', help='file or URL of its weights')
     parser.add_argument(
-        'inputs', nargs='+',
+        'inputs', nargs='*',
         help="images, videos, folders, quoted globs, 'webcam' or 'webcam:INDEX'",
     )  # fmt: skip
     people = parser.add_mutually_exclusive_group(required=True)
@@ -136,6 +149,11 @@ def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
         '--person-batch', type=int, default=32,
         help='batch size of the pose estimator, people (default: 32)',
     )  # fmt: skip
+    parser.add_argument(
+        '--precision', choices=PRECISIONS, default='float32',
+        help='bfloat16 is faster on GPUs and on CPUs with AMX or AVX512-BF16 '
+        '(default: float32)',
+    )  # fmt: skip
     parser.add_argument('--device', help='default: cuda if available, otherwise cpu')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
@@ -153,6 +171,7 @@ def start(args: argparse.Namespace) -> tuple[RMPEInferencer, Iterator[PoseResult
         args.checkpoint,
         detector,
         device=args.device,
+        precision=args.precision,
         pose_nms=None if args.pose_nms == 'none' else args.pose_nms,
         score_mode=args.score_mode,
         image_batch=args.image_batch,

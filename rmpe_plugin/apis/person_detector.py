@@ -36,6 +36,12 @@ class PersonDetector:
         top_k (int): Maximum number of boxes per image; those with the highest scores
             are kept. Defaults to 100.
 
+    Attributes:
+        model (BaseDetector): The detector in eval mode.
+        label (int): Index of the class ``person``.
+        input_size (tuple[int, int], optional): Scale of ``Resize`` in the test
+            pipeline, [w, h] in pixels; ``None`` without ``Resize``.
+
     Raises:
         FileNotFoundError: If the config or the checkpoint does not exist.
         ValueError: If the checkpoint lacks parameters of the detector or the names of
@@ -72,6 +78,7 @@ class PersonDetector:
                 device=device or get_device(),
             )
             _, *steps = get_test_pipeline_cfg(cfg)
+            self.input_size = _input_size(steps)
             self.pipeline = Compose([dict(type='mmdet.LoadImageFromNDArray'), *steps])
         if checkpoint is not None:
             self._check(checkpoint)
@@ -157,3 +164,9 @@ class PersonDetector:
         ]
         best = people[np.argsort(-people.scores, kind='stable')[: self.top_k]]
         return InstanceData(bboxes=best.bboxes, bbox_scores=best.scores)
+
+
+def _input_size(steps: list[dict]) -> tuple[int, int] | None:
+    """Scale [w, h] of the first ``Resize`` of a pipeline."""
+    scales = [step['scale'] for step in steps if step['type'] == 'Resize']
+    return tuple(scales[0]) if scales else None

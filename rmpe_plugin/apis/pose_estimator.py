@@ -13,8 +13,10 @@ from mmengine.structures import InstanceData
 from mmpose.apis import init_model
 from mmpose.apis.inference import dataset_meta_from_config
 from mmpose.models import TopdownPoseEstimator
+from mmpose.models.heads.base_head import BaseHead
 
 from rmpe_plugin.codecs import score_range
+from rmpe_plugin.models.heads import float32_heatmaps
 from rmpe_plugin.utils.checkpoint import load_weights
 
 PRECISIONS = ('float32', 'bfloat16')
@@ -141,6 +143,8 @@ class TorchPoseEstimator:
         with DefaultScope.overwrite_default_scope('mmpose'):
             self.pipeline = Compose(self.config.test_dataloader.dataset.pipeline)
         self._bfloat16 = precision == 'bfloat16'
+        if self._bfloat16:
+            _return_float32(self.model.head)
 
     @torch.no_grad()
     def predict(self, crops: list[dict]) -> list[InstanceData]:
@@ -158,6 +162,16 @@ class TorchPoseEstimator:
         with torch.autocast(device, torch.bfloat16, enabled=self._bfloat16):
             samples = self.model.test_step(pseudo_collate(crops))
         return [sample.pred_instances for sample in samples]
+
+
+def _return_float32(head: BaseHead) -> None:
+    """Make a head return float32 under autocast: NumPy, which decodes, has no bfloat16.
+
+    Args:
+        head (BaseHead): The head, changed in place.
+    """
+    forward = head.forward
+    head.forward = lambda *args, **kwargs: float32_heatmaps(forward(*args, **kwargs))
 
 
 def _load_config(config: str | Path | Config, cfg_options: dict | None) -> Config:

@@ -3,6 +3,12 @@
 
 from .comparison import PoseErrors, pytorch_poses, run_in_batches
 from .crops import dataset_crops
+from .detector_comparison import (
+    DetectionComparison,
+    compare_detections,
+    letterbox,
+)
+from .detector_graph import PersonDetectorGraph
 from .formats import DTYPES, HeatmapFormat, PoseFormat, RTMLibFormat
 from .metadata import PoseMetadata
 from .onnx_export import write_onnx
@@ -14,15 +20,19 @@ from .session import open_session, read_metadata
 __all__ = [
     'COLORS',
     'DTYPES',
+    'DetectionComparison',
     'HeatmapFormat',
     'HeatmapGraph',
+    'PersonDetectorGraph',
     'PoseErrors',
     'PoseFormat',
     'PoseGraph',
     'PoseMetadata',
     'RTMLibFormat',
     'RTMLibGraph',
+    'compare_detections',
     'dataset_crops',
+    'letterbox',
     'open_session',
     'pytorch_poses',
     'quantize_onnx',

@@ -22,7 +22,9 @@ def heatmap_peaks(heatmaps: Tensor) -> Tensor:
     """
     index = heatmaps.flatten(-2).argmax(dim=-1)
     width = heatmaps.shape[-1]
-    return torch.stack((index % width, index // width), dim=-1)
+    # Not //, whose export also handles negative numbers.
+    row = torch.div(index, width, rounding_mode='trunc')
+    return torch.stack((index - row * width, row), dim=-1)
 
 
 def decode_heatmaps(

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Comparison of an exported detector with the PyTorch model."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import cv2
+import numpy as np
+from mmengine.structures import InstanceData
+
+from .detector_graph import MEAN, STD
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+# Boxes with lower scores are not compared.
+MIN_SCORE = 0.05
+PADDING = 114  # grey level
+
+
+class Detector(Protocol):
+    """What :func:`compare_detections` uses of a :class:`PersonDetector`."""
+
+    input_size: tuple[int, int]
+
+    def prepare(self, image: np.ndarray) -> dict:
+        """Run the test pipeline on an image."""
+        ...
+
+    def detect(self, prepared: list[dict]) -> list[InstanceData]:
+        """Detect people in a batch of images."""
+        ...
+
+
+class DetectionComparison(NamedTuple):
+    """Boxes of the PyTorch model and of the ONNX file.
+
+    Attributes:
+        expected (int): Number of boxes of the PyTorch model.
+        found (int): Number of boxes of the ONNX file.
+        error (float): Largest difference of a coordinate, pixels of the input, between
+            each box of the PyTorch model and the most similar one of the ONNX file.
+    """
+
+    expected: int
+    found: int
+    error: float
+
+
+def letterbox(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize and pad an image as rtmlib does.
+
+    Args:
+        image (np.ndarray): BGR (H, W, 3), uint8.
+        size (tuple[int, int]): Output size [w, h], pixels.
+
+    Returns:
+        np.ndarray: The image in the upper left corner of (h, w, 3), on grey.
+    """
+    width, height = size
+    ratio = min(height / image.shape[0], width / image.shape[1])
+    new_height, new_width = (max(1, int(n * ratio)) for n in image.shape[:2])
+    out = np.full((height, width, 3), PADDING, np.uint8)
+    out[:new_height, :new_width] = cv2.resize(image, (new_width, new_height))
+    return out
+
+
+def normalise(image: np.ndarray) -> np.ndarray:
+    """Convert an image (h, w, 3) to the input (1, 3, h, w), as rtmlib does."""
+    x = (image.astype(np.float32) - np.float32(MEAN)) / np.float32(STD)
+    return np.ascontiguousarray(x.transpose(2, 0, 1)[None])
+
+
+def compare_detections(
+    session: 'InferenceSession', detector: Detector, images: Sequence[np.ndarray]
+) -> DetectionComparison:
+    """Compare the boxes of an ONNX file with those of PyTorch.
+
+    Args:
+        session (InferenceSession): An exported :class:`PersonDetectorGraph`.
+        detector (PersonDetector): The detector that was exported.
+        images (Sequence[np.ndarray]): Images, BGR (H, W, 3), uint8.
+
+    Returns:
+        DetectionComparison: Counts and the largest error of boxes with a score of at
+        least 0.05.
+    """
+    expected = found = 0
+    error = 0.0
+    for image in images:
+        # Both see the same pixels: the detector's pipeline need not resize again.
+        boxed = letterbox(image, detector.input_size)
+        (people,) = detector.detect([detector.prepare(boxed)])
+        boxes = people.bboxes[people.bbox_scores >= MIN_SCORE]
+        (dets,) = session.run(None, dict(input=normalise(boxed)))[0]
+        onnx_boxes = dets[dets[:, 4] >= MIN_SCORE, :4]
+        expected, found = expected + len(boxes), found + len(onnx_boxes)
+        if len(boxes) and len(onnx_boxes):
+            distance = np.abs(boxes[:, None] - onnx_boxes).max(axis=-1)
+            error = max(error, float(distance.min(axis=1).max()))
+    return DetectionComparison(expected, found, error)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+r"""Export a person detector, RTMDet of MMDetection, to ONNX for rtmlib.
+
+The file contains NMS and has the format of rtmlib's class RTMDet. The size of its input
+is the scale of Resize in the config's test pipeline. The export is compared with
+PyTorch on images; the exit status is 1 if boxes differ by more than 0.1 pixels.
+
+Example:
+    python tools/export_detector.py \
+        configs/quickstart/rtmdet-small_synthetic-160x128.py \
+        work_dirs/detector/epoch_2.pth --out work_dirs/detector.onnx \
+        --images data/synthetic_people/val
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from rmpe_plugin.apis import Frames, PersonDetector
+from rmpe_plugin.deploy import (
+    PersonDetectorGraph,
+    compare_detections,
+    open_session,
+    write_onnx,
+)
+
+TOLERANCE = 0.1  # pixels of the input
+COMPARED = 32  # images
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        'config',
+        help='config of a detector: a file, or the name of an MMDetection config, '
+        'mmdet::NAME',
+    )
+    parser.add_argument('checkpoint', help='file or URL of its weights')
+    parser.add_argument('--out', type=Path, required=True, help='ONNX file to write')
+    parser.add_argument(
+        '--images', nargs='+', required=True,
+        help=f'images or folders; the first {COMPARED} are compared with PyTorch',
+    )  # fmt: skip
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        frames = [frame.image for frame in Frames(args.images)][:COMPARED]
+        images = [image for image in frames if image is not None]
+        detector = PersonDetector(args.config, args.checkpoint, device='cpu')
+        width, height = detector.input_size
+        graph = PersonDetectorGraph(detector.model, detector.label).eval()
+        inputs = dict(input=torch.zeros(1, 3, height, width))
+        write_onnx(graph, inputs, ['dets'], args.out, {}, dynamic_batch=False)
+        session = open_session(args.out, 'cpu')
+    except (ImportError, OSError, ValueError) as error:
+        sys.exit(f'export failed: {error}')
+
+    comparison = compare_detections(session, detector, images)
+    table = Table('', str(args.out))
+    table.add_row('input', f'{width}x{height}')
+    table.add_row('size', f'{args.out.stat().st_size / 1e6:.1f} MB')
+    table.add_row('compared with PyTorch', f'{len(images)} images')
+    table.add_row('boxes: PyTorch, ONNX', f'{comparison.expected}, {comparison.found}')
+    table.add_row('largest error of boxes', f'{comparison.error:.2g} pixels')
+    Console().print(table)
+    if comparison.error > TOLERANCE or comparison.expected != comparison.found:
+        sys.exit(f'the detections differ by more than {TOLERANCE} pixels')
+
+
+if __name__ == '__main__':
+    main()
