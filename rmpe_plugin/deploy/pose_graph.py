@@ -108,15 +108,18 @@ class PoseGraph(nn.Module):
         """
         x = self._normalise(crops).to(self.dtype)
         if isinstance(self.model, SSTNPoseEstimator):
-            views, predicted = self.model.testviews(x)
+            views, predicted = self.model.test_views(x)
             theta = finite_or_identity(predicted)
             return [self._decoded_heatmaps(view) for view in views], theta
         batch = torch.cat((x, x.flip(-1))) if self.flip_test else x
         feats = self.model.extract_feat(batch)
         head = self.model.head
-        # A CPN does not compute stages that are not decoded.
-        stage = (head.test_stage(self.model.test_cfg),) * isinstance(head, CPNHead)
-        heatmaps = self._decoded_heatmaps(head.forward(feats, *stage))
+        if isinstance(head, CPNHead):
+            # Without stages that are not decoded.
+            heatmaps = head.forward(feats, head.test_stage(self.model.test_cfg))
+        else:
+            heatmaps = head.forward(feats)
+        heatmaps = self._decoded_heatmaps(heatmaps)
         return list(heatmaps.unflatten(0, (-1, crops.shape[0]))), None
 
     @staticmethod

@@ -56,7 +56,7 @@ def _size(heatmaps: Tensor, like: Tensor) -> Tensor:
 def _rescale(blurred: Tensor, heatmaps: Tensor) -> Tensor:
     """Scale blurred heatmaps to the maxima before the blur."""
     before, after = (x.amax(dim=(-2, -1), keepdim=True) for x in (heatmaps, blurred))
-    return blurred * (before / after)
+    return blurred * (before / after.where(after != 0, 1))
 
 
 def _newton_step(dx: Tensor, dy: Tensor, dxx: Tensor, dyy: Tensor, dxy: Tensor):
@@ -203,11 +203,10 @@ def decode_megvii(heatmaps: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
         >>> decode_megvii(heatmap, torch.ones(1))
         (tensor([[[2.7500, 2.5000]]]), tensor([[1.5000]]))
     """
-    blurred = blur_heatmaps(heatmaps, kernel)
-    peaks, _ = _maximum(blurred)
+    blurred = _rescale(blur_heatmaps(heatmaps, kernel), heatmaps)
+    peaks, scores = _maximum(blurred)
     near = _neighbours(blurred, peaks, radius=1)
     difference = torch.stack((near[1, 2] - near[1, 0], near[2, 1] - near[0, 1]), -1)
     movable = _between(peaks, 1, _size(heatmaps, peaks) - 1)
     offset = 0.25 * difference.sign() + 0.5
-    scores = heatmaps.amax(dim=(-2, -1)) / 255 + 0.5
-    return peaks + offset.where(movable[..., None], 0), scores
+    return peaks + offset.where(movable[..., None], 0), scores / 255 + 0.5

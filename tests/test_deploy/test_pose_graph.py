@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The graph against the model's own ``predict``."""
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+from mmpose.registry import KEYPOINT_CODECS, MODELS
+
+from rmpe_plugin.deploy import HeatmapGraph, PoseGraph, pytorch_poses
+from tests.factories import SPPES
+from tests.test_deploy.conftest import random_crops, small_model, stack
+
+WINDOW = (0.2, 0.05, -0.1, 0.03, 0.15, 0.1)
+SIZES = dict(input_size=(64, 96), heatmap_size=(16, 24))
+CODECS = dict(
+    megvii=dict(type='MegviiHeatmap', kernel_size=7),
+    dark=dict(type='MSRAHeatmap', sigma=2, unbiased=True),
+    udp=dict(type='UDPHeatmap', sigma=2),
+)
+
+
+def assert_same_poses(model, graph, images=None):
+    crops = random_crops()
+    with torch.no_grad():
+        keypoints, scores = graph(stack(crops) if images is None else images)
+    expected, expected_scores = pytorch_poses(model, crops)
+    # DARK takes long steps on heatmaps of an untrained model.
+    np.testing.assert_allclose(keypoints, expected, atol=2e-3, rtol=1e-3)
+    np.testing.assert_allclose(scores, expected_scores, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize('flip_test', [False, True])
+@pytest.mark.parametrize('sdtn', [None, 'heatmaps', 'keypoints'])
+@pytest.mark.parametrize('sppe', SPPES)
+def test_equals_predict(sppe, sdtn, flip_test):
+    settings = dict(flip_test=flip_test)
+    if sdtn is not None:
+        settings['sdtn'] = sdtn
+    model = small_model(sppe, None if sdtn is None else WINDOW, **settings)
+    assert_same_poses(model, PoseGraph(model))
+
+
+@pytest.mark.parametrize('window', [None, WINDOW])
+@pytest.mark.parametrize('name', CODECS)
+def test_codecs(name, window):
+    model = small_model('heatmap', window, **({'sdtn': 'keypoints'} if window else {}))
+    # Heatmaps of the size of targets.
+    model.head.final_layer.weight.data *= 3e5 if name == 'megvii' else 1e3
+    # MMPose's UDPHeatmap reads beyond a heatmap without a positive value.
+    model.head.final_layer.bias.data += 0.5
+    model.head.decoder = KEYPOINT_CODECS.build(dict(CODECS[name], **SIZES))
+    assert_same_poses(model, PoseGraph(model))
+
+
+@pytest.mark.parametrize('test_cfg', [dict(stage='global'), dict(shift_heatmap=True)])
+def test_settings_of_test_cfg(test_cfg):
+    model = small_model('cpn', flip_test=True, **test_cfg)
+    assert_same_poses(model, PoseGraph(model))
+
+
+def test_colour_and_type_of_the_crops():
+    model = small_model('cpn')
+    images = stack(random_crops())
+    assert_same_poses(model, PoseGraph(model, 'rgb'), images.flip(1).float())
+
+
+def test_model_without_normalisation():
+    model = small_model('cpn')
+    model.data_preprocessor = MODELS.build(dict(type='PoseDataPreprocessor'))
+    assert_same_poses(model, PoseGraph(model))
+
+
+def test_inverse_affine_maps_to_the_image():
+    graph = PoseGraph(small_model('cpn'))
+    images = stack(random_crops())
+    torch.manual_seed(0)
+    matrices = torch.rand(len(images), 2, 3)
+    with torch.no_grad():
+        keypoints, scores = graph(images)
+        mapped, same_scores = graph(images, matrices)
+    ones = torch.ones(*keypoints.shape[:2], 1)
+    homogeneous = torch.cat((keypoints, ones), dim=-1)
+    expected = torch.einsum('bij,bkj->bki', matrices, homogeneous)
+    torch.testing.assert_close(mapped, expected)
+    assert torch.equal(scores, same_scores)
+
+
+def test_half_precision_keeps_the_model_and_the_means():
+    model = small_model('cpn', WINDOW)
+    graph = PoseGraph(model, dtype=torch.float16)
+    assert next(model.parameters()).dtype == torch.float32
+    assert next(graph.model.backbone.parameters()).dtype == torch.float16
+    assert graph.model.data_preprocessor.mean.dtype == torch.float32
+    with torch.no_grad():
+        keypoints, scores = graph(stack(random_crops()))
+    assert keypoints.dtype == scores.dtype == torch.float32
+    _, expected = pytorch_poses(model, random_crops())
+    np.testing.assert_allclose(scores, expected, atol=0.02)
+
+
+def test_heatmaps_are_those_of_the_model():
+    model = small_model('cpn', WINDOW, output_heatmaps=True)
+    crops = random_crops()
+    with torch.no_grad():
+        samples = model.test_step(
+            dict(
+                inputs=list(stack(crops)),
+                data_samples=[c['data_samples'] for c in crops],
+            )
+        )
+        model.test_cfg['output_heatmaps'] = False
+        heatmaps = HeatmapGraph(PoseGraph(model))(stack(crops))
+    expected = torch.stack([sample.pred_fields.heatmaps for sample in samples])
+    torch.testing.assert_close(heatmaps, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_raises_on_unsupported_models():
+    with DefaultScope.overwrite_default_scope('mmpose'):
+        head = MODELS.build(
+            dict(
+                type='RegressionHead',
+                in_channels=64,
+                num_joints=5,
+                decoder=dict(type='RegressionLabel', input_size=(64, 96)),
+            )
+        )
+    model = small_model('heatmap')
+    model.head = head
+    with pytest.raises(ValueError, match='one of CPNHead, .* got RegressionHead'):
+        PoseGraph(model)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(flip_test=True, flip_mode='udp_combined'), "flip_mode must be 'heatmap'"),
+        (dict(output_keypoint_indices=[0]), 'output_keypoint_indices cannot be'),
+        (dict(output_heatmaps=True), 'output_heatmaps cannot be exported'),
+    ],
+)
+def test_raises_on_settings_that_cannot_be_exported(change, message):
+    model = small_model('heatmap')
+    model.test_cfg.update(change)
+    with pytest.raises(ValueError, match=message):
+        PoseGraph(model)
+
+
+def test_raises_without_decoder_and_on_unknown_colour():
+    model = small_model('heatmap')
+    with pytest.raises(ValueError, match="one of .*got 'hsv'"):
+        PoseGraph(model, 'hsv')
+    model.head.decoder = None
+    with pytest.raises(ValueError, match='model.head.decoder is missing'):
+        PoseGraph(model)
+
+
+def test_heatmaps_need_an_sdtn_on_heatmaps():
+    model = small_model('cpn', WINDOW, sdtn='keypoints')
+    with pytest.raises(ValueError, match="need model.test_cfg.sdtn='heatmaps'"):
+        HeatmapGraph(PoseGraph(model))

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that are not exported pose estimators, and missing packages."""
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from rmpe_plugin.apis import RMPEInferencer
+from rmpe_plugin.deploy import open_session, read_metadata
+from rmpe_plugin.deploy import requirements as requirements_module
+
+
+def identity_model(path, opset=18, **metadata):
+    """An ONNX file whose output is its input."""
+    shape = ['batch', 3, 96, 64]
+    info = [
+        helper.make_tensor_value_info(name, TensorProto.UINT8, shape)
+        for name in ('crops', 'keypoints')
+    ]
+    node = helper.make_node('Identity', ['crops'], ['keypoints'])
+    graph = helper.make_graph([node], 'identity', info[:1], info[1:])
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid('', opset)], ir_version=10
+    )
+    for name, value in metadata.items():
+        model.metadata_props.add(key=name, value=value)
+    onnx.save(model, path)
+    return path
+
+
+def test_truncated_file(tmp_path, onnx_file):
+    path = tmp_path / 'a.onnx'
+    content = onnx_file[0].read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r'onnxruntime .* cannot load .*a\.onnx'):
+        RMPEInferencer(path)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'a\.onnx does not exist'):
+        RMPEInferencer(tmp_path / 'a.onnx')
+
+
+def test_unsupported_opset(tmp_path):
+    path = identity_model(tmp_path / 'a.onnx', opset=99)
+    with pytest.raises(ValueError, match=r'(?s)cannot load .*a\.onnx.*99'):
+        open_session(path)
+
+
+def test_unrelated_model_has_no_metadata(tmp_path):
+    path = identity_model(tmp_path / 'a.onnx')
+    message = 'is not a pose estimator .*metadata input_size, .*missing, got no'
+    with pytest.raises(ValueError, match=message):
+        read_metadata(open_session(path), path)
+
+
+def test_missing_and_damaged_metadata(tmp_path, onnx_file):
+    properties = onnx_file[2].metadata.to_properties()
+    del properties['crop_padding']
+    path = identity_model(tmp_path / 'a.onnx', **properties)
+    with pytest.raises(ValueError, match='metadata crop_padding missing'):
+        read_metadata(open_session(path), path)
+    path = identity_model(tmp_path / 'b.onnx', **properties, crop_padding='{')
+    with pytest.raises(ValueError, match=r'b\.onnx is not a pose estimator'):
+        read_metadata(open_session(path), path)
+
+
+def test_wrong_outputs_and_wrong_input_size(tmp_path, onnx_file):
+    properties = onnx_file[2].metadata.to_properties()
+    path = identity_model(tmp_path / 'a.onnx', **properties)
+    with pytest.raises(ValueError, match="outputs must be 'keypoints' and 'scores'"):
+        read_metadata(open_session(path), path)
+    properties['input_size'] = '[192, 256]'
+    path = identity_model(tmp_path / 'b.onnx', **properties)
+    with pytest.raises(ValueError, match=r"must be 'crops' \(batch, 3, 256, 192\)"):
+        read_metadata(open_session(path), path)
+
+
+def test_crops_of_another_size(onnx_file):
+    path, _, form = onnx_file
+    feeds = {name: array[..., :32] for name, array in form.examples().items()}
+    with pytest.raises(Exception, match='Got invalid dimensions for input: crops'):
+        open_session(path).run(None, {k: v.numpy() for k, v in feeds.items()})
+
+
+def test_onnxruntime_is_not_installed(monkeypatch, onnx_file):
+    monkeypatch.setattr(requirements_module, 'find_spec', lambda name: None)
+    message = r'onnxruntime not installed: pip install "rmpe_plugin\[deploy\]"'
+    with pytest.raises(ImportError, match=message):
+        RMPEInferencer(onnx_file[0])
+
+
+def test_device_that_onnxruntime_lacks(onnx_file):
+    with pytest.raises(ValueError, match="device 'mps' needs another runtime"):
+        open_session(onnx_file[0], 'mps')
+
+
+@pytest.mark.parametrize(
+    'settings',
+    [
+        dict(checkpoint='a.pth'),
+        dict(precision='bfloat16'),
+        dict(cfg_options={'model.test_cfg.flip_test': False}),
+    ],
+)
+def test_settings_that_are_in_the_file(onnx_file, settings):
+    with pytest.raises(ValueError, match='contains its weights, precision and'):
+        RMPEInferencer(onnx_file[0], **settings)
