@@ -33,14 +33,12 @@ crop = cv2.warpAffine(
 )
 if meta['color'] == 'rgb':
     crop = crop[..., ::-1]
-crops = crop.transpose(2, 0, 1)[None]  # (1, 3, height, width), uint8
-keypoints, scores = session.run(None, {'crops': np.ascontiguousarray(crops)})
+dtype = np.uint8 if session.get_inputs()[0].type == 'tensor(uint8)' else np.float32
+crops = np.ascontiguousarray(crop.transpose(2, 0, 1)[None], dtype)  # (1, 3, h, w)
+keypoints, scores = session.run(None, {'crops': crops})
 
 keypoints = keypoints[0] @ inverse[:, :2].T + inverse[:, 2]
 low, high = meta['score_range']
-for name, (x, y), score in zip(
-    meta['keypoint_names'], keypoints, scores[0], strict=False
-):
-    print(
-        f'{name:16} {x:7.1f} {y:7.1f} {np.clip((score - low) / (high - low), 0, 1):.2f}'
-    )
+scores = np.clip((scores[0] - low) / (high - low), 0, 1)
+for name, (x, y), score in zip(meta['keypoint_names'], keypoints, scores, strict=True):
+    print(f'{name:16} {x:7.1f} {y:7.1f} {score:.2f}')

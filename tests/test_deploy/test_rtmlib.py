@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exported files in the real rtmlib."""
+
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmpose.registry import MODELS
+
+from rmpe_plugin.apis import PersonDetector
+from rmpe_plugin.deploy import (
+    PersonDetectorGraph,
+    PoseGraph,
+    RTMLibFormat,
+    compare_detections,
+    letterbox,
+    open_session,
+    write_onnx,
+)
+from rmpe_plugin.ops import unit_scores
+from tests.conftest import ROOT
+from tests.test_apis.conftest import save_untrained
+from tests.test_deploy.conftest import small_metadata, small_model
+
+VERSION = '0.0.16'
+DETECTOR = ROOT / 'configs' / 'quickstart' / 'rtmdet-small_synthetic-160x128.py'
+
+
+@pytest.fixture(scope='module')
+def rtmlib(tmp_path_factory):
+    """The package, without its second copy of OpenCV."""
+    folder = tmp_path_factory.mktemp('rtmlib')
+    command = [sys.executable, '-m', 'pip', 'install', '-q', '--no-deps']
+    result = subprocess.run(
+        [*command, '--target', folder, f'rtmlib=={VERSION}'], check=False
+    )
+    if result.returncode:
+        pytest.skip(f'rtmlib {VERSION} cannot be downloaded')
+    sys.path.insert(0, str(folder))
+    yield pytest.importorskip('rtmlib')
+    sys.path.remove(str(folder))
+
+
+@pytest.fixture(scope='module')
+def image(coco_cc):
+    return cv2.imread(str(sorted(coco_cc.glob('*.jpg'))[0]))
+
+
+@pytest.fixture(scope='module')
+def pose_file(tmp_path_factory):
+    """An exported SSTN with flip test, and its graph."""
+    model = small_model('cpn', (0.1, 0.05, -0.1), sdtn='keypoints', flip_test=True)
+    graph = PoseGraph(model).eval()
+    form = RTMLibFormat(graph, small_metadata(model))
+    path = tmp_path_factory.mktemp('pose') / 'pose.onnx'
+    examples = form.examples()
+    write_onnx(form.graph, examples, form.outputs, path, {}, form.dynamic_batch)
+    return path, graph
+
+
+@pytest.fixture(scope='module')
+def detector_file(tmp_path_factory):
+    """An exported detector, and the detector."""
+    folder = tmp_path_factory.mktemp('detector')
+    meta = dict(dataset_meta=dict(classes=('person',)))
+    checkpoint = save_untrained(DETECTOR, folder / 'detector.pth', 'mmdet', **meta)
+    detector = PersonDetector(DETECTOR, checkpoint, device='cpu', top_k=1000)
+    for layer in detector.model.bbox_head.rtm_cls:
+        torch.nn.init.zeros_(layer.bias)  # scores around 0.5
+    graph = PersonDetectorGraph(detector.model, detector.label).eval()
+    inputs = dict(input=torch.zeros(1, 3, 160, 160))
+    path = folder / 'detector.onnx'
+    write_onnx(graph, inputs, ['dets'], path, {}, dynamic_batch=False)
+    return path, detector
+
+
+def test_poses_on_the_crops_of_rtmlib(rtmlib, pose_file, image):
+    path, graph = pose_file
+    estimator = rtmlib.RTMPose(str(path), model_input_size=(64, 96))
+    box = [60, 50, 260, 400]
+    keypoints, scores = estimator(image, [box])
+
+    # The crop of rtmlib before its normalisation
+    mean, std = np.array(estimator.mean), np.array(estimator.std)
+    crop, center, scale = estimator.preprocess(image, box)
+    pixels = torch.from_numpy((crop * std + mean).round().astype(np.uint8))
+    with torch.no_grad():
+        expected, raw = graph(pixels.permute(2, 0, 1)[None])
+    expected = expected[0].numpy().clip(0, np.array([63.5, 95.5]))
+    in_crop = (keypoints[0] - center + scale / 2) / scale * [64, 96]
+    assert np.abs(in_crop - expected).max() <= 0.5
+    expected_scores = unit_scores(raw, (0.5, 1.5)).clip(1e-6)
+    np.testing.assert_allclose(scores, expected_scores, atol=1e-4)
+
+
+def test_scores_below_the_range_keep_their_keypoints(pose_file):
+    _, graph = pose_file
+    form = RTMLibFormat(graph, small_metadata(graph.model))
+    with torch.no_grad():
+        vectors = form.graph(form.examples()['input'])
+    for vector, bins in zip(vectors, (128, 192), strict=True):
+        assert vector.shape == (1, 5, bins)
+        assert ((vector > 0).sum(dim=-1) == 1).all()
+
+
+def test_letterbox_is_that_of_rtmlib(rtmlib, detector_file, image):
+    path, _ = detector_file
+    detector = rtmlib.RTMDet(str(path), model_input_size=(160, 160))
+    expected, _ = detector.preprocess(image)
+    mean, std = np.array(detector.mean), np.array(detector.std)
+    boxed = letterbox(image, (160, 160))
+    np.testing.assert_allclose((boxed - mean) / std, expected, atol=1e-6)
+
+
+def test_detections_equal_pytorch(detector_file, image):
+    path, detector = detector_file
+    images = [image, image[:, ::-1].copy(), image[::2]]
+    comparison = compare_detections(open_session(path), detector, images)
+    assert comparison.expected == comparison.found > 10
+    assert comparison.error < 0.1
+
+
+def test_complete_chain(rtmlib, detector_file, pose_file, image):
+    chain = rtmlib.Custom(
+        det_class='RTMDet',
+        det=str(detector_file[0]),
+        det_input_size=(160, 160),
+        pose_class='RTMPose',
+        pose=str(pose_file[0]),
+        pose_input_size=(64, 96),
+    )
+    chain.det_model.score_thr = 0.1
+    people = len(chain.det_model(image))
+    keypoints, scores = chain(image)
+    assert keypoints.shape == (people, 5, 2)
+    assert scores.shape == (people, 5)
+    assert people > 0
+
+
+@pytest.mark.parametrize('backend', ['opencv', 'openvino'])
+def test_other_backends(rtmlib, pose_file, image, backend):
+    if backend == 'openvino':
+        pytest.importorskip('openvino')
+    path = str(pose_file[0])
+    poses = [
+        rtmlib.RTMPose(path, model_input_size=(64, 96), backend=name)(image)
+        for name in ('onnxruntime', backend)
+    ]
+    for expected, actual in zip(*poses, strict=True):
+        np.testing.assert_allclose(actual, expected, atol=1e-3)
+
+
+def test_raises_on_other_detectors():
+    config = Config.fromfile(
+        ROOT / 'configs/detection/coco/yolov3_d53_ms-608-273e_coco-person.py'
+    ).model
+    config.backbone.init_cfg = None
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model = MODELS.build(config)
+    with pytest.raises(ValueError, match='RTMDetSepBNHead .*, got YOLOV3Head'):
+        PersonDetectorGraph(model, 0)
