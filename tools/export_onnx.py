@@ -16,6 +16,7 @@ Example:
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -127,12 +128,22 @@ def crop_loader(
 ) -> Callable[[str], list[dict]]:
     """Make a function that loads the crops of a split of the data."""
     if not args.images:
-        config: Config = inferencer.estimator.config
-        return lambda split: dataset_crops(config, split, args.crops)
+        return partial(crops_of_split, inferencer.estimator.config, number=args.crops)
     frames = [frame for frame in Frames(args.images) if frame.image is not None]
     frames = frames[: args.crops]
     crops = list(inferencer.crops(frames, inferencer.detect(frames)))
     return lambda split: crops
+
+
+def crops_of_split(config: Config, split: str, number: int) -> list[dict]:
+    """Crops of the data of the config."""
+    try:
+        return dataset_crops(config, split, number)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f'{error}: the crops are those of {split}_dataloader.dataset of the '
+            'config; --images takes images instead'
+        ) from error
 
 
 def stack(crops: list[dict]) -> np.ndarray:
