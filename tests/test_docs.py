@@ -36,6 +36,8 @@ PAGES = [
 ]
 # A Python snippet after this comment is executed.
 EXECUTED = '<!-- test -->'
+# rtmlib brings a second copy of OpenCV; tests/test_deploy/test_rtmlib.py imports it.
+NOT_INSTALLED = {'rtmlib'}
 REGISTRIES = [r for r in vars(registry).values() if isinstance(r, registry.Registry)]
 
 
@@ -138,7 +140,7 @@ def test_finds_snippets():
 def test_python_snippet_parses_without_accidental_tuples(snippet):
     assert not tuples_of_one_config(snippet.code)
     for node in ast.walk(ast.parse(snippet.code)):
-        if isinstance(node, ast.ImportFrom):
+        if isinstance(node, ast.ImportFrom) and node.module not in NOT_INSTALLED:
             module = importlib.import_module(node.module)
             assert all(hasattr(module, alias.name) for alias in node.names)
 

@@ -35,6 +35,7 @@ from rich.progress import (
 from rich.table import Table
 
 from rmpe_plugin.apis import (
+    PRECISIONS,
     Frames,
     PersonDetector,
     PoseDrawer,
@@ -42,7 +43,6 @@ from rmpe_plugin.apis import (
     PoseResult,
     RMPEInferencer,
 )
-from rmpe_plugin.apis.pose_estimator import PRECISIONS
 from rmpe_plugin.ops.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.structures import SCORE_MODES
 

@@ -5,10 +5,16 @@ from .frame import Frame, read_image
 from .frames import Frames
 from .image_writer import ImageWriter
 from .json_list import JsonList
+from .onnx_pose_estimator import OnnxPoseEstimator
 from .parallel_detection import DetectorSettings
 from .person_detector import PersonDetector
 from .pose_drawer import PoseDrawer
-from .pose_estimator import load_pose_estimator
+from .pose_estimator import (
+    PRECISIONS,
+    PoseEstimator,
+    TorchPoseEstimator,
+    load_pose_estimator,
+)
 from .pose_exporter import PoseExporter
 from .rmpe_inferencer import PoseResult, RMPEInferencer
 
@@ -19,11 +25,15 @@ __all__ = [
     'Frames',
     'ImageWriter',
     'JsonList',
+    'OnnxPoseEstimator',
+    'PRECISIONS',
     'PersonDetector',
     'PoseDrawer',
+    'PoseEstimator',
     'PoseExporter',
     'PoseResult',
     'RMPEInferencer',
+    'TorchPoseEstimator',
     'alphapose_records',
     'list_images',
     'load_pose_estimator',
