@@ -171,6 +171,9 @@ def pytorch_functions(
     if device.type == 'cuda' or bfloat16_flag():
         functions['PyTorch bfloat16, channels last'] = run(last, torch.bfloat16)
     if not args.no_compile:
+        # All models are instances of one class; torch compiles its method a few times
+        # only.
+        torch.compiler.reset()
         functions['torch.compile'] = run(torch.compile(copy.deepcopy(graph)))
     return functions
 
