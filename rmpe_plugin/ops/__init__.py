@@ -21,9 +21,19 @@ from .atomic_poses import align_poses, find_atoms, nearest_atom
 from .blur import blur_heatmaps, gaussian_kernel
 from .boxes import valid_boxes
 from .crowd_index import crowd_index
+from .error_types import (
+    ErrorThresholds,
+    PoseErrorTypes,
+    pose_error_types,
+)
 from .gaussian_mixture import GaussianMixture
 from .heatmap import decode_heatmaps, heatmap_peaks
-from .keypoint_similarity import keypoint_accuracy, keypoint_similarity
+from .keypoint_similarity import (
+    head_size_variances,
+    keypoint_accuracy,
+    keypoint_similarity,
+    oks_variances,
+)
 from .multi_person_ap import multi_person_ap
 from .ohkm import hard_keypoint_loss, keypoint_mse
 from .peak_refinement import (
@@ -48,7 +58,9 @@ from .targets import render_targets
 from .unit_scores import unit_scores
 
 __all__ = [
+    'ErrorThresholds',
     'GaussianMixture',
+    'PoseErrorTypes',
     'PoseNMSParams',
     'PoseNMSResult',
     'ProposalModel',
@@ -70,6 +82,7 @@ __all__ = [
     'gaussian_kernel',
     'grid_average_pool',
     'hard_keypoint_loss',
+    'head_size_variances',
     'heatmap_peaks',
     'identity_affine',
     'invert_affine',
@@ -78,9 +91,11 @@ __all__ = [
     'keypoint_similarity',
     'multi_person_ap',
     'nearest_atom',
+    'oks_variances',
     'parametric_pose_nms',
     'parametric_pose_nms_batch',
     'pck_accuracy',
+    'pose_error_types',
     'pose_similarity',
     'reliability',
     'render_targets',

@@ -7,6 +7,48 @@ import numpy as np
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 
 
+def oks_variances(areas: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
+    """Variances of COCO's object keypoint similarity.
+
+    Args:
+        areas (np.ndarray): Area of each person (G,), pixels squared.
+        sigmas (np.ndarray): COCO's sigma of each keypoint (K,).
+
+    Returns:
+        np.ndarray: Variances (G, K), pixels squared.
+
+    Example:
+        >>> oks_variances(np.array([2500.0]), np.array([0.05, 0.1]))
+        array([[ 25., 100.]])
+    """
+    return (np.asarray(areas)[:, None] + np.spacing(1)) * (2 * np.asarray(sigmas)) ** 2
+
+
+def head_size_variances(
+    lengths: np.ndarray, num_keypoints: int, threshold: float = 0.5
+) -> np.ndarray:
+    """Variances with which the similarity is 0.5 at PCKh's distance.
+
+    A keypoint is then close to a joint if PCKh counts it as correct.
+
+    Args:
+        lengths (np.ndarray): Head size, or another reference length, of each person
+            (G,), pixels.
+        num_keypoints (int): Number of keypoints K.
+        threshold (float): PCKh's threshold. Defaults to 0.5.
+
+    Returns:
+        np.ndarray: Variances (G, K), pixels squared.
+
+    Example:
+        >>> variance = head_size_variances(np.array([20.0]), 1)
+        >>> np.exp(-(10**2) / (2 * variance)).round(6)
+        array([[0.5]])
+    """
+    variance = (threshold * np.asarray(lengths, float)) ** 2 / (2 * np.log(2))
+    return np.repeat(variance[:, None], num_keypoints, axis=1)
+
+
 def keypoint_similarity(
     keypoints: np.ndarray, gt: np.ndarray, areas: np.ndarray, sigmas: np.ndarray
 ) -> np.ndarray:
@@ -31,8 +73,7 @@ def keypoint_similarity(
         array([[1.   , 0.607]])
     """
     squared = ((keypoints - gt) ** 2).sum(axis=-1)
-    variance = (areas[:, None] + np.spacing(1)) * (2 * sigmas) ** 2
-    return np.exp(-squared / variance / 2)
+    return np.exp(-squared / oks_variances(areas, sigmas) / 2)
 
 
 def keypoint_accuracy(similarity: np.ndarray) -> np.ndarray:
