@@ -17,7 +17,12 @@ from .affine import (
     window_corners,
 )
 from .alternating_search import alternating_search
-from .atomic_poses import align_poses, find_atoms, nearest_atom
+from .atomic_poses import (
+    align_poses,
+    distance_to_atoms,
+    find_atoms,
+    nearest_atom,
+)
 from .blur import blur_heatmaps, gaussian_kernel
 from .boxes import valid_boxes
 from .crowd_index import crowd_index
@@ -77,6 +82,7 @@ __all__ = [
     'decode_heatmaps',
     'decode_megvii',
     'decode_quarter_offset',
+    'distance_to_atoms',
     'find_atoms',
     'finite_or_identity',
     'gaussian_kernel',

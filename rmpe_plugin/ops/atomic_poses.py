@@ -102,13 +102,44 @@ def nearest_atom(aligned: np.ndarray, atoms: np.ndarray) -> np.ndarray:
         >>> nearest_atom(np.stack((pose, pose[::-1], np.nan * pose)), atoms)
         array([ 1,  0, -1])
     """
+    # Without the squares of the poses, which are the same for all atoms.
+    distance, labelled = _squared_distances(aligned, atoms)
+    return np.where(labelled, distance.argmin(axis=-1), -1)
+
+
+def distance_to_atoms(aligned: np.ndarray, atoms: np.ndarray) -> np.ndarray:
+    """Compute the distance of each aligned pose to the nearest atomic pose.
+
+    Args:
+        aligned (np.ndarray): Aligned poses (..., K, 2).
+        atoms (np.ndarray): Atomic poses (A, K, 2), A above 0.
+
+    Returns:
+        np.ndarray: Root mean squared distance over the labelled keypoints (...,), in
+        torso lengths; NaN for poses that are all NaN.
+
+    Example:
+        >>> atoms = np.array([[[0.0, 0.0], [0.0, 1.0]], [[0.0, 0.0], [1.0, 0.0]]])
+        >>> pose = np.array([[np.nan, np.nan], [1.0, 0.5]])
+        >>> distance_to_atoms(np.stack((pose, np.nan * pose)), atoms)
+        array([0.5, nan])
+    """
+    distance, labelled = _squared_distances(aligned, atoms)
+    squares = np.nansum(aligned**2, axis=(-2, -1)) + distance.min(axis=-1)
+    number = np.isfinite(aligned).all(axis=-1).sum(axis=-1)
+    mean = squares.clip(min=0) / number.clip(min=1)
+    return np.where(labelled, np.sqrt(mean), np.nan)
+
+
+def _squared_distances(
+    aligned: np.ndarray, atoms: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Squared distances (..., A) without the squares of the poses; labelled (...,)."""
     flat = aligned.reshape(*aligned.shape[:-2], atoms[0].size)  # (..., 2K)
     centres = atoms.reshape(len(atoms), -1)  # (A, 2K)
     labelled = ~np.isnan(flat)
-    # Squared distance (..., A) without the squares of the poses, which are the same for
-    # all atoms.
     distance = labelled @ (centres**2).T - 2 * np.where(labelled, flat, 0.0) @ centres.T
-    return np.where(labelled.any(axis=-1), distance.argmin(axis=-1), -1)
+    return distance, labelled.any(axis=-1)
 
 
 def find_atoms(

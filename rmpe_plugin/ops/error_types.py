@@ -54,6 +54,10 @@ class ErrorThresholds:
             )
 
 
+#: The thresholds of the paper.
+PAPER_THRESHOLDS = ErrorThresholds()
+
+
 class PoseErrorTypes(NamedTuple):
     """Error types of the predictions and people of an image.
 
@@ -86,7 +90,7 @@ def pose_error_types(
     gt: np.ndarray,
     variances: np.ndarray,
     ignored: np.ndarray | None = None,
-    thresholds: ErrorThresholds = ErrorThresholds(),
+    thresholds: ErrorThresholds = PAPER_THRESHOLDS,
     confusable: np.ndarray | None = None,
 ) -> PoseErrorTypes:
     """Determine the error types of the predictions of an image.

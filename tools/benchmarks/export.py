@@ -278,13 +278,12 @@ def ap_table(args: argparse.Namespace) -> Table:
 def main() -> None:
     args = parse_args()
     init_default_scope('mmpose')
-    tables = [speed_table(name, args) for name in args.models]
-    if args.checkpoint:
-        tables.append(ap_table(args))
     console = Console(width=110)
     console.print(f'{device_name(args.device)}, torch {torch.__version__}')
-    for table in tables:
-        console.print(table)
+    for name in args.models:
+        console.print(speed_table(name, args))
+    if args.checkpoint:
+        console.print(ap_table(args))
 
 
 if __name__ == '__main__':

@@ -12,12 +12,12 @@ from mmpose.structures.bbox import bbox_xywh2xyxy
 from rich.console import Console
 from rich.table import Table
 
+from rmpe_plugin.diagnosis.groups import keypoint_groups
+from rmpe_plugin.diagnosis.poses import area_of
 from rmpe_plugin.evaluation.functional.annotation import person_annotation
 from rmpe_plugin.ops import crowd_index, keypoint_accuracy, keypoint_similarity
 
 STAGES = {'global': 'GlobalNet', 'refine': 'RefineNet'}
-# CrowdPose's levels of crowding and their highest crowd index.
-CROWDING = {'easy': 0.1, 'medium': 0.8, 'hard': 1.0}
 # First group of each kind after the joints, for gaps in the chart.
 GAPS_BEFORE = ('visible', 'easy')
 
@@ -139,8 +139,7 @@ def _annotated_person(annotation: dict) -> dict:
         image=annotation['image_id'],
         gt=keypoints[:, :2],
         visibility=keypoints[:, 2],
-        # CrowdPose has no areas; its evaluation uses 0.53 times the area of the box.
-        area=annotation.get('area', 0.53 * bbox[2] * bbox[3]),
+        area=area_of(annotation),
         bbox=bbox,
     )
 
@@ -156,21 +155,9 @@ def _to_image(keypoints: np.ndarray, sample: dict) -> np.ndarray:
 def _groups(data: dict[str, np.ndarray], names: list[str]) -> dict[str, np.ndarray]:
     """Compute the mask (N, K) of the labelled keypoints in each group."""
     visibility = data['visibility']
-    labelled = visibility > 0
-    crowding = crowd_index(
-        data['gt'], labelled, bbox_xywh2xyxy(data['bbox']), data['image']
-    )
-    groups = {'all': labelled}
-    for k, name in enumerate(names):
-        groups[name] = labelled & (np.arange(len(names)) == k)
-    groups['visible'] = visibility == 2
-    groups['occluded'] = visibility == 1
-    low = -1.0
-    for level, high in CROWDING.items():
-        people = (crowding > low) & (crowding <= high)
-        groups[level] = labelled & people[:, None]
-        low = high
-    return groups
+    boxes = bbox_xywh2xyxy(data['bbox'])
+    crowding = crowd_index(data['gt'], visibility > 0, boxes, data['image'])
+    return keypoint_groups(visibility, crowding, names)
 
 
 def _table(rows: dict[str, Row]) -> str:

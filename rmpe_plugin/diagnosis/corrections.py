@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""AP after the correction of one type of error.
+
+As in section 3 of Ronchi and Perona, "Benchmarking and Error Diagnosis in
+Multi-Instance Pose Estimation". Only one type is corrected at a time, so the gains do
+not add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from rmpe_plugin.learning.evaluation_split import EvaluationSplit
+from rmpe_plugin.ops import PoseErrorTypes, multi_person_ap
+from rmpe_plugin.ops.error_types import (
+    BACKGROUND,
+    DUPLICATE,
+    KEYPOINT_TYPES,
+    MATCHED,
+)
+
+from .diagnosis import Diagnosis
+from .poses import ImagePoses
+
+CORRECTED_KEYPOINTS = KEYPOINT_TYPES[1:]  # all but good
+#: Corrections of people, see :func:`corrections`.
+CORRECTED_PEOPLE = ('duplicate', 'background', 'missed', 'wrong order', 'ranking')
+
+# Keypoints (P, K, 2), scores (P,) and indices of the kept predictions of an image, and
+# of the people that remain.
+Corrected = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+Correct = Callable[[int, ImagePoses, PoseErrorTypes], Corrected]
+
+
+def corrections(diagnosis: Diagnosis) -> dict[str, Correct]:
+    """List the corrections.
+
+    - ``jitter``, ``inversion``, ``swap``, ``miss``: keypoints of this type are moved to
+      their joints.
+    - ``duplicate``, ``background``: these predictions are removed.
+    - ``missed``: these people are removed from the annotations.
+    - ``wrong order``: the scores of a matched prediction and of its best duplicate are
+      exchanged.
+    - ``ranking``: all scores are replaced by the OKS, which is the best ranking of
+      people.
+
+    Args:
+        diagnosis (Diagnosis): The diagnosis.
+
+    Returns:
+        dict[str, Callable]: Functions of index, poses and types of an image.
+    """
+    result: dict[str, Correct] = {}
+    for number, name in enumerate(KEYPOINT_TYPES):
+        if name in CORRECTED_KEYPOINTS:
+            result[name] = _move(lambda i, types, n=number: types.keypoint_type == n)
+    result['duplicate'] = _remove(DUPLICATE)
+    result['background'] = _remove(BACKGROUND)
+    result['missed'] = _remove_missed
+    result['wrong order'] = _exchange_scores
+    result['ranking'] = _rank_by_oks
+    return result
+
+
+def group_corrections(diagnosis: Diagnosis) -> dict[str, Correct]:
+    """List the corrections of all keypoint errors of a group, see ``Diagnosis.groups``.
+
+    Args:
+        diagnosis (Diagnosis): The diagnosis.
+
+    Returns:
+        dict[str, Callable]: As :func:`corrections`, by the name of the group.
+    """
+    people = diagnosis.people
+    start = np.searchsorted(people.image, np.arange(len(diagnosis.images) + 1))
+    result = {}
+    for name, mask in diagnosis.groups.items():
+
+        def select(i: int, types: PoseErrorTypes, mask: np.ndarray = mask):
+            of_image = mask[start[i] : start[i + 1]]  # (G, K)
+            selected = np.zeros(types.keypoint_type.shape, bool)
+            found = types.person_type == MATCHED
+            selected[found] = of_image[types.person[found]]
+            return selected & (types.keypoint_type > 0)
+
+        result[name] = _move(select)
+    return result
+
+
+def _unchanged(image: ImagePoses) -> Corrected:
+    """All predictions and people of an image."""
+    everyone = np.arange(len(image.people))
+    return image.keypoints, image.scores, np.arange(len(image.scores)), everyone
+
+
+def _move(select: Callable[[int, PoseErrorTypes], np.ndarray]) -> Correct:
+    """Move selected keypoints to their joints."""
+
+    def correct(i: int, image: ImagePoses, types: PoseErrorTypes) -> Corrected:
+        keypoints, *rest = _unchanged(image)
+        wrong = select(i, types)
+        if wrong.any():
+            joints = image.gt[types.person]
+            keypoints = np.where(wrong[..., None], joints, keypoints)
+        return (keypoints, *rest)
+
+    return correct
+
+
+def _remove(person_type: int) -> Correct:
+    """Remove predictions of a type."""
+
+    def correct(i: int, image: ImagePoses, types: PoseErrorTypes) -> Corrected:
+        keypoints, scores, kept, people = _unchanged(image)
+        return keypoints, scores, kept[types.person_type != person_type], people
+
+    return correct
+
+
+def _remove_missed(i: int, image: ImagePoses, types: PoseErrorTypes) -> Corrected:
+    """Remove missed people."""
+    *predictions, people = _unchanged(image)
+    return (*predictions, people[~types.missed])
+
+
+def _exchange_scores(i: int, image: ImagePoses, types: PoseErrorTypes) -> Corrected:
+    """Exchange the scores of matched predictions and their best duplicates."""
+    keypoints, scores, kept, people = _unchanged(image)
+    scores = scores.copy()
+    for matched in np.flatnonzero(types.wrong_order):
+        same = (types.person == types.person[matched]) & (
+            types.person_type == DUPLICATE
+        )
+        best = np.where(same, types.oks, -1).argmax()
+        scores[[matched, best]] = scores[[best, matched]]
+    return keypoints, scores, kept, people
+
+
+def _rank_by_oks(i: int, image: ImagePoses, types: PoseErrorTypes) -> Corrected:
+    """Replace the scores by the OKS."""
+    keypoints, _, kept, people = _unchanged(image)
+    return keypoints, types.oks, kept, people
+
+
+def coco_ap(diagnosis: Diagnosis, correct: Correct | None = None) -> float:
+    """Compute COCO's AP, or the AP of the similarity with a reference length.
+
+    Args:
+        diagnosis (Diagnosis): The diagnosis.
+        correct (Callable, optional): The correction. Defaults to ``None``: none.
+
+    Returns:
+        float: AP, 0 to 1.
+
+    Raises:
+        ImportError: If faster-coco-eval (the extra ``learn``) is not installed.
+    """
+    poses = diagnosis.poses
+    records, removed = [], set()
+    for image, corrected in _corrected_images(diagnosis, correct):
+        keypoints, scores, kept, people = corrected
+        removed |= {p['id'] for p in image.people} - {
+            image.people[g]['id'] for g in people
+        }
+        ones = np.ones((len(kept), keypoints.shape[1], 1))
+        triples = np.concatenate((keypoints[kept], ones), axis=-1).reshape(
+            len(kept), 3 * keypoints.shape[1]
+        )
+        for j, triple in zip(kept, triples.tolist(), strict=True):
+            records.append(
+                dict(
+                    image_id=image.image['id'],
+                    category_id=1,
+                    keypoints=triple,
+                    score=float(scores[j]),
+                )
+            )
+    if not records:
+        return 0.0
+    annotations = dict(
+        poses.annotations,
+        categories=[dict(id=1, name='person')],
+        annotations=[
+            dict(annotation, category_id=1, iscrowd=annotation.get('iscrowd', 0))
+            for annotation in poses.annotations['annotations']
+            if annotation['id'] not in removed
+        ],
+    )
+    split = EvaluationSplit(annotations, np.asarray(poses.meta['sigmas']), {})
+    return split.average_precision(records)
+
+
+def multi_person_map(diagnosis: Diagnosis, correct: Correct | None = None) -> float:
+    """Compute the multi-person mAP, see :func:`rmpe_plugin.ops.multi_person_ap`.
+
+    Args:
+        diagnosis (Diagnosis): A diagnosis with reference lengths.
+        correct (Callable, optional): The correction. Defaults to ``None``: none.
+
+    Returns:
+        float: mAP, percent.
+    """
+    gt, lengths, keypoints, scores = [], [], [], []
+    for image, corrected in _corrected_images(diagnosis, correct):
+        points, _, kept, people = corrected
+        gt.append(image.gt[people])
+        lengths.append(diagnosis.poses.lengths([image.people[g] for g in people]))
+        keypoints.append(points[kept])
+        triples = [image.predictions[j]['keypoints'][2::3] for j in kept]
+        scores.append(np.reshape(triples, points[kept].shape[:2]))
+    return float(np.nanmean(multi_person_ap(gt, lengths, keypoints, scores)))
+
+
+def _corrected_images(
+    diagnosis: Diagnosis, correct: Correct | None
+) -> Iterator[tuple[ImagePoses, Corrected]]:
+    """Poses of each image, and what is left of them after a correction."""
+    for i, (image, types) in enumerate(
+        zip(diagnosis.images, diagnosis.types, strict=True)
+    ):
+        corrected = _unchanged(image) if correct is None else correct(i, image, types)
+        yield image, corrected
+
+
+def ap_gains(
+    diagnosis: Diagnosis,
+    track: Callable[[list], Iterator] = iter,
+) -> tuple[float, dict[str, float], dict[str, float]]:
+    """Compute the AP that the correction of each type alone gains.
+
+    Args:
+        diagnosis (Diagnosis): The diagnosis.
+        track (Callable): Wraps the list of corrections, to show progress. Defaults to
+            ``iter``.
+
+    Returns:
+        tuple[float, dict[str, float], dict[str, float]]: AP (0 to 1), or with a
+        reference length the multi-person mAP (percent), without corrections; the gain
+        of each correction; and that of each group of keypoints.
+    """
+    metric = coco_ap if diagnosis.poses.reference is None else multi_person_map
+    types, groups = corrections(diagnosis), group_corrections(diagnosis)
+    groups.pop('all')
+    before = metric(diagnosis)
+    every = [*types.items(), *groups.items()]
+    values = [metric(diagnosis, correct) - before for _, correct in track(every)]
+    gains = dict(zip(types, values, strict=False))
+    return before, gains, dict(zip(groups, values[len(types) :], strict=True))

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Annotated people and predicted poses of a data set, image by image."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from mmpose.structures.bbox import bbox_xywh2xyxy
+
+from rmpe_plugin.ops import head_size_variances, oks_variances
+from rmpe_plugin.structures import (
+    group_by_image,
+    read_annotations,
+    read_results,
+    require_keypoints,
+    require_keys,
+)
+
+PERSON_CATEGORY = 1
+# CrowdPose has no areas; its evaluation uses this share of the box.
+AREA_OF_BOX = 0.53
+# Head size in MPII's evaluation: this factor times the diagonal of the head box.
+HEAD_FACTOR = 0.6
+
+
+@dataclass
+class ImagePoses:
+    """Annotated people and predictions of an image.
+
+    Attributes:
+        image (dict): COCO's record of the image.
+        people (list[dict]): Annotations that are evaluated (G).
+        gt (np.ndarray): Keypoints (G, K, 2), pixels; NaN where not labelled.
+        variances (np.ndarray): Variances of the keypoint similarity (G, K).
+        predictions (list[dict]): COCO results (P).
+        keypoints (np.ndarray): Predicted keypoints (P, K, 2), pixels.
+        scores (np.ndarray): Scores of the predictions (P,).
+        ignored (np.ndarray): Whether a prediction belongs to an annotation that is not
+            evaluated (P,).
+    """
+
+    image: dict
+    people: list[dict]
+    gt: np.ndarray
+    variances: np.ndarray
+    predictions: list[dict]
+    keypoints: np.ndarray
+    scores: np.ndarray
+    ignored: np.ndarray
+
+
+@dataclass
+class DiagnosedPoses:
+    """Annotations and predictions that are diagnosed.
+
+    Args:
+        annotations (dict): COCO annotations, see
+            :func:`rmpe_plugin.structures.read_annotations`.
+        predictions (list[dict]): COCO results with ``image_id``, ``keypoints`` and
+            ``score``.
+        meta (dict): MMPose's description of the keypoints: ``num_keypoints``,
+            ``sigmas``, ``keypoint_id2name`` and ``skeleton_links``.
+        reference (str, optional): Entry of an annotation with a reference length, such
+            as ``'head_box'``, on which the similarity is based instead of COCO's OKS: a
+            box (x, y, w, h) is a head box, a number is a length in pixels. Defaults to
+            ``None``: OKS.
+
+    Attributes:
+        dropped (Counter): Number of predictions that are not diagnosed, by reason.
+
+    Raises:
+        ValueError: If no person has labelled keypoints, or an annotation has no
+            reference length.
+    """
+
+    annotations: dict
+    predictions: list[dict]
+    meta: dict
+    reference: str | None = None
+    dropped: Counter = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        ids = {image['id'] for image in self.annotations['images']}
+        kept = []
+        for record in self.predictions:
+            if record.get('category_id', PERSON_CATEGORY) != PERSON_CATEGORY:
+                self.dropped['another category'] += 1
+            elif record['image_id'] not in ids:
+                self.dropped['image not annotated'] += 1
+            else:
+                kept.append(record)
+        if self.predictions and not kept:
+            raise ValueError(
+                'no prediction is of a person in an annotated image: '
+                + ', '.join(f'{n} of {reason}' for reason, n in self.dropped.items())
+            )
+        self.predictions = kept
+        self._people = group_by_image(self.annotations['annotations'])
+        self._predictions = group_by_image(kept)
+        if not any(map(_is_evaluated, self.annotations['annotations'])):
+            raise ValueError('the annotations have no person with labelled keypoints')
+
+    @classmethod
+    def from_files(
+        cls, pred: Path, ann: Path, meta: dict, reference: str | None = None
+    ) -> DiagnosedPoses:
+        """Read annotations and predictions.
+
+        Args:
+            pred (Path): Predictions in COCO's or AlphaPose's result format. AlphaPose
+                names images by their file names.
+            ann (Path): COCO annotations.
+            meta (dict): See the class.
+            reference (str, optional): See the class. Defaults to ``None``.
+
+        Returns:
+            DiagnosedPoses: All images of the annotations.
+
+        Raises:
+            ValueError: If a file is malformed, has another number of keypoints, or has
+                no prediction for the annotated images.
+        """
+        annotations = read_annotations(ann)
+        require_keys(ann, 'annotation', annotations['annotations'], {'bbox'})
+        predictions = read_results(pred, {'image_id', 'keypoints', 'score'})
+        if not predictions:
+            raise ValueError(f'{pred} contains no predictions')
+        for path, kind, records in (
+            (ann, 'annotation', annotations['annotations']),
+            (pred, 'result', predictions),
+        ):
+            require_keypoints(path, kind, records, meta['num_keypoints'])
+        _name_to_id(predictions, annotations['images'])
+        try:
+            return cls(annotations, predictions, meta, reference)
+        except ValueError as error:
+            raise ValueError(f'{pred} and {ann}: {error}') from error
+
+    def __iter__(self) -> Iterator[ImagePoses]:
+        for image in self.annotations['images']:
+            yield self._image_poses(image)
+
+    def __len__(self) -> int:
+        return len(self.annotations['images'])
+
+    def _image_poses(self, image: dict) -> ImagePoses:
+        """Convert the records of an image to arrays."""
+        annotated = self._people[image['id']]
+        people = [person for person in annotated if _is_evaluated(person)]
+        predictions = self._predictions[image['id']]
+        keypoints = self._triples(predictions)[..., :2]
+        others = [person for person in annotated if not _is_evaluated(person)]
+        return ImagePoses(
+            image=image,
+            people=people,
+            gt=self._labelled(people),
+            variances=self._variances(people),
+            predictions=predictions,
+            keypoints=keypoints,
+            scores=np.array([record['score'] for record in predictions], float),
+            ignored=self._ignored(keypoints, others),
+        )
+
+    def _triples(self, records: list[dict]) -> np.ndarray:
+        """Keypoints (N, K, 3) of records."""
+        triples = np.array([record['keypoints'] for record in records], float)
+        return triples.reshape(-1, self.meta['num_keypoints'], 3)
+
+    def _labelled(self, people: list[dict]) -> np.ndarray:
+        """Keypoints (G, K, 2), NaN where not labelled."""
+        triples = self._triples(people)
+        return np.where(triples[..., 2:] > 0, triples[..., :2], np.nan)
+
+    def _variances(self, people: list[dict]) -> np.ndarray:
+        """Variances (G, K) of the keypoint similarity."""
+        if self.reference is None:
+            areas = np.array([area_of(person) for person in people], float)
+            return oks_variances(areas, np.asarray(self.meta['sigmas']))
+        return head_size_variances(self.lengths(people), self.meta['num_keypoints'])
+
+    def lengths(self, people: list[dict]) -> np.ndarray:
+        """Reference lengths of annotations (G,), pixels.
+
+        Args:
+            people (list[dict]): Annotations (G).
+
+        Returns:
+            np.ndarray: Lengths (G,).
+
+        Raises:
+            ValueError: If an annotation has no reference length.
+        """
+        return np.array([self._length(person) for person in people], float)
+
+    def _length(self, person: dict) -> float:
+        """Reference length of a person in pixels."""
+        value = person.get(self.reference)
+        if isinstance(value, list) and len(value) == 4:
+            value = HEAD_FACTOR * np.hypot(*value[2:])
+        if not isinstance(value, (int, float)) or not value > 0:
+            raise ValueError(
+                f'annotation {person["id"]} must have {self.reference!r}, a box (x, y, '
+                f'w, h) or a positive number, got {person.get(self.reference)!r}'
+            )
+        return float(value)
+
+    def _ignored(self, keypoints: np.ndarray, others: list[dict]) -> np.ndarray:
+        """Whether predictions (P,) belong to crowds or people without keypoints.
+
+        As in COCO's evaluation, by the distances from a box of three times the size.
+        """
+        if not others or not len(keypoints):
+            return np.zeros(len(keypoints), bool)
+        boxes = np.array([person['bbox'] for person in others], float)
+        corners = bbox_xywh2xyxy(boxes)
+        low = (corners[:, :2] - boxes[:, 2:])[:, None]  # (O, 1, 2)
+        high = (corners[:, 2:] + boxes[:, 2:])[:, None]
+        points = keypoints[:, None]  # (P, 1, K, 2)
+        outside = np.maximum(0, low - points) + np.maximum(0, points - high)
+        areas = np.array([area_of(person) for person in others], float)
+        variances = oks_variances(areas, np.asarray(self.meta['sigmas']))
+        oks = np.exp(-(outside**2).sum(axis=-1) / variances / 2).mean(axis=-1)
+        return (oks >= 0.5).any(axis=1)
+
+
+def area_of(person: dict) -> float:
+    """Area of an annotation in square pixels, of 0.53 times its box if it has none."""
+    return person.get('area', AREA_OF_BOX * person['bbox'][2] * person['bbox'][3])
+
+
+def _is_evaluated(person: dict) -> bool:
+    """Whether an annotation is a person with labelled keypoints."""
+    visibility = person.get('keypoints', ())[2::3]
+    return not person.get('iscrowd') and any(v > 0 for v in visibility)
+
+
+def _name_to_id(predictions: list[dict], images: list[dict]) -> None:
+    """Replace file names in ``image_id`` by ids, in place; others are kept."""
+    ids = {Path(image['file_name']).name: image['id'] for image in images
+           if 'file_name' in image}  # fmt: skip
+    for record in predictions:
+        name = record['image_id']
+        if isinstance(name, str):
+            record['image_id'] = ids.get(Path(name).name, name)
