@@ -130,7 +130,7 @@ class Diagnosis:
         people = self.people
         groups = keypoint_groups(people.visibility, people.crowding, self.names)
         for size in ('small', 'medium', 'large'):
-            groups[size] = groups['all'] & (people.size == size)[:, None]
+            groups[f'{size} area'] = groups['all'] & (people.size == size)[:, None]
         return {name: mask for name, mask in groups.items() if mask.any()}
 
     def keypoint_counts(self) -> dict[str, np.ndarray]:

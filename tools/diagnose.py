@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+r"""Diagnose the errors of a pose estimator from its predictions.
+
+Prints which errors occur and how much AP the correction of each type alone would gain,
+and writes an HTML page with the worst examples of each type. With --pred2, two models
+are compared, and the page shows the people that improved and worsened most.
+
+Predictions are in COCO's result format, which MMPose writes with
+test_evaluator.outfile_prefix, or in AlphaPose's.
+
+Example:
+    python tools/diagnose.py \
+        --pred work_dirs/quickstart/detections.keypoints.json \
+        --ann data/synthetic_people/annotations/person_keypoints_val.json \
+        --images data/synthetic_people/val --out work_dirs/diagnosis
+"""
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from rmpe_plugin.diagnosis import DiagnosedPoses, Diagnosis, ModelReport, write_page
+from rmpe_plugin.learning.evaluation_split import COCO_METAINFO
+from rmpe_plugin.ops import ErrorThresholds
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--pred', type=Path, required=True, help='predictions, JSON')
+    parser.add_argument(
+        '--ann', type=Path, required=True, help='COCO annotations of the images'
+    )
+    parser.add_argument(
+        '--images', type=Path, required=True, help='folder of the images'
+    )
+    parser.add_argument('--out', type=Path, required=True, help='output folder')
+    parser.add_argument(
+        '--pred2', type=Path, help='predictions of a second model, to compare'
+    )
+    parser.add_argument(
+        '--metainfo', default=COCO_METAINFO,
+        help="MMPose's file that describes the keypoints (default: COCO's)",
+    )  # fmt: skip
+    parser.add_argument(
+        '--reference', metavar='KEY',
+        help='entry of the annotations with a head box or a reference length, such as '
+        'head_box: errors are relative to it, and the AP is the multi-person mAP',
+    )  # fmt: skip
+    for name, text in (
+        ('good', 'lowest similarity of a good keypoint'),
+        ('close', 'lowest similarity of a keypoint close to a joint'),
+        ('match', 'lowest OKS of a match'),
+    ):
+        default = getattr(ErrorThresholds, name)
+        parser.add_argument(
+            f'--{name}',
+            type=float,
+            default=default,
+            help=f'{text} (default: {default})',
+        )
+    parser.add_argument(
+        '--examples', type=int, default=12,
+        help='examples of each type and model on the page (default: 12)',
+    )  # fmt: skip
+    args = parser.parse_args()
+    for path in (args.pred, args.ann, args.images, args.pred2):
+        if path is not None and not path.exists():
+            parser.error(f'{path} does not exist')
+    if args.pred2 == args.pred:
+        parser.error('--pred and --pred2 are the same file')
+    if args.examples < 1:
+        parser.error(f'--examples must be at least 1, got {args.examples}')
+    try:
+        args.thresholds = ErrorThresholds(args.good, args.close, args.match)
+    except ValueError as error:
+        parser.error(str(error))
+    return args
+
+
+def diagnose(path: Path, args: argparse.Namespace) -> ModelReport:
+    """Diagnose the predictions of one model, with progress bars."""
+    meta = parse_pose_metainfo(dict(from_file=args.metainfo))
+    poses = DiagnosedPoses.from_files(path, args.ann, meta, args.reference)
+    for reason, number in poses.dropped.items():
+        print(f'{path}: {number} predictions dropped: {reason}', file=sys.stderr)
+    bar = partial(track, description=f'{path.stem}: error types', total=len(poses))
+    diagnosis = Diagnosis(poses, args.thresholds, track=bar)
+    bar = partial(track, description=f'{path.stem}: corrections')
+    return ModelReport.of(path.stem, diagnosis, bar)
+
+
+def main() -> None:
+    args = parse_args()
+    paths = [path for path in (args.pred, args.pred2) if path is not None]
+    page = args.out / 'diagnosis.html'
+    try:
+        reports = [diagnose(path, args) for path in paths]
+        pictures = write_page(reports, args.images, page, args.examples)
+    except (ImportError, OSError, ValueError) as error:
+        sys.exit(f'diagnosis failed: {error}')
+    console = Console(width=110)
+    for report in reports:
+        for header, rows in report.tables():
+            table = Table(*header, title=report.name)
+            for row in rows:
+                table.add_row(*row)
+            console.print(table)
+    if pictures.missing:
+        names = ', '.join(list(pictures.missing)[:3])
+        print(
+            f'{len(pictures.missing)} images cannot be read and are grey on the page: '
+            f'{names}',
+            file=sys.stderr,
+        )
+    print(page)
+
+
+if __name__ == '__main__':
+    main()
