@@ -43,8 +43,8 @@ def corrections(diagnosis: Diagnosis) -> dict[str, Correct]:
     - ``missed``: these people are removed from the annotations.
     - ``wrong order``: the scores of a matched prediction and of its best duplicate are
       exchanged.
-    - ``ranking``: all scores are replaced by the OKS, which is the best ranking of
-      people.
+    - ``ranking``: the score of each person's best prediction is replaced by its OKS,
+      all others by 0, which is the best ranking.
 
     Args:
         diagnosis (Diagnosis): The diagnosis.
@@ -139,9 +139,15 @@ def _exchange_scores(i: int, image: ImagePoses, types: PoseErrorTypes) -> Correc
 
 
 def _rank_by_oks(i: int, image: ImagePoses, types: PoseErrorTypes) -> Corrected:
-    """Replace the scores by the OKS."""
+    """Replace the score of each person's best prediction by its OKS, others by 0."""
     keypoints, _, kept, people = _unchanged(image)
-    return keypoints, types.oks, kept, people
+    best = np.zeros(len(image.people))
+    found = types.person >= 0
+    np.maximum.at(best, types.person[found], types.oks[found])
+    scores = np.zeros(len(types.oks))
+    is_best = types.oks[found] == best[types.person[found]]
+    scores[found] = np.where(is_best, types.oks[found], 0.0)
+    return keypoints, scores, kept, people
 
 
 def coco_ap(diagnosis: Diagnosis, correct: Correct | None = None) -> float:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from .hard_keypoint_metric import HardKeypointMetric
 from .multi_person_map import MultiPersonMAP
+from .pose_error_metric import PoseErrorMetric
 from .pose_nms_coco_metric import PoseNMSCocoMetric
 from .reliability_metric import ScoreReliabilityMetric
 from .window_iou_metric import WindowIoUMetric
@@ -8,6 +9,7 @@ from .window_iou_metric import WindowIoUMetric
 __all__ = [
     'HardKeypointMetric',
     'MultiPersonMAP',
+    'PoseErrorMetric',
     'PoseNMSCocoMetric',
     'ScoreReliabilityMetric',
     'WindowIoUMetric',
