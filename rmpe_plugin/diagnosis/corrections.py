@@ -12,8 +12,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from rmpe_plugin.learning.evaluation_split import EvaluationSplit
-from rmpe_plugin.ops import PoseErrorTypes, multi_person_ap
+from rmpe_plugin.ops import (
+    PoseErrorTypes,
+    multi_person_ap,
+    oks_average_precision,
+    pose_oks,
+)
 from rmpe_plugin.ops.error_types import (
     BACKGROUND,
     DUPLICATE,
@@ -159,43 +163,19 @@ def coco_ap(diagnosis: Diagnosis, correct: Correct | None = None) -> float:
 
     Returns:
         float: AP, 0 to 1.
-
-    Raises:
-        ImportError: If faster-coco-eval (the extra ``learn``) is not installed.
     """
-    poses = diagnosis.poses
-    records, removed = [], set()
+    oks, scores, ignored, crowd = [], [], [], []
     for image, corrected in _corrected_images(diagnosis, correct):
-        keypoints, scores, kept, people = corrected
-        removed |= {p['id'] for p in image.people} - {
-            image.people[g]['id'] for g in people
-        }
-        ones = np.ones((len(kept), keypoints.shape[1], 1))
-        triples = np.concatenate((keypoints[kept], ones), axis=-1).reshape(
-            len(kept), 3 * keypoints.shape[1]
+        keypoints, score, kept, people = corrected
+        others = image.ignored_oks[kept]
+        people_oks = pose_oks(
+            keypoints[kept], image.gt[people], image.variances[people]
         )
-        for j, triple in zip(kept, triples.tolist(), strict=True):
-            records.append(
-                dict(
-                    image_id=image.image['id'],
-                    category_id=1,
-                    keypoints=triple,
-                    score=float(scores[j]),
-                )
-            )
-    if not records:
-        return 0.0
-    annotations = dict(
-        poses.annotations,
-        categories=[dict(id=1, name='person')],
-        annotations=[
-            dict(annotation, category_id=1, iscrowd=annotation.get('iscrowd', 0))
-            for annotation in poses.annotations['annotations']
-            if annotation['id'] not in removed
-        ],
-    )
-    split = EvaluationSplit(annotations, np.asarray(poses.meta['sigmas']), {})
-    return split.average_precision(records)
+        oks.append(np.concatenate((people_oks, others), axis=1))
+        scores.append(score[kept])
+        ignored.append(np.arange(oks[-1].shape[1]) >= len(people))
+        crowd.append(np.concatenate((np.zeros(len(people), bool), image.crowd)))
+    return oks_average_precision(oks, scores, ignored, crowd)
 
 
 def multi_person_map(diagnosis: Diagnosis, correct: Correct | None = None) -> float:
@@ -246,8 +226,12 @@ def ap_gains(
         reference length the multi-person mAP (percent), without corrections; the gain
         of each correction; and that of each group of keypoints.
     """
-    metric = coco_ap if diagnosis.poses.reference is None else multi_person_map
     types, groups = corrections(diagnosis), group_corrections(diagnosis)
+    metric = coco_ap
+    if diagnosis.poses.reference is not None:
+        metric = multi_person_map
+        # The mAP ranks joints by their own scores.
+        del types['wrong order'], types['ranking']
     groups.pop('all')
     before = metric(diagnosis)
     every = [*types.items(), *groups.items()]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from mmpose.structures.bbox import bbox_xywh2xyxy
 
-from rmpe_plugin.ops import head_size_variances, oks_variances
+from rmpe_plugin.ops import head_size_variances, oks_variances, pose_oks
 from rmpe_plugin.structures import (
     group_by_image,
     read_annotations,
@@ -23,6 +23,8 @@ from rmpe_plugin.structures import (
 PERSON_CATEGORY = 1
 # CrowdPose has no areas; its evaluation uses this share of the box.
 AREA_OF_BOX = 0.53
+# OKS from which a prediction is of an annotation that is not evaluated.
+MIN_IGNORED_OKS = 0.5
 # Head size in MPII's evaluation: this factor times the diagonal of the head box.
 HEAD_FACTOR = 0.6
 
@@ -39,8 +41,9 @@ class ImagePoses:
         predictions (list[dict]): COCO results (P).
         keypoints (np.ndarray): Predicted keypoints (P, K, 2), pixels.
         scores (np.ndarray): Scores of the predictions (P,).
-        ignored (np.ndarray): Whether a prediction belongs to an annotation that is not
-            evaluated (P,).
+        ignored_oks (np.ndarray): OKS of each prediction and each annotation that is not
+            evaluated: a crowd, or a person without labelled keypoints (P, O).
+        crowd (np.ndarray): Whether these annotations are crowds (O,).
     """
 
     image: dict
@@ -50,7 +53,13 @@ class ImagePoses:
     predictions: list[dict]
     keypoints: np.ndarray
     scores: np.ndarray
-    ignored: np.ndarray
+    ignored_oks: np.ndarray
+    crowd: np.ndarray
+
+    @property
+    def ignored(self) -> np.ndarray:
+        """Whether a prediction is of an annotation that is not evaluated (P,)."""
+        return (self.ignored_oks >= MIN_IGNORED_OKS).any(axis=1)
 
 
 @dataclass
@@ -162,12 +171,14 @@ class DiagnosedPoses:
             predictions=predictions,
             keypoints=keypoints,
             scores=np.array([record['score'] for record in predictions], float),
-            ignored=self._ignored(keypoints, others),
+            ignored_oks=self._ignored_oks(keypoints, others),
+            crowd=np.array([bool(person.get('iscrowd')) for person in others], bool),
         )
 
     def _triples(self, records: list[dict]) -> np.ndarray:
-        """Keypoints (N, K, 3) of records."""
-        triples = np.array([record['keypoints'] for record in records], float)
+        """Keypoints (N, K, 3) of records; 0 for annotations without keypoints."""
+        none = [0] * (3 * self.meta['num_keypoints'])
+        triples = np.array([r.get('keypoints') or none for r in records], float)
         return triples.reshape(-1, self.meta['num_keypoints'], 3)
 
     def _labelled(self, people: list[dict]) -> np.ndarray:
@@ -208,13 +219,14 @@ class DiagnosedPoses:
             )
         return float(value)
 
-    def _ignored(self, keypoints: np.ndarray, others: list[dict]) -> np.ndarray:
-        """Whether predictions (P,) belong to crowds or people without keypoints.
+    def _ignored_oks(self, keypoints: np.ndarray, others: list[dict]) -> np.ndarray:
+        """OKS (P, O) with annotations that are not evaluated.
 
-        As in COCO's evaluation, by the distances from a box of three times the size.
+        Without labelled keypoints, COCO's evaluation uses the distances from a box of
+        three times the size.
         """
         if not others or not len(keypoints):
-            return np.zeros(len(keypoints), bool)
+            return np.zeros((len(keypoints), len(others)))
         boxes = np.array([person['bbox'] for person in others], float)
         corners = bbox_xywh2xyxy(boxes)
         low = (corners[:, :2] - boxes[:, 2:])[:, None]  # (O, 1, 2)
@@ -223,8 +235,10 @@ class DiagnosedPoses:
         outside = np.maximum(0, low - points) + np.maximum(0, points - high)
         areas = np.array([area_of(person) for person in others], float)
         variances = oks_variances(areas, np.asarray(self.meta['sigmas']))
-        oks = np.exp(-(outside**2).sum(axis=-1) / variances / 2).mean(axis=-1)
-        return (oks >= 0.5).any(axis=1)
+        of_box = np.exp(-(outside**2).sum(axis=-1) / variances / 2).mean(axis=-1)
+        gt = self._labelled(others)
+        labelled = np.isfinite(gt).any(axis=(1, 2))
+        return np.where(labelled, pose_oks(keypoints, gt, variances), of_box)
 
 
 def area_of(person: dict) -> float:

@@ -30,6 +30,7 @@ from .error_types import (
     ErrorThresholds,
     PoseErrorTypes,
     pose_error_types,
+    pose_oks,
 )
 from .gaussian_mixture import GaussianMixture
 from .heatmap import decode_heatmaps, heatmap_peaks
@@ -41,6 +42,7 @@ from .keypoint_similarity import (
 )
 from .multi_person_ap import multi_person_ap
 from .ohkm import hard_keypoint_loss, keypoint_mse
+from .oks_ap import oks_average_precision
 from .peak_refinement import (
     decode_dark,
     decode_dark_udp,
@@ -97,11 +99,13 @@ __all__ = [
     'keypoint_similarity',
     'multi_person_ap',
     'nearest_atom',
+    'oks_average_precision',
     'oks_variances',
     'parametric_pose_nms',
     'parametric_pose_nms_batch',
     'pck_accuracy',
     'pose_error_types',
+    'pose_oks',
     'pose_similarity',
     'reliability',
     'render_targets',

@@ -132,7 +132,7 @@ def pose_error_types(
     """
     own = _similarity(keypoints[:, None], gt, variances)  # (P, G, K)
     labelled = np.isfinite(gt).all(axis=-1)  # (G, K)
-    oks = own.sum(axis=-1) / labelled.sum(axis=-1).clip(min=1)  # (P, G)
+    oks = _mean_labelled(own, labelled)  # (P, G)
 
     matched = _match(oks, scores, thresholds.match)
     best = oks.argmax(axis=1) if len(gt) else np.zeros(len(keypoints), int)
@@ -170,6 +170,33 @@ def pose_error_types(
         wrong_order=_wrong_order(person, oks, person_type, len(gt)),
         missed=~np.isin(np.arange(len(gt)), matched),
     )
+
+
+def pose_oks(
+    keypoints: np.ndarray, gt: np.ndarray, variances: np.ndarray
+) -> np.ndarray:
+    """Compute the OKS of each prediction and each person.
+
+    Args:
+        keypoints (np.ndarray): Predicted keypoints (P, K, 2), pixels.
+        gt (np.ndarray): Annotated keypoints (G, K, 2), pixels; NaN where not labelled.
+        variances (np.ndarray): Variances of the similarity (G, K), pixels squared.
+
+    Returns:
+        np.ndarray: OKS (P, G), 0 for people without labelled keypoints.
+
+    Example:
+        >>> gt = np.array([[[0.0, 0.0], [np.nan, np.nan]]])
+        >>> pose_oks(np.array([[[3.0, 4.0], [9.0, 9.0]]]), gt, np.full((1, 2), 12.5))
+        array([[0.36787944]])
+    """
+    similarity = _similarity(keypoints[:, None], gt, variances)
+    return _mean_labelled(similarity, np.isfinite(gt).all(axis=-1))
+
+
+def _mean_labelled(similarity: np.ndarray, labelled: np.ndarray) -> np.ndarray:
+    """Mean (P, G) of similarities (P, G, K) over the labelled keypoints (G, K)."""
+    return similarity.sum(axis=-1) / labelled.sum(axis=-1).clip(min=1)
 
 
 def _similarity(

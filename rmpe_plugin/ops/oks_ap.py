@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""COCO's keypoint AP from matrices of similarities.
+
+The rules are those of pycocotools' ``COCOeval`` for all areas. Evaluations of many
+variants of the same predictions, as in an error diagnosis, need neither records nor
+files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .keypoint_similarity import THRESHOLDS
+
+#: COCO evaluates the predictions with the highest scores of each image.
+MAX_PREDICTIONS = 20
+_RECALLS = np.linspace(0, 1, 101)
+# Images that are matched together, to bound memory.
+_CHUNK = 256
+
+
+def oks_average_precision(
+    oks: Sequence[np.ndarray],
+    scores: Sequence[np.ndarray],
+    ignored: Sequence[np.ndarray],
+    crowd: Sequence[np.ndarray],
+) -> float:
+    """Compute COCO's AP, the mean over the OKS thresholds 0.5 to 0.95.
+
+    Each argument has one array per image.
+
+    Args:
+        oks (Sequence[np.ndarray]): OKS of each prediction and annotation (P, G).
+        scores (Sequence[np.ndarray]): Scores of the predictions (P,).
+        ignored (Sequence[np.ndarray]): Whether an annotation is not evaluated (G,).
+            Predictions that are matched to it are ignored.
+        crowd (Sequence[np.ndarray]): Whether an annotation can be matched to any number
+            of predictions (G,).
+
+    Returns:
+        float: AP, 0 to 1; NaN if no annotation is evaluated.
+
+    Example:
+        >>> oks = np.array([[0.9, 0.0], [0.0, 0.7]])
+        >>> no = np.zeros(2, bool)
+        >>> ap = oks_average_precision([oks], [np.array([0.8, 0.6])], [no], [no])
+        >>> round(ap, 3)
+        0.702
+    """
+    number = sum(int((~x).sum()) for x in ignored)
+    if not number:
+        return float('nan')
+    # Images of similar size are padded together.
+    order = sorted(range(len(oks)), key=lambda i: oks[i].shape)
+    parts = [
+        _match_images(
+            *([x[i] for i in order[start : start + _CHUNK]]
+              for x in (oks, scores, ignored, crowd))
+        )
+        for start in range(0, len(order), _CHUNK)
+    ]  # fmt: skip
+    flat_scores, correct, skipped = (
+        np.concatenate(x) for x in zip(*parts, strict=True)
+    )
+    # Equal scores are ranked in the order of the images.
+    image = np.repeat(order, [min(len(scores[i]), MAX_PREDICTIONS) for i in order])
+    ranking = np.lexsort((image, -flat_scores))
+    return _interpolated_ap(correct[ranking], skipped[ranking], number)
+
+
+def _match_images(
+    oks: list[np.ndarray],
+    scores: list[np.ndarray],
+    ignored: list[np.ndarray],
+    crowd: list[np.ndarray],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Match the predictions of some images at all thresholds.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray, np.ndarray]: Scores (N,) of the evaluated
+        predictions, and for each threshold whether they are correct, and whether they
+        are ignored, both (N, T).
+    """
+    tops = [np.argsort(-s, kind='stable')[:MAX_PREDICTIONS] for s in scores]
+    rows, columns = max(map(len, tops)), max(x.shape[1] for x in oks)
+    if not rows:
+        empty = np.zeros((0, len(THRESHOLDS)), bool)
+        return np.zeros(0), empty, empty
+    padded = np.full((len(oks), rows, max(1, columns)), -1.0)
+    is_ignored = np.zeros((len(oks), max(1, columns)), bool)
+    is_crowd = is_ignored.copy()
+    exists = np.zeros((len(oks), rows), bool)
+    for i, top in enumerate(tops):
+        people = oks[i].shape[1]
+        padded[i, : len(top), :people] = oks[i][top]
+        is_ignored[i, :people], is_crowd[i, :people] = ignored[i], crowd[i]
+        exists[i, : len(top)] = True
+
+    thresholds = np.minimum(THRESHOLDS, 1 - 1e-10)[:, None]
+    free = np.ones((len(oks), len(THRESHOLDS), padded.shape[2]), bool)
+    correct = np.zeros((len(oks), rows, len(THRESHOLDS)), bool)
+    skipped = correct.copy()
+    # One step per rank, because each match depends on those of higher scores.
+    for rank in range(rows):
+        similarity = padded[:, rank, None]  # (I, 1, G)
+        usable = free & (similarity >= thresholds)
+        regular = usable & ~is_ignored[:, None]
+        correct[:, rank] = regular.any(axis=-1)
+        skipped[:, rank] = ~correct[:, rank] & usable.any(axis=-1)
+        # Evaluated annotations first, and the last one among equals
+        value = np.where(usable, similarity + 2 * regular, -1)
+        best = value.shape[-1] - 1 - value[..., ::-1].argmax(axis=-1)  # (I, T)
+        image, level = np.nonzero(correct[:, rank] | skipped[:, rank])
+        person = best[image, level]
+        free[image, level, person] = is_crowd[image, person]
+    kept = np.concatenate([scores[i][top] for i, top in enumerate(tops)])
+    return kept, correct[exists], skipped[exists]
+
+
+def _interpolated_ap(correct: np.ndarray, skipped: np.ndarray, number: int) -> float:
+    """AP of sorted predictions (N, T), with precision at 101 recalls."""
+    true = np.cumsum(correct, axis=0)  # (N, T)
+    false = np.cumsum(~correct & ~skipped, axis=0)
+    precision = true / (true + false + np.spacing(1))
+    precision = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+    values = []
+    for level in range(correct.shape[1]):
+        index = np.searchsorted(true[:, level] / number, _RECALLS, side='left')
+        found = index < len(true)
+        values.append(precision[index[found], level].sum() / len(_RECALLS))
+    return float(np.mean(values))
