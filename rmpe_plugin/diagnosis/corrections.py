@@ -168,14 +168,22 @@ def coco_ap(diagnosis: Diagnosis, correct: Correct | None = None) -> float:
     for image, corrected in _corrected_images(diagnosis, correct):
         keypoints, score, kept, people = corrected
         others = image.ignored_oks[kept]
-        people_oks = pose_oks(
-            keypoints[kept], image.gt[people], image.variances[people]
-        )
+        people_oks = _oks(image, keypoints)[np.ix_(kept, people)]
         oks.append(np.concatenate((people_oks, others), axis=1))
         scores.append(score[kept])
         ignored.append(np.arange(oks[-1].shape[1]) >= len(people))
         crowd.append(np.concatenate((np.zeros(len(people), bool), image.crowd)))
     return oks_average_precision(oks, scores, ignored, crowd)
+
+
+def _oks(image: ImagePoses, keypoints: np.ndarray) -> np.ndarray:
+    """OKS (P, G) of corrected keypoints; computed only for changed predictions."""
+    if keypoints is image.keypoints:
+        return image.oks
+    changed = (keypoints != image.keypoints).any(axis=(1, 2))
+    oks = image.oks.copy()
+    oks[changed] = pose_oks(keypoints[changed], image.gt, image.variances)
+    return oks
 
 
 def multi_person_map(diagnosis: Diagnosis, correct: Correct | None = None) -> float:

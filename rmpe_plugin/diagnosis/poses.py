@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,11 @@ class ImagePoses:
     scores: np.ndarray
     ignored_oks: np.ndarray
     crowd: np.ndarray
+
+    @cached_property
+    def oks(self) -> np.ndarray:
+        """OKS of each prediction and person (P, G)."""
+        return pose_oks(self.keypoints, self.gt, self.variances)
 
     @property
     def ignored(self) -> np.ndarray:

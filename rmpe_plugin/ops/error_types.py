@@ -203,8 +203,10 @@ def _similarity(
     keypoints: np.ndarray, gt: np.ndarray, variances: np.ndarray
 ) -> np.ndarray:
     """Similarities of keypoints (..., 2) and joints (..., 2); 0 where not labelled."""
-    squared = ((keypoints - gt) ** 2).sum(axis=-1)
-    return np.nan_to_num(np.exp(-squared / (2 * variances)))
+    # Faster than a sum over an axis of two
+    x, y = np.moveaxis(keypoints - gt, -1, 0)
+    similarity = np.exp(-(x * x + y * y) / (2 * variances))
+    return np.where(np.isnan(similarity), 0.0, similarity)
 
 
 def _match(oks: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
