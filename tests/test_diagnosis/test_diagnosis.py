@@ -72,10 +72,13 @@ def test_gains(diagnosis):
     assert gains['duplicate'] < 0
     assert groups['left_hand'] >= 0
     assert 'all' not in groups
-    everything = coco_ap(diagnosis, lambda i, image, types: (
-        image.gt, np.ones(len(image.gt)), *[np.arange(len(image.gt))] * 2
-    ))  # fmt: skip
-    assert everything == pytest.approx(1)
+    annotations, _ = scene()
+    perfect = [
+        dict(person, score=0.5) for person in annotations['annotations']
+    ]
+    assert coco_ap(Diagnosis(DiagnosedPoses(annotations, perfect, META))) == (
+        pytest.approx(1)
+    )
 
 
 def test_gains_of_the_multi_person_map():
