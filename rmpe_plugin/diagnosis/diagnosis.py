@@ -24,9 +24,10 @@ from rmpe_plugin.ops.error_types import (
     PAPER_THRESHOLDS,
     PERSON_TYPES,
 )
+from rmpe_plugin.structures import area_of
 
 from .groups import keypoint_groups, size_of
-from .poses import DiagnosedPoses, ImagePoses, area_of
+from .poses import DiagnosedPoses, ImagePoses
 
 # An error of a person: missed, or an OKS below COCO's lowest threshold.
 FAILED_OKS = 0.5

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from rmpe_plugin.ops.error_types import BACKGROUND, DUPLICATE, KEYPOINT_TYPES, MATCHED
+from rmpe_plugin.structures import area_of
 
 from .diagnosis import Diagnosis
 from .groups import size_of
-from .poses import area_of
 
 #: Types of examples, in the order of the report.
 EXAMPLE_TYPES = (

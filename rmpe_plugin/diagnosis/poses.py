@@ -14,20 +14,19 @@ from mmpose.structures.bbox import bbox_xywh2xyxy
 
 from rmpe_plugin.ops import head_size_variances, oks_variances, pose_oks
 from rmpe_plugin.structures import (
+    area_of,
     group_by_image,
+    is_evaluated,
     read_annotations,
     read_results,
+    reference_length,
     require_keypoints,
     require_keys,
 )
 
 PERSON_CATEGORY = 1
-# CrowdPose has no areas; its evaluation uses this share of the box.
-AREA_OF_BOX = 0.53
 # OKS from which a prediction is of an annotation that is not evaluated.
 MIN_IGNORED_OKS = 0.5
-# Head size in MPII's evaluation: this factor times the diagonal of the head box.
-HEAD_FACTOR = 0.6
 
 
 @dataclass
@@ -116,7 +115,7 @@ class DiagnosedPoses:
         self.predictions = kept
         self._people = group_by_image(self.annotations['annotations'])
         self._predictions = group_by_image(kept)
-        if not any(map(_is_evaluated, self.annotations['annotations'])):
+        if not any(map(is_evaluated, self.annotations['annotations'])):
             raise ValueError('the annotations have no person with labelled keypoints')
 
     @classmethod
@@ -165,10 +164,10 @@ class DiagnosedPoses:
     def _image_poses(self, image: dict) -> ImagePoses:
         """Convert the records of an image to arrays."""
         annotated = self._people[image['id']]
-        people = [person for person in annotated if _is_evaluated(person)]
+        people = [person for person in annotated if is_evaluated(person)]
         predictions = self._predictions[image['id']]
         keypoints = self._triples(predictions)[..., :2]
-        others = [person for person in annotated if not _is_evaluated(person)]
+        others = [person for person in annotated if not is_evaluated(person)]
         return ImagePoses(
             image=image,
             people=people,
@@ -211,19 +210,7 @@ class DiagnosedPoses:
         Raises:
             ValueError: If an annotation has no reference length.
         """
-        return np.array([self._length(person) for person in people], float)
-
-    def _length(self, person: dict) -> float:
-        """Reference length of a person in pixels."""
-        value = person.get(self.reference)
-        if isinstance(value, list) and len(value) == 4:
-            value = HEAD_FACTOR * np.hypot(*value[2:])
-        if not isinstance(value, (int, float)) or not value > 0:
-            raise ValueError(
-                f'annotation {person["id"]} must have {self.reference!r}, a box (x, y, '
-                f'w, h) or a positive number, got {person.get(self.reference)!r}'
-            )
-        return float(value)
+        return np.array([reference_length(p, self.reference) for p in people], float)
 
     def _ignored_oks(self, keypoints: np.ndarray, others: list[dict]) -> np.ndarray:
         """OKS (P, O) with annotations that are not evaluated.
@@ -245,17 +232,6 @@ class DiagnosedPoses:
         gt = self._labelled(others)
         labelled = np.isfinite(gt).any(axis=(1, 2))
         return np.where(labelled, pose_oks(keypoints, gt, variances), of_box)
-
-
-def area_of(person: dict) -> float:
-    """Area of an annotation in square pixels, of 0.53 times its box if it has none."""
-    return person.get('area', AREA_OF_BOX * person['bbox'][2] * person['bbox'][3])
-
-
-def _is_evaluated(person: dict) -> bool:
-    """Whether an annotation is a person with labelled keypoints."""
-    visibility = person.get('keypoints', ())[2::3]
-    return not person.get('iscrowd') and any(v > 0 for v in visibility)
 
 
 def _name_to_id(predictions: list[dict], images: list[dict]) -> None:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 from .coco import (
+    area_of,
     boxes_from_records,
     boxes_to_records,
     group_by_image,
+    is_evaluated,
     make_annotation,
     make_detection,
     poses_from_records,
@@ -10,6 +12,7 @@ from .coco import (
     read_annotations,
     read_coco,
     read_results,
+    reference_length,
     require_images,
     require_keypoints,
     require_keys,
@@ -19,9 +22,11 @@ from .pose_nms import suppress_poses
 
 __all__ = [
     'SCORE_MODES',
+    'area_of',
     'boxes_from_records',
     'boxes_to_records',
     'group_by_image',
+    'is_evaluated',
     'make_annotation',
     'make_detection',
     'person_scores',
@@ -30,6 +35,7 @@ __all__ = [
     'read_annotations',
     'read_coco',
     'read_results',
+    'reference_length',
     'require_images',
     'require_keypoints',
     'require_keys',

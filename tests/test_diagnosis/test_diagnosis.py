@@ -73,9 +73,7 @@ def test_gains(diagnosis):
     assert groups['left_hand'] >= 0
     assert 'all' not in groups
     annotations, _ = scene()
-    perfect = [
-        dict(person, score=0.5) for person in annotations['annotations']
-    ]
+    perfect = [dict(person, score=0.5) for person in annotations['annotations']]
     assert coco_ap(Diagnosis(DiagnosedPoses(annotations, perfect, META))) == (
         pytest.approx(1)
     )

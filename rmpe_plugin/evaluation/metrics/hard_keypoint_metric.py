@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from rmpe_plugin.diagnosis.groups import keypoint_groups
-from rmpe_plugin.diagnosis.poses import area_of
 from rmpe_plugin.evaluation.functional.annotation import person_annotation
 from rmpe_plugin.ops import crowd_index, keypoint_accuracy, keypoint_similarity
+from rmpe_plugin.structures import area_of
 
 STAGES = {'global': 'GlobalNet', 'refine': 'RefineNet'}
 # First group of each kind after the joints, for gaps in the chart.

@@ -18,11 +18,14 @@ from rmpe_plugin.ops import (
     parametric_pose_nms_batch,
     unit_scores,
 )
-from rmpe_plugin.structures import person_scores
-from rmpe_plugin.structures.coco import group_by_image, read_annotations
+from rmpe_plugin.structures import (
+    group_by_image,
+    is_evaluated,
+    person_scores,
+    read_annotations,
+    reference_length,
+)
 
-# Head size in MPII's evaluation: this factor times the diagonal of the head box.
-HEAD_FACTOR = 0.6
 # Joints of MPII that its multi-person evaluation does not use.
 EXCLUDED = ('pelvis', 'thorax')
 # Column of the table for joints that are neither left nor right.
@@ -118,7 +121,7 @@ class MultiPersonMAP(BaseMetric):
         """
         names = [*self.dataset_meta['keypoint_id2name'].values()]
         selected = _select_joints(names, self.joints)
-        people = [a for a in self.annotations if _is_evaluated(a)]
+        people = [a for a in self.annotations if is_evaluated(a)]
         people_of, poses_of = group_by_image(people), self._poses(results)
         empty = np.zeros((0, len(names), 2)), np.zeros((0, len(names)))
         gt, lengths, keypoints, scores = [], [], [], []
@@ -160,23 +163,12 @@ class MultiPersonMAP(BaseMetric):
 
     def _length(self, person: dict) -> float:
         """Reference length of a person in pixels."""
-        value = person.get(self.reference)
-        length = value
-        if isinstance(value, list) and len(value) == 4:
-            length = HEAD_FACTOR * np.hypot(*value[2:])
-        if not isinstance(length, (int, float)) or not length > 0:
+        try:
+            return reference_length(person, self.reference)
+        except ValueError as error:
             raise ValueError(
-                f'{self.ann_file}: annotation {person["id"]} must have '
-                f'{self.reference!r}, a box (x, y, w, h) or a positive number, got '
-                f'{value!r} (evaluator.reference)'
-            )
-        return float(length)
-
-
-def _is_evaluated(annotation: dict) -> bool:
-    """Whether an annotation is a person with labelled keypoints."""
-    visibility = annotation.get('keypoints', [])[2::3]
-    return not annotation.get('iscrowd', 0) and any(v > 0 for v in visibility)
+                f'{self.ann_file}: {error} (evaluator.reference)'
+            ) from error
 
 
 def _labelled_keypoints(persons: list[dict], num_keypoints: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from .files import (
     require_keypoints,
     require_keys,
 )
+from .people import area_of, is_evaluated, reference_length
 from .records import (
     boxes_from_records,
     boxes_to_records,
@@ -20,9 +21,11 @@ from .records import (
 )
 
 __all__ = [
+    'area_of',
     'boxes_from_records',
     'boxes_to_records',
     'group_by_image',
+    'is_evaluated',
     'make_annotation',
     'make_detection',
     'poses_from_records',
@@ -30,6 +33,7 @@ __all__ = [
     'read_annotations',
     'read_coco',
     'read_results',
+    'reference_length',
     'require_images',
     'require_keypoints',
     'require_keys',

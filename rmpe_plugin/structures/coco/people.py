@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Annotated people: whether they are evaluated, and their scale."""
+
+import numpy as np
+
+# CrowdPose has no areas; its evaluation uses this share of the box.
+AREA_OF_BOX = 0.53
+# Head size in MPII's evaluation: this factor times the diagonal of the head box.
+HEAD_FACTOR = 0.6
+
+
+def is_evaluated(annotation: dict) -> bool:
+    """Check whether an annotation is a person with labelled keypoints, not a crowd.
+
+    Args:
+        annotation (dict): COCO annotation.
+
+    Returns:
+        bool: Whether it is.
+    """
+    visibility = annotation.get('keypoints', ())[2::3]
+    return not annotation.get('iscrowd') and any(v > 0 for v in visibility)
+
+
+def area_of(annotation: dict) -> float:
+    """Return the area of an annotation.
+
+    Args:
+        annotation (dict): COCO annotation with ``area`` or ``bbox``.
+
+    Returns:
+        float: ``area``, or 0.53 times the area of the box; square pixels.
+    """
+    if 'area' in annotation:
+        return annotation['area']
+    _, _, width, height = annotation['bbox']
+    return AREA_OF_BOX * width * height
+
+
+def reference_length(annotation: dict, key: str) -> float:
+    """Return the reference length of a person, such as its head size.
+
+    Args:
+        annotation (dict): Annotation.
+        key (str): Entry with a box (x, y, w, h), a head box whose diagonal is
+            multiplied by 0.6; or with a number, the length in pixels.
+
+    Returns:
+        float: Length in pixels.
+
+    Raises:
+        ValueError: If the entry is missing or not positive.
+    """
+    value = annotation.get(key)
+    length = value
+    if isinstance(value, list) and len(value) == 4:
+        length = HEAD_FACTOR * float(np.hypot(*value[2:]))
+    if not isinstance(length, (int, float)) or not length > 0:
+        raise ValueError(
+            f'annotation {annotation["id"]} must have {key!r}, a box (x, y, w, h) or a '
+            f'positive number, got {value!r}'
+        )
+    return float(length)
