@@ -74,7 +74,9 @@ def parse_args() -> argparse.Namespace:
     for path in (args.pred, args.ann, args.images, args.pred2):
         if path is not None and not path.exists():
             parser.error(f'{path} does not exist')
-    if args.pred2 == args.pred:
+    if not args.images.is_dir():
+        parser.error(f'--images {args.images} must be a folder')
+    if args.pred2 and args.pred2.resolve() == args.pred.resolve():
         parser.error('--pred and --pred2 are the same file')
     if args.examples < 1:
         parser.error(f'--examples must be at least 1, got {args.examples}')
@@ -85,16 +87,22 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def diagnose(path: Path, args: argparse.Namespace) -> ModelReport:
+def model_names(paths: list[Path]) -> list[str]:
+    """Names of the models: the file names, with folders if they are equal."""
+    names = [path.stem for path in paths]
+    return names if len(set(names)) == len(names) else [str(path) for path in paths]
+
+
+def diagnose(path: Path, name: str, args: argparse.Namespace) -> ModelReport:
     """Diagnose the predictions of one model, with progress bars."""
     meta = parse_pose_metainfo(dict(from_file=args.metainfo))
     poses = DiagnosedPoses.from_files(path, args.ann, meta, args.reference)
     for reason, number in poses.dropped.items():
         print(f'{path}: {number} predictions dropped: {reason}', file=sys.stderr)
-    bar = partial(track, description=f'{path.stem}: error types', total=len(poses))
+    bar = partial(track, description=f'{name}: error types', total=len(poses))
     diagnosis = Diagnosis(poses, args.thresholds, track=bar)
-    bar = partial(track, description=f'{path.stem}: corrections')
-    return ModelReport.of(path.stem, diagnosis, bar)
+    bar = partial(track, description=f'{name}: corrections')
+    return ModelReport.of(name, diagnosis, bar)
 
 
 def main() -> None:
@@ -102,10 +110,29 @@ def main() -> None:
     paths = [path for path in (args.pred, args.pred2) if path is not None]
     page = args.out / 'diagnosis.html'
     try:
-        reports = [diagnose(path, args) for path in paths]
-        pictures = write_page(reports, args.images, page, args.examples)
+        reports = [
+            diagnose(path, name, args)
+            for path, name in zip(paths, model_names(paths), strict=True)
+        ]
     except (ImportError, OSError, ValueError) as error:
         sys.exit(f'diagnosis failed: {error}')
+    print_tables(reports)
+    try:
+        pictures = write_page(reports, args.images, page, args.examples)
+    except (ImportError, OSError) as error:
+        sys.exit(f'the page was not written: {error}')
+    if pictures.missing:
+        names = ', '.join(sorted(pictures.missing)[:3])
+        print(
+            f'{len(pictures.missing)} images cannot be read and are grey on the page: '
+            f'{names}',
+            file=sys.stderr,
+        )
+    print(page)
+
+
+def print_tables(reports: list[ModelReport]) -> None:
+    """Print the tables of each model."""
     console = Console(width=110)
     for report in reports:
         for header, rows in report.tables():
@@ -113,14 +140,6 @@ def main() -> None:
             for row in rows:
                 table.add_row(*row)
             console.print(table)
-    if pictures.missing:
-        names = ', '.join(list(pictures.missing)[:3])
-        print(
-            f'{len(pictures.missing)} images cannot be read and are grey on the page: '
-            f'{names}',
-            file=sys.stderr,
-        )
-    print(page)
 
 
 if __name__ == '__main__':

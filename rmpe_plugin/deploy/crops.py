@@ -22,10 +22,16 @@ def dataset_crops(config: Config, split: str, number: int) -> list[dict]:
 
     Raises:
         FileNotFoundError: If the annotations do not exist.
+        ValueError: If the training data have no annotation file of their own.
     """
     dataset = config.test_dataloader.dataset.copy()
     if split == 'train':
-        files = config.train_dataloader.dataset
+        files = config.get('train_dataloader', {}).get('dataset', {})
+        if 'ann_file' not in files:
+            raise ValueError(
+                'train_dataloader.dataset must have ann_file, as a data set of one '
+                f'annotation file has, got {files.get("type", "no data set")}'
+            )
         dataset.update({name: files[name] for name in FILES if name in files})
         dataset['bbox_file'] = None
     with DefaultScope.overwrite_default_scope('mmpose'):

@@ -198,4 +198,4 @@ def _crop_padding(
         )
     default = (1.2, 1.3) if crops[0] == 'CPNBBoxCenterScale' else 1.25
     padding = steps[crops[0]].get('padding', default)
-    return padding if isinstance(padding, float) else tuple(padding)
+    return padding if isinstance(padding, (int, float)) else tuple(padding)

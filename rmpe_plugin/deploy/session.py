@@ -12,6 +12,7 @@ from .requirements import require
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+STANDARD = 'export without --heatmaps, --image-pixels and --for'
 PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider'}
 
 
@@ -42,12 +43,17 @@ def open_session(path: str | Path, device: str | None = None) -> 'InferenceSessi
     options.intra_op_num_threads = torch.get_num_threads()
     provider = _provider(device, onnxruntime.get_available_providers())
     try:
-        return onnxruntime.InferenceSession(str(path), options, [provider])
+        session = onnxruntime.InferenceSession(str(path), options, [provider])
     # onnxruntime raises its own exception classes, which have no common base.
     except Exception as error:
         raise ValueError(
             f'onnxruntime {onnxruntime.__version__} cannot load {path}: {error}'
         ) from error
+    if provider not in session.get_providers():
+        raise ValueError(
+            f'onnxruntime cannot start {provider}: its libraries are missing'
+        )
+    return session
 
 
 def read_metadata(session: 'InferenceSession', path: str | Path) -> PoseMetadata:
@@ -81,7 +87,7 @@ def _provider(device: str | None, available: list[str]) -> str:
         return next(
             PROVIDERS[name] for name in ('cuda', 'cpu') if PROVIDERS[name] in available
         )
-    provider = PROVIDERS.get(device.split(':')[0])
+    provider = PROVIDERS.get(device)
     if provider not in available:
         raise ValueError(
             f'device {device!r} needs {provider or "another runtime"}, but this '
@@ -97,10 +103,10 @@ def _check_input(session: 'InferenceSession', metadata: PoseMetadata) -> None:
     width, height = metadata.input_size
     if inputs.get('crops', [])[1:] != [3, height, width] or set(inputs) - {'crops'}:
         raise ValueError(
-            f"the input must be 'crops' (batch, 3, {height}, {width}), got {inputs}"
+            f"the input must be 'crops' (batch, 3, {height}, {width}), got {inputs}: "
+            + STANDARD
         )
     if outputs != ['keypoints', 'scores']:
         raise ValueError(
-            f"the outputs must be 'keypoints' and 'scores', got {outputs}: export "
-            'without --heatmaps, --image-pixels and --for'
+            f"the outputs must be 'keypoints' and 'scores', got {outputs}: {STANDARD}"
         )

@@ -28,17 +28,13 @@ from rmpe_plugin.ops.error_types import (
 from .diagnosis import Diagnosis
 from .poses import ImagePoses
 
-CORRECTED_KEYPOINTS = KEYPOINT_TYPES[1:]  # all but good
-#: Corrections of people, see :func:`corrections`.
-CORRECTED_PEOPLE = ('duplicate', 'background', 'missed', 'wrong order', 'ranking')
-
 # Keypoints (P, K, 2), scores (P,) and indices of the kept predictions of an image, and
 # of the people that remain.
 Corrected = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 Correct = Callable[[int, ImagePoses, PoseErrorTypes], Corrected]
 
 
-def corrections(diagnosis: Diagnosis) -> dict[str, Correct]:
+def corrections() -> dict[str, Correct]:
     """List the corrections.
 
     - ``jitter``, ``inversion``, ``swap``, ``miss``: keypoints of this type are moved to
@@ -50,16 +46,12 @@ def corrections(diagnosis: Diagnosis) -> dict[str, Correct]:
     - ``ranking``: the score of each person's best prediction is replaced by its OKS,
       all others by 0, which is the best ranking.
 
-    Args:
-        diagnosis (Diagnosis): The diagnosis.
-
     Returns:
         dict[str, Callable]: Functions of index, poses and types of an image.
     """
     result: dict[str, Correct] = {}
-    for number, name in enumerate(KEYPOINT_TYPES):
-        if name in CORRECTED_KEYPOINTS:
-            result[name] = _move(lambda i, types, n=number: types.keypoint_type == n)
+    for number, name in enumerate(KEYPOINT_TYPES[1:], start=1):  # all but good
+        result[name] = _move(lambda i, types, n=number: types.keypoint_type == n)
     result['duplicate'] = _remove(DUPLICATE)
     result['background'] = _remove(BACKGROUND)
     result['missed'] = _remove_missed
@@ -155,7 +147,7 @@ def _rank_by_oks(i: int, image: ImagePoses, types: PoseErrorTypes) -> Corrected:
 
 
 def coco_ap(diagnosis: Diagnosis, correct: Correct | None = None) -> float:
-    """Compute COCO's AP, or the AP of the similarity with a reference length.
+    """Compute COCO's AP.
 
     Args:
         diagnosis (Diagnosis): The diagnosis.
@@ -234,7 +226,7 @@ def ap_gains(
         reference length the multi-person mAP (percent), without corrections; the gain
         of each correction; and that of each group of keypoints.
     """
-    types, groups = corrections(diagnosis), group_corrections(diagnosis)
+    types, groups = corrections(), group_corrections(diagnosis)
     metric = coco_ap
     if diagnosis.poses.reference is not None:
         metric = multi_person_map

@@ -29,6 +29,7 @@ from rmpe_plugin.structures import area_of
 from .groups import keypoint_groups, size_of
 from .poses import DiagnosedPoses, ImagePoses
 
+TORSO = (('left_shoulder', 'right_shoulder'), ('left_hip', 'right_hip'))
 # An error of a person: missed, or an OKS below COCO's lowest threshold.
 FAILED_OKS = 0.5
 # Share of the people with the rarest poses.
@@ -112,7 +113,7 @@ class Diagnosis:
         rows = []
         for i, (image, types) in enumerate(zip(self.images, self.types, strict=True)):
             if image.people:
-                rows.append(_people_of_image(i, image, types))
+                rows.append(_people_of_image(i, image, types, self.names))
         columns = {
             name: np.concatenate([row[name] for row in rows]) for name in rows[0]
         }
@@ -223,7 +224,9 @@ class Diagnosis:
         return int((scores[background] >= np.median(scores[matched])).sum())
 
 
-def _people_of_image(index: int, image: ImagePoses, types: PoseErrorTypes) -> dict:
+def _people_of_image(
+    index: int, image: ImagePoses, types: PoseErrorTypes, names: list[str]
+) -> dict:
     """Rows of the table of people for one image."""
     number, num_keypoints = image.gt.shape[:2]
     keypoint_type = np.full((number, num_keypoints), -1)
@@ -241,14 +244,15 @@ def _people_of_image(index: int, image: ImagePoses, types: PoseErrorTypes) -> di
         visibility=visibility,
         size=size_of(np.array([area_of(person) for person in image.people])),
         missed=types.missed,
-        aligned=_align(image.gt, visibility),
+        aligned=_align(image.gt, visibility, names),
         gt=image.gt,
         bbox=np.array([person['bbox'] for person in image.people], float),
     )
 
 
-def _align(gt: np.ndarray, visibility: np.ndarray) -> np.ndarray:
-    """Align COCO's poses; NaN for other keypoints, whose torso is not known."""
-    if gt.shape[1] != 17:
+def _align(gt: np.ndarray, visibility: np.ndarray, names: list[str]) -> np.ndarray:
+    """Align poses (G, K, 2); NaN if the joints of the torso are not known."""
+    if not {name for part in TORSO for name in part} <= set(names):
         return np.full_like(gt, np.nan)
-    return align_poses(np.nan_to_num(gt), visibility)
+    torso = tuple(tuple(names.index(name) for name in part) for part in TORSO)
+    return align_poses(np.nan_to_num(gt), visibility, torso)

@@ -44,7 +44,7 @@ class Example:
 
 
 def worst_examples(diagnosis: Diagnosis, number: int) -> list[Example]:
-    """Select the worst examples of each type, at most one of a person and type.
+    """Select the worst examples of each type.
 
     - Keypoint errors: highest sum of (1 - similarity), times the score of the
       prediction.

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import base64
-from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 
@@ -33,14 +32,14 @@ class PictureMaker:
         folder (Path): Folder of the images.
 
     Attributes:
-        missing (Counter): File names of images that cannot be read; examples of these
+        missing (set[str]): File names of images that cannot be read; examples of these
             are drawn on grey.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.missing: Counter = Counter()
-        # Examples of one image follow each other in a crowd.
+        self.missing: set[str] = set()
+        # Several examples are of one image.
         self._read = lru_cache(maxsize=8)(self._read_image)
 
     def draw(self, diagnosis: Diagnosis, example: Example) -> str:
@@ -96,7 +95,7 @@ class PictureMaker:
         path = self.folder / name
         image = cv2.imread(str(path)) if path.is_file() else None
         if image is None:
-            self.missing[name] += 1
+            self.missing.add(name)
         return image
 
 

@@ -87,8 +87,9 @@ class DiagnosedPoses:
         dropped (Counter): Number of predictions that are not diagnosed, by reason.
 
     Raises:
-        ValueError: If no person has labelled keypoints, or an annotation has no
-            reference length.
+        ValueError: If no person has labelled keypoints, or if there are predictions,
+            but none of a person in an annotated image; in iterations, if an annotation
+            has no reference length.
     """
 
     annotations: dict
@@ -98,6 +99,14 @@ class DiagnosedPoses:
     dropped: Counter = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
+        self.annotations = dict(
+            self.annotations,
+            annotations=[
+                annotation
+                for annotation in self.annotations['annotations']
+                if annotation.get('category_id', PERSON_CATEGORY) == PERSON_CATEGORY
+            ],
+        )
         ids = {image['id'] for image in self.annotations['images']}
         kept = []
         for record in self.predictions:
@@ -115,8 +124,13 @@ class DiagnosedPoses:
         self.predictions = kept
         self._people = group_by_image(self.annotations['annotations'])
         self._predictions = group_by_image(kept)
-        if not any(map(is_evaluated, self.annotations['annotations'])):
-            raise ValueError('the annotations have no person with labelled keypoints')
+        if not any(
+            is_evaluated(person) and person['image_id'] in ids
+            for person in self.annotations['annotations']
+        ):
+            raise ValueError(
+                'the annotations have no person (category 1) with labelled keypoints'
+            )
 
     @classmethod
     def from_files(
@@ -235,10 +249,21 @@ class DiagnosedPoses:
 
 
 def _name_to_id(predictions: list[dict], images: list[dict]) -> None:
-    """Replace file names in ``image_id`` by ids, in place; others are kept."""
-    ids = {Path(image['file_name']).name: image['id'] for image in images
-           if 'file_name' in image}  # fmt: skip
+    """Replace file names in ``image_id`` by ids, in place; others are kept.
+
+    Raises:
+        ValueError: If two images have the name.
+    """
+    ids: dict[str, list] = {}
+    for image in images:
+        name = image.get('file_name', '')
+        for key in {name, Path(name).name}:
+            ids.setdefault(key, []).append(image['id'])
     for record in predictions:
         name = record['image_id']
-        if isinstance(name, str):
-            record['image_id'] = ids.get(Path(name).name, name)
+        if not isinstance(name, str):
+            continue
+        found = ids.get(name, ids.get(Path(name).name, [name]))
+        if len(found) > 1:
+            raise ValueError(f'the images {found[:3]} all have the file name {name}')
+        record['image_id'] = found[0]

@@ -149,6 +149,7 @@ def write_page(
         PictureMaker: Its ``missing`` names images that cannot be read.
 
     Raises:
+        ImportError: If jinja2 or matplotlib (the extra ``learn``) is not installed.
         OSError: If the file cannot be written.
     """
     from jinja2 import Environment

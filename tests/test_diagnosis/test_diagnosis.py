@@ -45,7 +45,7 @@ def test_counts(diagnosis):
 def test_each_correction_removes_its_errors(diagnosis):
     annotations, _ = scene()
     image, types = diagnosis.images[0], diagnosis.types[0]
-    functions = corrections(diagnosis)
+    functions = corrections()
     keypoints, *_ = functions['swap'](0, image, types)
     np.testing.assert_array_equal(keypoints[0, 2], image.gt[0, 2])
     changed = (keypoints != image.keypoints).any(axis=-1)
@@ -122,6 +122,15 @@ def test_kinds_of_failures(diagnosis):
     assert 'rare pose' not in kinds
 
 
+# Only the joints of the torso are used.
+COCO_NAMES = {i: str(i) for i in range(17)} | {
+    5: 'left_shoulder',
+    6: 'right_shoulder',
+    11: 'left_hip',
+    12: 'right_hip',
+}
+
+
 def test_rare_poses_are_far_from_all_atoms():
     rng = np.random.default_rng(0)
     usual = rng.uniform(0, 100, (17, 2))
@@ -137,7 +146,7 @@ def test_rare_poses_are_far_from_all_atoms():
     meta = dict(
         num_keypoints=17,
         sigmas=np.full(17, 0.05),
-        keypoint_id2name={i: str(i) for i in range(17)},
+        keypoint_id2name=COCO_NAMES,
         skeleton_links=[],
     )
     dataset = dict(images=[dict(id=1)], annotations=annotations)
@@ -154,6 +163,26 @@ def test_drops_and_counts_other_predictions():
     poses = DiagnosedPoses(annotations, predictions + extra, META)
     assert dict(poses.dropped) == {'image not annotated': 1, 'another category': 1}
     assert len(poses.predictions) == 4
+
+
+def test_annotations_of_other_categories_are_not_people():
+    annotations, predictions = scene()
+    annotations['annotations'][2]['category_id'] = 2
+    diagnosis = Diagnosis(DiagnosedPoses(annotations, predictions, META))
+    assert diagnosis.person_counts()['missed'] == 0
+
+
+def test_raises_on_an_ambiguous_file_name(tmp_path):
+    annotations, predictions = scene()
+    for image, name in zip(annotations['images'], ('a/1.png', 'b/1.png'), strict=True):
+        image['file_name'] = name
+    predictions[0]['image_id'] = 'a/1.png'
+    paths = write(tmp_path, annotations, predictions)
+    DiagnosedPoses.from_files(*paths, META)
+    predictions[0]['image_id'] = '1.png'
+    paths = write(tmp_path, annotations, predictions)
+    with pytest.raises(ValueError, match=r'\[1, 2\] all have the file name 1.png'):
+        DiagnosedPoses.from_files(*paths, META)
 
 
 def test_predictions_of_a_crowd_are_ignored():
@@ -188,7 +217,7 @@ def test_alphapose_names_images_by_their_files(tmp_path):
         (lambda a, p: [r.update(image_id=9) for r in p], '4 of image not annotated'),
         (lambda a, p: [r.update(category_id=3) for r in p], '4 of another category'),
         (lambda a, p: p[0].update(keypoints=[0] * 12), 'expected 3 x 5'),
-        (lambda a, p: a['annotations'].clear(), 'no person with labelled keypoints'),
+        (lambda a, p: a['annotations'].clear(), r'no person \(category 1\) with'),
         (lambda a, p: a['annotations'][0].update(keypoints=[1] * 6), 'expected 3 x 5'),
     ],
 )

@@ -79,6 +79,10 @@ def test_demo_with_an_onnx_file(pose_file, synthetic, tmp_path):
         ((CPN, 'no.pth', '--out', 'a.onnx'), 'export failed: no.pth'),
         ((CPN, 'a.pth', '--out', 'a.onnx', '--int8', '--precision', 'fp16'), 'not all'),
         ((CPN, 'a.pth', '--out', 'a.onnx', '--for', 'mmdeploy'), 'invalid choice'),
+        (
+            (CPN, 'a.pth', '--out', 'a.onnx', '--for', 'rtmlib', '--color', 'rgb'),
+            'remove --color',
+        ),
     ],
 )
 def test_export_fails_on_invalid_arguments(arguments, message):
