@@ -61,7 +61,9 @@ def corrections() -> dict[str, Correct]:
 
 
 def group_corrections(diagnosis: Diagnosis) -> dict[str, Correct]:
-    """List the corrections of all keypoint errors of a group, see ``Diagnosis.groups``.
+    """List the corrections of all keypoint errors of a group.
+
+    The groups are those of ``Diagnosis.groups`` except ``'all'``.
 
     Args:
         diagnosis (Diagnosis): The diagnosis.
@@ -73,6 +75,8 @@ def group_corrections(diagnosis: Diagnosis) -> dict[str, Correct]:
     start = np.searchsorted(people.image, np.arange(len(diagnosis.images) + 1))
     result = {}
     for name, mask in diagnosis.groups.items():
+        if name == 'all':
+            continue
 
         def select(i: int, types: PoseErrorTypes, mask: np.ndarray = mask):
             of_image = mask[start[i] : start[i + 1]]  # (G, K)
@@ -126,10 +130,7 @@ def _exchange_scores(i: int, image: ImagePoses, types: PoseErrorTypes) -> Correc
     keypoints, scores, kept, people = _unchanged(image)
     scores = scores.copy()
     for matched in np.flatnonzero(types.wrong_order):
-        same = (types.person == types.person[matched]) & (
-            types.person_type == DUPLICATE
-        )
-        best = np.where(same, types.oks, -1).argmax()
+        best = np.where(types.duplicates_of(matched), types.oks, -1).argmax()
         scores[[matched, best]] = scores[[best, matched]]
     return keypoints, scores, kept, people
 
@@ -194,8 +195,7 @@ def multi_person_map(diagnosis: Diagnosis, correct: Correct | None = None) -> fl
         gt.append(image.gt[people])
         lengths.append(diagnosis.poses.lengths([image.people[g] for g in people]))
         keypoints.append(points[kept])
-        triples = [image.predictions[j]['keypoints'][2::3] for j in kept]
-        scores.append(np.reshape(triples, points[kept].shape[:2]))
+        scores.append(image.keypoint_scores[kept])
     return float(np.nanmean(multi_person_ap(gt, lengths, keypoints, scores)))
 
 
@@ -232,7 +232,6 @@ def ap_gains(
         metric = multi_person_map
         # The mAP ranks joints by their own scores.
         del types['wrong order'], types['ranking']
-    groups.pop('all')
     before = metric(diagnosis)
     every = [*types.items(), *groups.items()]
     values = [metric(diagnosis, correct) - before for _, correct in track(every)]

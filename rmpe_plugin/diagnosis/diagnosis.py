@@ -107,6 +107,16 @@ class Diagnosis:
         names = self.poses.meta['keypoint_id2name']
         return [names[k] for k in range(len(names))]
 
+    @property
+    def person_types(self) -> np.ndarray:
+        """Types of all predictions (N,), see :data:`PERSON_TYPES`."""
+        return np.concatenate([types.person_type for types in self.types])
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Scores of all predictions (N,)."""
+        return np.concatenate([image.scores for image in self.images])
+
     @cached_property
     def people(self) -> PeopleTable:
         """The people as one table."""
@@ -155,8 +165,7 @@ class Diagnosis:
         Returns:
             dict[str, int]: Number by type; ``'ignored'`` predictions belong to crowds.
         """
-        types = np.concatenate([t.person_type for t in self.types])
-        numbers = np.bincount(types, minlength=len(PERSON_TYPES)).tolist()
+        numbers = np.bincount(self.person_types, minlength=len(PERSON_TYPES)).tolist()
         counts = dict(zip(PERSON_TYPES, numbers, strict=True))
         counts['missed'] = int(self.people.missed.sum())
         counts['wrong order'] = int(sum(t.wrong_order.sum() for t in self.types))
@@ -215,8 +224,7 @@ class Diagnosis:
 
     def _look_alikes(self) -> int:
         """Number of background predictions with a high score."""
-        types = np.concatenate([t.person_type for t in self.types])
-        scores = np.concatenate([image.scores for image in self.images])
+        types, scores = self.person_types, self.scores
         matched = types == MATCHED
         if not matched.any():
             return 0

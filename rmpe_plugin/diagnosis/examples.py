@@ -128,8 +128,8 @@ def _examples(diagnosis: Diagnosis) -> Iterator[Example]:
                 size = str(sizes[g])
                 yield from _keypoint_examples(i, p, g, size, score, types)
                 if types.wrong_order[p]:
-                    same = (types.person == g) & (types.person_type == DUPLICATE)
-                    gap = float(types.oks[same].max() - types.oks[p])
+                    best = types.oks[types.duplicates_of(p)].max()
+                    gap = float(best - types.oks[p])
                     yield Example('wrong order', i, g, p, (), size, gap)
             elif person_type == DUPLICATE:
                 yield Example('duplicate', i, g, p, (), str(sizes[g]), score)

@@ -22,6 +22,19 @@ MARGIN = 0.15  # of the person, on each side
 JPEG_QUALITY = 75
 
 
+def data_url(kind: str, data: bytes) -> str:
+    """Encode an image as a data URL.
+
+    Args:
+        kind (str): ``'jpeg'`` or ``'png'``.
+        data (bytes): Content of the file.
+
+    Returns:
+        str: The URL.
+    """
+    return f'data:image/{kind};base64,{base64.b64encode(data).decode()}'
+
+
 class PictureMaker:
     """Draws examples as JPEG data URLs.
 
@@ -72,7 +85,7 @@ class PictureMaker:
             for center in to_canvas(wrong).round().astype(int).tolist():
                 cv2.circle(canvas, center, 6, ERROR_COLOR, 2, cv2.LINE_AA)
         _, data = cv2.imencode('.jpg', canvas, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        return 'data:image/jpeg;base64,' + base64.b64encode(data).decode()
+        return data_url('jpeg', data.tobytes())
 
     def _crop(self, record: dict, low: np.ndarray, high: np.ndarray):
         """Crop the region (low, high) with a margin, and map points to the crop."""

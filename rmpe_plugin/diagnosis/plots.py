@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,12 +20,14 @@ TYPE_COLORS = ('#4daf4a', '#a6d854', '#984ea3', '#ff7f00', '#e41a1c', '#999999')
 SCORE_BINS = 10
 
 
-def plot_types(diagnosis: Diagnosis, path: Path) -> None:
+def plot_types(diagnosis: Diagnosis) -> bytes:
     """Draw the share of each keypoint type per group as stacked bars.
 
     Args:
         diagnosis (Diagnosis): The diagnosis.
-        path (Path): PNG file to write.
+
+    Returns:
+        bytes: The plot as PNG.
     """
     counts = diagnosis.keypoint_counts()
     figure, axes = _figure(max(6, 0.35 * len(counts) + 2))
@@ -39,15 +41,17 @@ def plot_types(diagnosis: Diagnosis, path: Path) -> None:
     axes.set_xticks(range(len(counts)), counts, rotation=60, ha='right', fontsize=8)
     axes.set_ylabel('share of the labelled keypoints')
     axes.legend(fontsize=8, loc='upper left', bbox_to_anchor=(1, 1))
-    figure.savefig(path, dpi=90)
+    return _png(figure)
 
 
-def plot_gains(gains: Mapping[str, Mapping[str, float]], path: Path) -> None:
+def plot_gains(gains: Mapping[str, Mapping[str, float]]) -> bytes:
     """Draw the AP gained by each correction as bars, for one or more models.
 
     Args:
         gains (Mapping[str, Mapping[str, float]]): Gains by correction, by model.
-        path (Path): PNG file to write.
+
+    Returns:
+        bytes: The plot as PNG.
     """
     names = list(next(iter(gains.values())))
     figure, axes = _figure(8)
@@ -60,10 +64,10 @@ def plot_gains(gains: Mapping[str, Mapping[str, float]], path: Path) -> None:
     axes.set_ylabel('AP gained by the correction')
     if len(gains) > 1:
         axes.legend(fontsize=8)
-    figure.savefig(path, dpi=90)
+    return _png(figure)
 
 
-def plot_scores(diagnoses: Mapping[str, Diagnosis], path: Path) -> None:
+def plot_scores(diagnoses: Mapping[str, Diagnosis]) -> bytes:
     """Draw the mean OKS of the predictions against their scores.
 
     The predictions are divided into ten groups of equal number by their score. OKS is 0
@@ -71,14 +75,15 @@ def plot_scores(diagnoses: Mapping[str, Diagnosis], path: Path) -> None:
 
     Args:
         diagnoses (Mapping[str, Diagnosis]): Diagnoses by model.
-        path (Path): PNG file to write.
+
+    Returns:
+        bytes: The plot as PNG.
     """
     figure, axes = _figure(5)
     for model, diagnosis in diagnoses.items():
-        scores = np.concatenate([image.scores for image in diagnosis.images])
-        oks = np.concatenate(
-            [np.where(t.person_type == MATCHED, t.oks, 0) for t in diagnosis.types]
-        )
+        scores = diagnosis.scores
+        oks = np.concatenate([types.oks for types in diagnosis.types])
+        oks = np.where(diagnosis.person_types == MATCHED, oks, 0)
         bins = np.array_split(np.argsort(scores, kind='stable'), SCORE_BINS)
         means = [(scores[b].mean(), oks[b].mean()) for b in bins if len(b)]
         axes.plot(*np.array(means).reshape(-1, 2).T, marker='o', label=model)
@@ -86,7 +91,7 @@ def plot_scores(diagnoses: Mapping[str, Diagnosis], path: Path) -> None:
     axes.set_ylabel('mean OKS')
     if len(diagnoses) > 1:
         axes.legend(fontsize=8)
-    figure.savefig(path, dpi=90)
+    return _png(figure)
 
 
 def _figure(width: float) -> tuple[Figure, object]:
@@ -95,3 +100,10 @@ def _figure(width: float) -> tuple[Figure, object]:
 
     figure = Figure(figsize=(width, 4), layout='constrained')
     return figure, figure.subplots()
+
+
+def _png(figure: Figure) -> bytes:
+    """Encode a figure."""
+    file = BytesIO()
+    figure.savefig(file, format='png', dpi=90)
+    return file.getvalue()

@@ -17,6 +17,7 @@ from rmpe_plugin.structures import (
     area_of,
     group_by_image,
     is_evaluated,
+    labelled_keypoints,
     read_annotations,
     read_results,
     reference_length,
@@ -38,8 +39,8 @@ class ImagePoses:
         people (list[dict]): Annotations that are evaluated (G).
         gt (np.ndarray): Keypoints (G, K, 2), pixels; NaN where not labelled.
         variances (np.ndarray): Variances of the keypoint similarity (G, K).
-        predictions (list[dict]): COCO results (P).
         keypoints (np.ndarray): Predicted keypoints (P, K, 2), pixels.
+        keypoint_scores (np.ndarray): Their scores (P, K).
         scores (np.ndarray): Scores of the predictions (P,).
         ignored_oks (np.ndarray): OKS of each prediction and each annotation that is not
             evaluated: a crowd, or a person without labelled keypoints (P, O).
@@ -50,8 +51,8 @@ class ImagePoses:
     people: list[dict]
     gt: np.ndarray
     variances: np.ndarray
-    predictions: list[dict]
     keypoints: np.ndarray
+    keypoint_scores: np.ndarray
     scores: np.ndarray
     ignored_oks: np.ndarray
     crowd: np.ndarray
@@ -180,30 +181,21 @@ class DiagnosedPoses:
         annotated = self._people[image['id']]
         people = [person for person in annotated if is_evaluated(person)]
         predictions = self._predictions[image['id']]
-        keypoints = self._triples(predictions)[..., :2]
+        shape = (len(predictions), self.meta['num_keypoints'], 3)
+        triples = np.reshape([r['keypoints'] for r in predictions], shape).astype(float)
+        keypoints = triples[..., :2]
         others = [person for person in annotated if not is_evaluated(person)]
         return ImagePoses(
             image=image,
             people=people,
-            gt=self._labelled(people),
+            gt=labelled_keypoints(people, self.meta['num_keypoints']),
             variances=self._variances(people),
-            predictions=predictions,
             keypoints=keypoints,
+            keypoint_scores=triples[..., 2],
             scores=np.array([record['score'] for record in predictions], float),
             ignored_oks=self._ignored_oks(keypoints, others),
             crowd=np.array([bool(person.get('iscrowd')) for person in others], bool),
         )
-
-    def _triples(self, records: list[dict]) -> np.ndarray:
-        """Keypoints (N, K, 3) of records; 0 for annotations without keypoints."""
-        none = [0] * (3 * self.meta['num_keypoints'])
-        triples = np.array([r.get('keypoints') or none for r in records], float)
-        return triples.reshape(-1, self.meta['num_keypoints'], 3)
-
-    def _labelled(self, people: list[dict]) -> np.ndarray:
-        """Keypoints (G, K, 2), NaN where not labelled."""
-        triples = self._triples(people)
-        return np.where(triples[..., 2:] > 0, triples[..., :2], np.nan)
 
     def _variances(self, people: list[dict]) -> np.ndarray:
         """Variances (G, K) of the keypoint similarity."""
@@ -243,7 +235,7 @@ class DiagnosedPoses:
         areas = np.array([area_of(person) for person in others], float)
         variances = oks_variances(areas, np.asarray(self.meta['sigmas']))
         of_box = np.exp(-(outside**2).sum(axis=-1) / variances / 2).mean(axis=-1)
-        gt = self._labelled(others)
+        gt = labelled_keypoints(others, self.meta['num_keypoints'])
         labelled = np.isfinite(gt).any(axis=(1, 2))
         return np.where(labelled, pose_oks(keypoints, gt, variances), of_box)
 

@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +23,7 @@ from .examples import (
     prediction_of,
     worst_examples,
 )
-from .pictures import PictureMaker
+from .pictures import PictureMaker, data_url
 from .plots import plot_gains, plot_scores, plot_types
 
 NUM_ATOMS = 11
@@ -240,10 +238,7 @@ def _change(
     drawn, values = [], []
     for diagnosis in (before, after):
         prediction = prediction_of(diagnosis, example.image, example.person)
-        shown = Example(
-            example.error, example.image, example.person, prediction, (),
-            example.size, example.severity,
-        )  # fmt: skip
+        shown = replace(example, prediction=prediction)
         drawn.append(pictures.draw(diagnosis, shown))
         oks = diagnosis.types[example.image].oks
         values.append(f'{oks[prediction]:.2f}' if prediction >= 0 else 'missed')
@@ -254,19 +249,9 @@ def _change(
 
 def _plots(reports: Sequence[ModelReport]) -> list[str]:
     """Plots as data URLs."""
-    urls = []
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / 'plot.png'
-
-        def add() -> None:
-            data = base64.b64encode(path.read_bytes()).decode()
-            urls.append(f'data:image/png;base64,{data}')
-
-        plot_gains({r.name: r.gains for r in reports}, path)
-        add()
-        for report in reports:
-            plot_types(report.diagnosis, path)
-            add()
-        plot_scores({r.name: r.diagnosis for r in reports}, path)
-        add()
-    return urls
+    plots = [
+        plot_gains({r.name: r.gains for r in reports}),
+        *(plot_types(report.diagnosis) for report in reports),
+        plot_scores({r.name: r.diagnosis for r in reports}),
+    ]
+    return [data_url('png', plot) for plot in plots]

@@ -83,6 +83,18 @@ class PoseErrorTypes(NamedTuple):
     wrong_order: np.ndarray
     missed: np.ndarray
 
+    def duplicates_of(self, prediction: int) -> np.ndarray:
+        """Select the duplicates of the person that a prediction is matched to.
+
+        Args:
+            prediction (int): Index of a matched prediction.
+
+        Returns:
+            np.ndarray: Mask (P,).
+        """
+        same = self.person == self.person[prediction]
+        return same & (self.person_type == DUPLICATE)
+
 
 def pose_error_types(
     keypoints: np.ndarray,

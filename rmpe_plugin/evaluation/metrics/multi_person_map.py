@@ -21,6 +21,7 @@ from rmpe_plugin.ops import (
 from rmpe_plugin.structures import (
     group_by_image,
     is_evaluated,
+    labelled_keypoints,
     person_scores,
     read_annotations,
     reference_length,
@@ -128,7 +129,7 @@ class MultiPersonMAP(BaseMetric):
         for image in people_of.keys() | poses_of.keys():
             persons = people_of.get(image, [])
             pose, score = poses_of.get(image, empty)
-            gt.append(_labelled_keypoints(persons, len(names))[:, selected])
+            gt.append(labelled_keypoints(persons, len(names))[:, selected])
             lengths.append(np.array([self._length(person) for person in persons]))
             keypoints.append(pose[:, selected])
             scores.append(score[:, selected])
@@ -169,12 +170,6 @@ class MultiPersonMAP(BaseMetric):
             raise ValueError(
                 f'{self.ann_file}: {error} (evaluator.reference)'
             ) from error
-
-
-def _labelled_keypoints(persons: list[dict], num_keypoints: int) -> np.ndarray:
-    """Keypoints of people (G, K, 2), NaN where not labelled."""
-    triples = np.reshape([p['keypoints'] for p in persons], (-1, num_keypoints, 3))
-    return np.where(triples[..., 2:] > 0, triples[..., :2], np.nan)
 
 
 def _select_joints(names: list[str], joints: Sequence[str] | None) -> list[int]:

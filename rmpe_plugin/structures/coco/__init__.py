@@ -9,7 +9,7 @@ from .files import (
     require_keypoints,
     require_keys,
 )
-from .people import area_of, is_evaluated, reference_length
+from .people import area_of, is_evaluated, labelled_keypoints, reference_length
 from .records import (
     boxes_from_records,
     boxes_to_records,
@@ -26,6 +26,7 @@ __all__ = [
     'boxes_to_records',
     'group_by_image',
     'is_evaluated',
+    'labelled_keypoints',
     'make_annotation',
     'make_detection',
     'poses_from_records',

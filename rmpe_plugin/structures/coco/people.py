@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Annotated people: whether they are evaluated, and their scale."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 # CrowdPose has no areas; its evaluation uses this share of the box.
@@ -20,6 +22,22 @@ def is_evaluated(annotation: dict) -> bool:
     """
     visibility = annotation.get('keypoints', ())[2::3]
     return not annotation.get('iscrowd') and any(v > 0 for v in visibility)
+
+
+def labelled_keypoints(annotations: Sequence[dict], num_keypoints: int) -> np.ndarray:
+    """Return the keypoints of annotations, without those that are not labelled.
+
+    Args:
+        annotations (Sequence[dict]): COCO annotations (N).
+        num_keypoints (int): Number of keypoints K.
+
+    Returns:
+        np.ndarray: Keypoints (N, K, 2), pixels; NaN where not labelled.
+    """
+    none = [0] * (3 * num_keypoints)
+    triples = np.array([a.get('keypoints') or none for a in annotations], float)
+    triples = triples.reshape(-1, num_keypoints, 3)
+    return np.where(triples[..., 2:] > 0, triples[..., :2], np.nan)
 
 
 def area_of(annotation: dict) -> float:
