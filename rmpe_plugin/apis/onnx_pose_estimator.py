@@ -40,7 +40,8 @@ class OnnxPoseEstimator:
         self.calibration = self.metadata.calibration
         with DefaultScope.overwrite_default_scope('mmpose'):
             self.pipeline = Compose(self.metadata.pipeline)
-        self._is_float = self.session.get_inputs()[0].type == 'tensor(float)'
+        is_float = self.session.get_inputs()[0].type == 'tensor(float)'
+        self._dtype = 'float32' if is_float else 'uint8'
 
     def predict(self, crops: list[dict]) -> list[InstanceData]:
         """Predict the poses of crops.
@@ -54,9 +55,7 @@ class OnnxPoseEstimator:
             (1, 4) and ``bbox_scores`` (1,).
         """
         images = np.stack([crop['inputs'].numpy() for crop in crops])
-        if self.metadata.color == 'rgb':
-            images = images[:, ::-1]
-        images = images.astype(np.float32 if self._is_float else np.uint8)
+        images = self.metadata.to_input(images, self._dtype)
         keypoints, scores = self.session.run(None, {'crops': images})
         samples = [crop['data_samples'] for crop in crops]
         keypoints = self._to_image(keypoints, samples)

@@ -9,6 +9,7 @@ import numpy as np
 from mmengine.structures import InstanceData
 
 from .detector_graph import MEAN, STD
+from .normalisation import RTMLibNormalisation
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -65,12 +66,6 @@ def letterbox(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return out
 
 
-def normalise(image: np.ndarray) -> np.ndarray:
-    """Convert an image (h, w, 3) to the input (1, 3, h, w), as rtmlib does."""
-    x = (image.astype(np.float32) - np.float32(MEAN)) / np.float32(STD)
-    return np.ascontiguousarray(x.transpose(2, 0, 1)[None])
-
-
 def compare_detections(
     session: 'InferenceSession', detector: Detector, images: Sequence[np.ndarray]
 ) -> DetectionComparison:
@@ -87,12 +82,14 @@ def compare_detections(
     """
     expected = found = 0
     error = 0.0
+    rtmlib = RTMLibNormalisation(MEAN, STD)
     for image in images:
         # Both see the same pixels: the detector's pipeline need not resize again.
         boxed = letterbox(image, detector.input_size)
         (people,) = detector.detect([detector.prepare(boxed)])
         boxes = people.bboxes[people.bbox_scores >= MIN_SCORE]
-        (dets,) = session.run(None, dict(input=normalise(boxed)))[0]
+        inputs = rtmlib.apply_to(boxed.transpose(2, 0, 1)[None])
+        (dets,) = session.run(None, dict(input=np.ascontiguousarray(inputs)))[0]
         onnx_boxes = dets[dets[:, 4] >= MIN_SCORE, :4]
         expected, found = expected + len(boxes), found + len(onnx_boxes)
         if len(boxes) and len(onnx_boxes):

@@ -8,6 +8,8 @@ from mmdet.structures.bbox import distance2bbox
 from torch import Tensor, nn
 from torchvision.ops import nms
 
+from .normalisation import RTMLibNormalisation, normalise
+
 # rtmlib 0.0.16 normalises with these, in the order of the channels, BGR.
 MEAN = (103.53, 116.28, 123.675)
 STD = (57.375, 57.12, 58.395)
@@ -42,8 +44,7 @@ class PersonDetectorGraph(nn.Module):
         self.model, self.label = model, label
         self.max_boxes = model.test_cfg.max_per_img
         self.iou_threshold = model.test_cfg.nms.iou_threshold
-        for name, values in dict(mean=MEAN, std=STD).items():
-            self.register_buffer(name, torch.tensor(values)[:, None, None])
+        self.rtmlib = RTMLibNormalisation(MEAN, STD)
 
     def forward(self, images: Tensor) -> Tensor:
         """Detect people.
@@ -55,7 +56,8 @@ class PersonDetectorGraph(nn.Module):
             Tensor: Boxes (1, N, 5): x1, y1, x2, y2 in pixels of the input, and score,
             sorted by decreasing score.
         """
-        outputs = self.model.bbox_head(self.model.extract_feat(self._normalise(images)))
+        x = normalise(self.model.data_preprocessor, self.rtmlib(images), 'bgr')
+        outputs = self.model.bbox_head(self.model.extract_feat(x))
         scores, distances = (
             torch.cat([x[0].flatten(1) for x in level], dim=1) for level in outputs
         )
@@ -68,11 +70,3 @@ class PersonDetectorGraph(nn.Module):
         boxes = distance2bbox(points[best], distances.T[best], images.shape[-2:])
         kept = nms(boxes, scores, self.iou_threshold)[: self.max_boxes]
         return torch.cat((boxes, scores[:, None]), dim=1)[kept][None]
-
-    def _normalise(self, images: Tensor) -> Tensor:
-        """Replace rtmlib's normalisation by the detector's."""
-        norm = self.model.data_preprocessor
-        images = images * self.std + self.mean
-        if norm._channel_conversion:
-            images = images.flip(1)
-        return (images - norm.mean) / norm.std

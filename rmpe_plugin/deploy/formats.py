@@ -11,7 +11,7 @@ from rmpe_plugin.ops import unit_scores
 
 from .metadata import PoseMetadata
 from .pose_graph import HeatmapGraph, PoseGraph
-from .rtmlib_graph import MEAN, SPLIT_RATIO, STD, RTMLibGraph
+from .rtmlib_graph import SPLIT_RATIO, RTMLibGraph
 
 DTYPES = ('uint8', 'float32')
 
@@ -55,9 +55,7 @@ class PoseFormat:
         Returns:
             dict[str, np.ndarray]: The inputs.
         """
-        if self.metadata.color == 'rgb':
-            images = images[:, ::-1]
-        feeds = dict(crops=np.ascontiguousarray(images, self.dtype))
+        feeds = dict(crops=self.metadata.to_input(images, self.dtype))
         if self.image_pixels:
             identity = np.eye(2, 3, dtype=np.float32)
             feeds['inverse_affine'] = np.stack([identity] * len(images))
@@ -123,8 +121,7 @@ class RTMLibFormat(PoseFormat):
 
     def feeds(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """See :meth:`PoseFormat.feeds`."""
-        mean, std = (np.float32(x)[:, None, None] for x in (MEAN, STD))
-        return dict(input=(images.astype(np.float32) - mean) / std)
+        return dict(input=self.graph.rtmlib.apply_to(images))
 
     def poses(self, outputs: Sequence[np.ndarray]) -> Poses:
         """See :meth:`PoseFormat.poses`."""

@@ -147,6 +147,20 @@ class PoseMetadata:
             sigmas=np.array(self.sigmas),
         )
 
+    def to_input(self, images: np.ndarray, dtype: str) -> np.ndarray:
+        """Convert crops of the pipeline to the input of the file.
+
+        Args:
+            images (np.ndarray): Crops (B, 3, h, w), BGR, uint8.
+            dtype (str): Type of the input, ``'uint8'`` or ``'float32'``.
+
+        Returns:
+            np.ndarray: Crops (B, 3, h, w) in the order of :attr:`color`.
+        """
+        if self.color == 'rgb':
+            images = images[:, ::-1]
+        return np.ascontiguousarray(images, dtype)
+
     @property
     def pipeline(self) -> list[dict]:
         """Test pipeline of MMPose that crops as the metadata describe."""

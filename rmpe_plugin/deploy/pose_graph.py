@@ -18,6 +18,8 @@ from rmpe_plugin.ops import (
     transform_points,
 )
 
+from .normalisation import normalise
+
 HEADS = (CPNHead, HeatmapHead, CPMHead, MSPNHead)
 COLORS = ('bgr', 'rgb')
 
@@ -57,8 +59,7 @@ class PoseGraph(nn.Module):
             # The means would be rounded.
             if module is not model.data_preprocessor:
                 module.to(dtype)
-        converts = model.data_preprocessor._channel_conversion
-        self.swap_channels = converts == (color == 'bgr')
+        self.color = color
         self.flip_test = model.test_cfg.get('flip_test', False)
         self.decode = tensor_decoder(model.head.decoder)
 
@@ -88,14 +89,6 @@ class PoseGraph(nn.Module):
             keypoints = keypoints @ linear.mT + shift.mT
         return keypoints, scores
 
-    def _normalise(self, crops: Tensor) -> Tensor:
-        """As ``PoseDataPreprocessor``."""
-        norm = self.model.data_preprocessor
-        x = crops.float()
-        if self.swap_channels:
-            x = x.flip(1)
-        return (x - norm.mean) / norm.std if norm._enable_normalize else x
-
     def views(self, crops: Tensor) -> tuple[list[Tensor], Tensor | None]:
         """Predict the heatmaps of the crops and of the mirrored crops.
 
@@ -106,7 +99,7 @@ class PoseGraph(nn.Module):
             tuple[list[Tensor], Tensor | None]: One or two heatmaps (B, K, H, W), and
             for an SSTN its windows, theta (B, 2, 3).
         """
-        x = self._normalise(crops).to(self.dtype)
+        x = normalise(self.model.data_preprocessor, crops, self.color).to(self.dtype)
         if isinstance(self.model, SSTNPoseEstimator):
             views, predicted = self.model.test_views(x)
             theta = finite_or_identity(predicted)

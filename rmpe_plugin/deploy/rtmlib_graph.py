@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from rmpe_plugin.ops import unit_scores
 
 from .metadata import PoseMetadata
+from .normalisation import RTMLibNormalisation
 from .pose_graph import PoseGraph
 
 # rtmlib 0.0.16 subtracts and divides by these in the order of the channels, BGR.
@@ -36,8 +37,7 @@ class RTMLibGraph(nn.Module):
         super().__init__()
         self.pose_graph = graph
         self.metadata = metadata
-        for name, values in dict(mean=MEAN, std=STD).items():
-            self.register_buffer(name, torch.tensor(values)[:, None, None])
+        self.rtmlib = RTMLibNormalisation(MEAN, STD)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """Predict SimCC vectors.
@@ -48,7 +48,7 @@ class RTMLibGraph(nn.Module):
         Returns:
             tuple[Tensor, Tensor]: ``simcc_x`` (B, K, 2 w) and ``simcc_y`` (B, K, 2 h).
         """
-        keypoints, scores = self.pose_graph(crops * self.std + self.mean)
+        keypoints, scores = self.pose_graph(self.rtmlib(crops))
         metadata = self.metadata
         units = unit_scores(scores, metadata.score_range, metadata.calibration)
         units = units.clamp(min=MIN_SCORE)

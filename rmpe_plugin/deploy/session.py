@@ -25,7 +25,7 @@ def open_session(path: str | Path, device: str | None = None) -> 'InferenceSessi
             this onnxruntime supports it.
 
     Returns:
-        InferenceSession: The session.
+        InferenceSession: The loaded file.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -60,7 +60,7 @@ def read_metadata(session: 'InferenceSession', path: str | Path) -> PoseMetadata
     """Read the metadata of a pose estimator in the standard format.
 
     Args:
-        session (InferenceSession): The session.
+        session (InferenceSession): The loaded file.
         path (str | Path): Its file, for messages.
 
     Returns:

@@ -53,10 +53,18 @@ def _size(heatmaps: Tensor, like: Tensor) -> Tensor:
     return like.new_tensor([width, height])
 
 
-def _rescale(blurred: Tensor, heatmaps: Tensor) -> Tensor:
-    """Scale blurred heatmaps to the maxima before the blur."""
+def _blur(heatmaps: Tensor, kernel: Tensor) -> Tensor:
+    """Blur heatmaps and scale them to the maxima before the blur."""
+    blurred = blur_heatmaps(heatmaps, kernel)
     before, after = (x.amax(dim=(-2, -1), keepdim=True) for x in (heatmaps, blurred))
     return blurred * (before / after.where(after != 0, 1))
+
+
+def _quarter_offset(heatmaps: Tensor, peaks: Tensor) -> Tensor:
+    """Quarter of a pixel (B, K, 2) towards the larger neighbours of the maxima."""
+    near = _neighbours(heatmaps, peaks, radius=1)
+    difference = torch.stack((near[1, 2] - near[1, 0], near[2, 1] - near[0, 1]), -1)
+    return 0.25 * difference.sign()
 
 
 def _newton_step(dx: Tensor, dy: Tensor, dxx: Tensor, dyy: Tensor, dxy: Tensor):
@@ -91,11 +99,9 @@ def decode_quarter_offset(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
         (tensor([[[2.2500, 2.0000]]]), tensor([[1.]]))
     """
     peaks, scores = _maximum(heatmaps)
-    near = _neighbours(heatmaps, peaks, radius=1)
-    difference = torch.stack((near[1, 2] - near[1, 0], near[2, 1] - near[0, 1]), -1)
     size = _size(heatmaps, peaks)
     movable = (peaks > 1) & (peaks < size - 1) & (peaks.flip(-1) > 0)
-    return peaks + 0.25 * difference.sign() * movable, scores
+    return peaks + _quarter_offset(heatmaps, peaks) * movable, scores
 
 
 def decode_dark(heatmaps: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,7 +130,7 @@ def decode_dark(heatmaps: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
         tensor([[[3.2500, 3.2500]]])
     """
     peaks, scores = _maximum(heatmaps)
-    blurred = _rescale(blur_heatmaps(heatmaps, kernel), heatmaps)
+    blurred = _blur(heatmaps, kernel)
     near = _neighbours(blurred.clamp(min=1e-10).log(), peaks, radius=2)
     step = _newton_step(
         dx=(near[2, 3] - near[2, 1]) / 2,
@@ -162,7 +168,7 @@ def decode_dark_udp(heatmaps: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
         tensor([[[3.2500, 3.2500]]])
     """
     peaks, scores = _maximum(heatmaps)
-    blurred = _rescale(blur_heatmaps(heatmaps, kernel), heatmaps)
+    blurred = _blur(heatmaps, kernel)
     near = _neighbours(blurred.clamp(1e-3, 50).log(), peaks, radius=1)
     centre = near[1, 1]
     # float32's epsilon keeps the Hessian of a flat heatmap invertible.
@@ -203,10 +209,8 @@ def decode_megvii(heatmaps: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
         >>> decode_megvii(heatmap, torch.ones(1))
         (tensor([[[2.7500, 2.5000]]]), tensor([[1.5000]]))
     """
-    blurred = _rescale(blur_heatmaps(heatmaps, kernel), heatmaps)
+    blurred = _blur(heatmaps, kernel)
     peaks, scores = _maximum(blurred)
-    near = _neighbours(blurred, peaks, radius=1)
-    difference = torch.stack((near[1, 2] - near[1, 0], near[2, 1] - near[0, 1]), -1)
     movable = _between(peaks, 1, _size(heatmaps, peaks) - 1)
-    offset = 0.25 * difference.sign() + 0.5
+    offset = _quarter_offset(blurred, peaks) + 0.5
     return peaks + offset.where(movable[..., None], 0), scores / 255 + 0.5
