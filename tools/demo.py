@@ -142,8 +142,8 @@ def add_threshold_arguments(parser: argparse.ArgumentParser) -> None:
 def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of how the models run."""
     parser.add_argument(
-        '--image-batch', type=int, default=4,
-        help='batch size of the detector, images (default: 4)',
+        '--image-batch', type=int, default=8,
+        help='images that are processed together (default: 8)',
     )  # fmt: skip
     parser.add_argument(
         '--person-batch', type=int, default=32,

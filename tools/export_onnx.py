@@ -136,7 +136,8 @@ def crop_loader(
     frames = list(islice(readable, args.crops))
     if not frames:
         raise ValueError(f'--images {args.images}: no image can be read')
-    crops = list(inferencer.crops(frames, inferencer.detect(frames)))
+    images = [frame.image for frame in frames]
+    crops = list(inferencer.estimator.crops(images, inferencer.detect(frames)))
     return lambda split: crops
 
 

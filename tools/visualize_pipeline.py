@@ -106,7 +106,7 @@ def draw_poses(
     """Draw the boxes and the poses before and after pose NMS; images by title."""
     before = PoseDataSample()
     before.pred_instances = poses
-    after = inferencer.suppress(frame, poses)
+    (after,) = inferencer.suppress([frame], [poses])
     pose_drawer = PoseDrawer(inferencer.dataset_meta, kpt_thr)
     box_drawer = PoseDrawer(inferencer.dataset_meta, kpt_thr=np.inf)
     return {
@@ -125,7 +125,7 @@ def draw_sheet(
         raise ValueError(f'{frame.name}: {frame.error or "no person was detected"}')
     (poses,) = inferencer.estimate([frame], [people])
     poses = poses[np.argsort(-poses.scores)]
-    crops = list(inferencer.crops([frame], [poses[:num]]))
+    crops = list(inferencer.estimator.crops([frame.image], [poses[:num]]))
     stages = draw_batch_stages(inferencer.estimator.model, pseudo_collate(crops))
 
     images = draw_poses(inferencer, frame, poses, kpt_thr)

@@ -86,6 +86,7 @@ def read_image(path: Path, image_id: int | str) -> Frame:
     try:
         # OpenCV fills the missing part of a truncated file with grey, without an error.
         image = mmcv.imread(str(path), backend='pillow')
-        return Frame(image_id, str(path), image)
+        # A view in reverse order, which OpenCV would copy for each crop.
+        return Frame(image_id, str(path), np.ascontiguousarray(image))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return Frame(image_id, str(path), error=f'{type(error).__name__}: {error}')

@@ -3,8 +3,8 @@
 
 import mimetypes
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from functools import cached_property, partial
 from itertools import count
 from pathlib import Path
 
@@ -38,6 +38,16 @@ class FrameSource(ABC):
         Yields:
             Frame: A frame with an image or with an error.
         """
+
+    def reads(self) -> Iterator[Callable[[], Frame]]:
+        """Make functions that return the frames and can run in several threads.
+
+        Yields:
+            Callable: Function that returns one frame. A video is decoded while this
+            generator is advanced, because its frames depend on each other.
+        """
+        for frame in self.frames():
+            yield partial(_identity, frame)
 
 
 class ArraySource(FrameSource):
@@ -75,6 +85,10 @@ class ImageSource(FrameSource):
     def frames(self) -> Iterator[Frame]:
         """Read the file."""
         yield read_image(self.path, self.image_id)
+
+    def reads(self) -> Iterator[Callable[[], Frame]]:
+        """Make a function that reads the file."""
+        yield partial(read_image, self.path, self.image_id)
 
 
 class VideoSource(FrameSource):
@@ -152,6 +166,10 @@ class VideoSource(FrameSource):
         image_id = f'{self.stem}/{index}' if self.prefix_ids else index
         name = f'{self.name} frame {index}'
         return Frame(image_id, name, image, error, video=self.name, fps=fps)
+
+
+def _identity(frame: Frame) -> Frame:
+    return frame
 
 
 def media_type(path: Path) -> str:

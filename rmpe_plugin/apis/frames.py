@@ -2,7 +2,7 @@
 """The frames of all inputs: files, folders, globs, videos, cameras and arrays."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from glob import glob, has_magic
 from pathlib import Path
 
@@ -91,6 +91,15 @@ class Frames:
         """
         for source in self.sources:
             yield from source.frames()
+
+    def reads(self) -> Iterator[Callable[[], Frame]]:
+        """Make functions that read the frames and can run in several threads.
+
+        Yields:
+            Callable: See :meth:`FrameSource.reads`.
+        """
+        for source in self.sources:
+            yield from source.reads()
 
 
 def _expand(inputs: Inputs) -> list[np.ndarray | Path | str]:

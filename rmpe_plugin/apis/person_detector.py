@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Person detection with a detector of MMDetection."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -106,24 +107,50 @@ class PersonDetector:
         """Detect people in a batch of frames.
 
         Args:
-            frames (list[Frame]): The frames; those without an image are skipped. If the
-                test pipeline fails on an image, the frame's ``image`` is set to
-                ``None`` and its ``error`` to the reason.
+            frames (list[Frame]): The frames; those without an image are skipped. See
+                :meth:`prepare_frame` for errors.
 
         Returns:
             dict[int | str, InstanceData]: The output of :meth:`detect` by image id.
         """
-        prepared = {}
-        for frame in frames:
-            try:
-                if frame.image is not None:
-                    prepared[frame.image_id] = self.prepare(frame.image)
-            except cv2.error as error:
-                # For example a strip that is 0 pixels high at the input size.
-                frame.image = None
-                frame.error = f"the detector's test pipeline failed: {error}"
-        people = self.detect(list(prepared.values()))
-        return dict(zip(prepared, people, strict=True))
+        prepared = {frame.image_id: self.prepare_frame(frame) for frame in frames}
+        return self.detect_prepared(prepared)
+
+    def detect_prepared(
+        self, prepared: Mapping[int | str, dict | None]
+    ) -> dict[int | str, InstanceData]:
+        """Detect people in a batch of frames that are prepared already.
+
+        Args:
+            prepared (Mapping[int | str, dict | None]): Output of :meth:`prepare_frame`
+                by image id.
+
+        Returns:
+            dict[int | str, InstanceData]: The output of :meth:`detect` by image id.
+        """
+        inputs = {i: x for i, x in prepared.items() if x is not None}
+        people = self.detect(list(inputs.values()))
+        return dict(zip(inputs, people, strict=True))
+
+    def prepare_frame(self, frame: Frame) -> dict | None:
+        """Run the test pipeline on a frame. It can run in several threads.
+
+        Args:
+            frame (Frame): The frame. If the test pipeline fails on its image, its
+                ``image`` is set to ``None`` and its ``error`` to the reason.
+
+        Returns:
+            dict | None: Input of :meth:`detect`, or ``None`` without an image.
+        """
+        if frame.image is None:
+            return None
+        try:
+            return self.prepare(frame.image)
+        except cv2.error as error:
+            # For example a strip that is 0 pixels high at the input size.
+            frame.image = None
+            frame.error = f"the detector's test pipeline failed: {error}"
+            return None
 
     def prepare(self, image: np.ndarray) -> dict:
         """Run the test pipeline on an image.
@@ -134,8 +161,8 @@ class PersonDetector:
         Returns:
             dict: Input of :meth:`detect`.
         """
-        with DefaultScope.overwrite_default_scope('mmdet'):
-            return self.pipeline(dict(img=image, img_id=0))
+        # Without a default scope, which is global and would be shared by the threads.
+        return self.pipeline(dict(img=image, img_id=0))
 
     @torch.no_grad()
     def detect(self, prepared: list[dict]) -> list[InstanceData]:

@@ -1,23 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """Top-down pose estimators in PyTorch, and the interface of all pose estimators."""
 
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.device import get_device
+from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 from mmpose.apis import init_model
 from mmpose.apis.inference import dataset_meta_from_config
 from mmpose.models import TopdownPoseEstimator
 from mmpose.models.heads.base_head import BaseHead
+from torch import Tensor
 
-from rmpe_plugin.codecs import score_range
+from rmpe_plugin.codecs import CropGeometry, score_range
+from rmpe_plugin.deploy.normalisation import network_color
+from rmpe_plugin.deploy.pose_graph import PoseGraph
 from rmpe_plugin.models.heads import float32_heatmaps
 from rmpe_plugin.utils.checkpoint import load_weights
+
+from .people_cropper import Images, PeopleCropper
 
 PRECISIONS = ('float32', 'bfloat16')
 
@@ -80,24 +89,42 @@ class PoseEstimator(Protocol):
 
     Attributes:
         dataset_meta (dict): MMPose's description of the keypoints.
-        pipeline (Compose): Test pipeline, which crops.
         score_range (tuple[float, float]): Range of the keypoint scores.
         calibration (tuple[float, float], optional): See
             :func:`rmpe_plugin.ops.unit_scores`.
     """
 
     dataset_meta: dict
-    pipeline: Compose
     score_range: tuple[float, float]
     calibration: tuple[float, float] | None
 
-    def predict(self, crops: list[dict]) -> list[InstanceData]:
-        """Predict the poses of crops, outputs of the pipeline."""
+    def estimate(
+        self, images: Images, people: Sequence[InstanceData], batch_size: int
+    ) -> InstanceData:
+        """Estimate the poses of the people of several images.
+
+        Args:
+            images (Images): BGR (H, W, 3), uint8, or ``None`` if there are no boxes.
+            people (Sequence[InstanceData]): ``bboxes`` (N, 4), xyxy, and
+                ``bbox_scores`` (N,) of each image; at least one box in total.
+            batch_size (int): Maximum number of people per batch of the network.
+
+        Returns:
+            InstanceData: The people of all images, one image after another:
+            ``keypoints`` (T, K, 2) in pixels of the image, and ``keypoint_scores`` and
+            ``keypoints_visible`` (T, K), in the range of the codec.
+        """
         ...
 
 
 class TorchPoseEstimator:
     """A top-down model of MMPose or of this package.
+
+    If the test pipeline and the model are of the standard form, all people are cropped,
+    estimated and decoded in batches on the device. Otherwise the test pipeline and the
+    codec of the config process one person at a time; the log says why. The standard
+    form is that of :meth:`rmpe_plugin.codecs.CropGeometry.of_pipeline` and
+    :class:`rmpe_plugin.deploy.PoseGraph`.
 
     Args:
         config (str | Path | Config): Its config.
@@ -112,8 +139,11 @@ class TorchPoseEstimator:
     Attributes:
         model (TopdownPoseEstimator): The model in eval mode.
         config (Config): Its config with the changes.
+        pipeline (Compose): Test pipeline, which crops one person.
+        graph (PoseGraph, optional): The model for batches of crops; ``None`` if the
+            config is not of the standard form.
+        cropper (PeopleCropper, optional): Makes these batches.
         dataset_meta (dict): See :class:`PoseEstimator`.
-        pipeline (Compose): See :class:`PoseEstimator`.
         score_range (tuple[float, float]): See :class:`PoseEstimator`.
         calibration (tuple[float, float], optional): See :class:`PoseEstimator`.
 
@@ -140,28 +170,111 @@ class TorchPoseEstimator:
         decoder = self.model.head.decoder
         self.score_range = score_range(decoder)
         self.calibration = getattr(decoder, 'calibration', None)
+        steps = self.config.test_dataloader.dataset.pipeline
         with DefaultScope.overwrite_default_scope('mmpose'):
-            self.pipeline = Compose(self.config.test_dataloader.dataset.pipeline)
+            self.pipeline = Compose(steps)
+        self.device = next(self.model.parameters()).device
         self._bfloat16 = precision == 'bfloat16'
         if self._bfloat16:
             _return_float32(self.model.head)
+        self.graph, self.cropper = self._batched_parts(steps)
 
-    @torch.no_grad()
-    def predict(self, crops: list[dict]) -> list[InstanceData]:
-        """Predict the poses of crops.
+    def _batched_parts(
+        self, steps: list[dict]
+    ) -> tuple[PoseGraph, PeopleCropper] | tuple[None, None]:
+        """Graph and cropper, or ``None`` if the config is not of the standard form."""
+        color = network_color(self.model.data_preprocessor)
+        try:
+            graph = PoseGraph(self.model, color)
+            geometry = CropGeometry.of_pipeline(steps, self.model.head.decoder)
+        except ValueError as error:
+            print_log(f'people are processed one by one: {error}', logger='current')
+            return None, None
+        return graph, PeopleCropper(geometry, self.device, color)
+
+    def estimate(
+        self, images: Images, people: Sequence[InstanceData], batch_size: int
+    ) -> InstanceData:
+        """Estimate poses, see :meth:`PoseEstimator.estimate`."""
+        if self.graph is None or self.cropper is None:
+            return self.estimate_by_pipeline(images, people, batch_size)
+        bboxes = [boxes.bboxes for boxes in people]
+        with torch.inference_mode(), self._autocast():
+            batches = [
+                self._predict(self.graph, *batch)
+                for batch in self.cropper.batches(images, bboxes, batch_size)
+            ]
+            # The only synchronisation with the device.
+            poses = torch.cat(batches).cpu().numpy()
+        return pose_instances(poses[..., :2], poses[..., 2])
+
+    @staticmethod
+    def _predict(graph: PoseGraph, crops: Tensor, matrices: Tensor) -> Tensor:
+        """Keypoints in pixels of the images, and scores, (B, K, 3)."""
+        keypoints, scores = graph(crops, matrices)
+        return torch.cat((keypoints, scores[..., None]), dim=-1)
+
+    def estimate_by_pipeline(
+        self, images: Images, people: Sequence[InstanceData], batch_size: int
+    ) -> InstanceData:
+        """Estimate poses by the config's test pipeline and the model's ``predict``.
 
         Args:
-            crops (list[dict]): Outputs of the pipeline.
+            images (Images): See :meth:`PoseEstimator.estimate`.
+            people (Sequence[InstanceData]): See :meth:`PoseEstimator.estimate`.
+            batch_size (int): See :meth:`PoseEstimator.estimate`.
 
         Returns:
-            list[InstanceData]: For each crop ``keypoints`` (1, K, 2) in pixels of the
-            image, ``keypoint_scores`` (1, K), ``bboxes`` (1, 4) and ``bbox_scores``
-            (1,).
+            InstanceData: See :meth:`PoseEstimator.estimate`, with all fields that the
+            model predicts.
         """
-        device = next(self.model.parameters()).device.type
-        with torch.autocast(device, torch.bfloat16, enabled=self._bfloat16):
-            samples = self.model.test_step(pseudo_collate(crops))
-        return [sample.pred_instances for sample in samples]
+        crops = self.crops(images, people)
+        poses: list[InstanceData] = []
+        while batch := list(islice(crops, batch_size)):
+            with torch.no_grad(), self._autocast():
+                samples = self.model.test_step(pseudo_collate(batch))
+            poses += [sample.pred_instances for sample in samples]
+        return InstanceData.cat(poses)
+
+    def crops(self, images: Images, people: Sequence[InstanceData]) -> Iterator[dict]:
+        """Crop each person with the test pipeline.
+
+        Args:
+            images (Images): See :meth:`PoseEstimator.estimate`.
+            people (Sequence[InstanceData]): See :meth:`PoseEstimator.estimate`.
+
+        Yields:
+            dict: Model input of one person, not collated.
+        """
+        for image, boxes in zip(images, people, strict=True):
+            for bbox, score in zip(boxes.bboxes, boxes.bbox_scores, strict=True):
+                yield self.pipeline(
+                    dict(
+                        self.dataset_meta,
+                        img=image,
+                        bbox=bbox[None].astype(np.float32),
+                        bbox_score=score[None].astype(np.float32),
+                    )
+                )
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16)
+
+
+def pose_instances(keypoints: np.ndarray, scores: np.ndarray) -> InstanceData:
+    """Put poses in MMPose's format.
+
+    Args:
+        keypoints (np.ndarray): Keypoints (T, K, 2).
+        scores (np.ndarray): Their scores (T, K).
+
+    Returns:
+        InstanceData: ``keypoints``, ``keypoint_scores`` and ``keypoints_visible``,
+        which equal the scores, as of most heads of MMPose.
+    """
+    return InstanceData(
+        keypoints=keypoints, keypoint_scores=scores, keypoints_visible=scores
+    )
 
 
 def _return_float32(head: BaseHead) -> None:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """From images to poses: detector, pose estimator and pose NMS."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -13,16 +15,19 @@ from mmpose.structures import PoseDataSample
 
 from rmpe_plugin.ops import PoseNMSParams, unit_scores
 from rmpe_plugin.ops.pose_nms_params import DEFAULT_PRESET
-from rmpe_plugin.structures import SCORE_MODES, person_scores, suppress_poses
+from rmpe_plugin.structures import SCORE_MODES, person_scores, suppress_instances
+from rmpe_plugin.utils.read_ahead import read_ahead
 
 from .boxes import Boxes, boxes_by_image, empty_boxes, whole_image_boxes
 from .frame import Frame
 from .frames import Frames, Inputs
 from .onnx_pose_estimator import OnnxPoseEstimator
 from .person_detector import PersonDetector
-from .pose_estimator import PoseEstimator, TorchPoseEstimator
+from .pose_estimator import PoseEstimator, TorchPoseEstimator, pose_instances
 
 WHOLE_IMAGE = 'whole_image'
+# Threads that read images. OpenCV and Pillow release the interpreter lock.
+READERS = 4
 
 
 class PoseResult(NamedTuple):
@@ -44,7 +49,8 @@ class RMPEInferencer:
     """Multi-person pose inference: detector, top-down pose estimator and pose NMS.
 
     The pose estimator can be any top-down model of MMPose, or an ONNX file of
-    ``tools/export_onnx.py``. The test pipeline of its config is applied.
+    ``tools/export_onnx.py``. People are cropped as in the test pipeline of its config.
+    Files are read and prepared for the detector in threads, one batch ahead.
 
     Args:
         config (str | Path | Config): Config of the pose estimator, or an ONNX file.
@@ -65,7 +71,7 @@ class RMPEInferencer:
         score_mode (str): Person score, see
             :func:`rmpe_plugin.structures.person_scores`. Defaults to
             ``'bbox_keypoint'``.
-        image_batch (int): Batch size of the detector, in images. Defaults to 4.
+        image_batch (int): Images that are processed together. Defaults to 8.
         person_batch (int): Batch size of the pose estimator, in people of one or more
             images of a batch. Defaults to 32.
         cfg_options (dict, optional): Changes to the config. Defaults to ``None``.
@@ -103,7 +109,7 @@ class RMPEInferencer:
         precision: str = 'float32',
         pose_nms: dict | str | None = DEFAULT_PRESET,
         score_mode: str = 'bbox_keypoint',
-        image_batch: int = 4,
+        image_batch: int = 8,
         person_batch: int = 32,
         cfg_options: dict | None = None,
     ) -> None:
@@ -151,18 +157,38 @@ class RMPEInferencer:
                 f'{"neither" if boxes is None else "both"}'
             )
         people = None if boxes is None else boxes_by_image(boxes, frames)
-        return self._predict(iter(frames), people)
+        return self._predict(frames, people)
 
     def _predict(
         self,
-        frames: Iterator[Frame],
+        frames: Frames,
         boxes: Mapping[int | str, InstanceData] | None,
     ) -> Iterator[PoseResult]:
         """Predict the poses, one batch of frames after another."""
-        while batch := list(islice(frames, self.image_batch)):
-            people = self.detect(batch, boxes)
-            for frame, poses in zip(batch, self.estimate(batch, people), strict=True):
-                yield PoseResult(frame, self.suppress(frame, poses))
+        prepare: Callable[[Frame], dict | None] = _no_input
+        if isinstance(self.detector, PersonDetector):
+            prepare = self.detector.prepare_frame
+        tasks = (partial(_load, read, prepare) for read in frames.reads())
+        # One batch is read and prepared while the networks process another one.
+        loading = read_ahead(tasks, depth=self.image_batch, num_threads=READERS)
+        with closing(loading) as loaded:
+            while batch := list(islice(loaded, self.image_batch)):
+                yield from self._predict_batch(batch, boxes)
+
+    def _predict_batch(
+        self,
+        batch: list[tuple[Frame, dict | None]],
+        boxes: Mapping[int | str, InstanceData] | None,
+    ) -> Iterator[PoseResult]:
+        """Predict the poses of frames with the inputs of the detector."""
+        frames = [frame for frame, _ in batch]
+        if isinstance(self.detector, PersonDetector):
+            boxes = self.detector.detect_prepared(
+                {frame.image_id: prepared for frame, prepared in batch}
+            )
+        people = self.detect(frames, boxes)
+        poses = self.suppress(frames, self.estimate(frames, people))
+        return map(PoseResult, frames, poses)
 
     def detect(
         self,
@@ -200,27 +226,6 @@ class RMPEInferencer:
             return whole_image_boxes(frames)
         return self.detector.detect_frames(frames)
 
-    def crops(self, frames: list[Frame], people: list[InstanceData]) -> Iterator[dict]:
-        """Crop each person with the test pipeline of the pose estimator.
-
-        Args:
-            frames (list[Frame]): The frames.
-            people (list[InstanceData]): ``bboxes`` and ``bbox_scores`` of each frame.
-
-        Yields:
-            dict: Model input of one person, not collated.
-        """
-        for frame, boxes in zip(frames, people, strict=True):
-            for bbox, score in zip(boxes.bboxes, boxes.bbox_scores, strict=True):
-                yield self.estimator.pipeline(
-                    dict(
-                        self.dataset_meta,
-                        img=frame.image,
-                        bbox=bbox[None].astype(np.float32),
-                        bbox_score=score[None].astype(np.float32),
-                    )
-                )
-
     def estimate(
         self, frames: list[Frame], people: list[InstanceData]
     ) -> list[InstanceData]:
@@ -233,51 +238,73 @@ class RMPEInferencer:
         Returns:
             list[InstanceData]: The poses of each frame, in the order of the boxes.
         """
-        crops = self.crops(frames, people)
-        poses: list[InstanceData] = []
-        while batch := list(islice(crops, self.person_batch)):
-            poses += self.estimator.predict(batch)
-        remaining = iter(poses)
-        return [self._merge(list(islice(remaining, len(boxes)))) for boxes in people]
+        ends = np.cumsum([len(boxes) for boxes in people], dtype=int)
+        if not len(ends) or ends[-1] == 0:
+            return [self._scored(boxes, self._no_poses()) for boxes in people]
+        poses = self.estimator.estimate(
+            [frame.image for frame in frames], people, self.person_batch
+        )
+        everyone = self._scored(InstanceData.cat(people), poses)
+        starts = np.append(0, ends[:-1])
+        return [everyone[i:j] for i, j in zip(starts, ends, strict=True)]
 
-    def _merge(self, poses: list[InstanceData]) -> InstanceData:
-        """Concatenate the poses of an image and add person scores."""
-        if poses:
-            merged = InstanceData.cat(poses)
-        else:
-            num_keypoints = self.dataset_meta['num_keypoints']
-            merged = empty_boxes()
-            merged.keypoints = np.zeros((0, num_keypoints, 2), np.float32)
-            merged.keypoint_scores = np.zeros((0, num_keypoints), np.float32)
+    def _no_poses(self) -> InstanceData:
+        """Poses of no person."""
+        number = self.dataset_meta['num_keypoints']
+        return pose_instances(
+            np.zeros((0, number, 2), np.float32), np.zeros((0, number), np.float32)
+        )
+
+    def _scored(self, boxes: InstanceData, poses: InstanceData) -> InstanceData:
+        """Add boxes, person scores and scores in [0, 1] to poses."""
+        poses.bboxes, poses.bbox_scores = boxes.bboxes, boxes.bbox_scores
         # As in MMPose's metric; thresholds and pose NMS need scores in [0, 1].
-        merged.scores = person_scores(merged, self.score_mode)
+        poses.scores = person_scores(poses, self.score_mode)
         units = unit_scores(
-            merged.keypoint_scores,
+            poses.keypoint_scores,
             self.estimator.score_range,
             self.estimator.calibration,
         )
-        if np.array_equal(merged.get('keypoints_visible'), merged.keypoint_scores):
-            merged.keypoints_visible = units
-        merged.keypoint_scores = units
-        return merged
+        if np.array_equal(poses.get('keypoints_visible'), poses.keypoint_scores):
+            poses.keypoints_visible = units
+        poses.keypoint_scores = units
+        return poses
 
-    def suppress(self, frame: Frame, poses: InstanceData) -> PoseDataSample:
-        """Sort the poses by decreasing score and apply pose NMS.
+    def suppress(
+        self, frames: list[Frame], poses: list[InstanceData]
+    ) -> list[PoseDataSample]:
+        """Sort the poses of each frame by decreasing score and apply pose NMS.
 
         Args:
-            frame (Frame): The frame.
-            poses (InstanceData): Its poses, as :meth:`estimate` returns them.
+            frames (list[Frame]): The frames.
+            poses (list[InstanceData]): Their poses, as :meth:`estimate` returns them.
 
         Returns:
-            PoseDataSample: The kept poses as ``pred_instances``.
+            list[PoseDataSample]: The kept poses as ``pred_instances``.
         """
-        sample = PoseDataSample(
-            metainfo=dict(img_id=frame.image_id, img_path=frame.name)
-        )
-        sample.pred_instances = poses[np.argsort(-poses.scores, kind='stable')]
-        if self.pose_nms is None or not len(poses):
-            return sample
-        return suppress_poses(sample, self.pose_nms, sample.pred_instances.scores)
+        kept = [people[np.argsort(-people.scores, kind='stable')] for people in poses]
+        if self.pose_nms is not None:
+            scores = [people.scores for people in kept]
+            kept = suppress_instances(kept, self.pose_nms, scores)
+        return [
+            PoseDataSample(
+                metainfo=dict(img_id=frame.image_id, img_path=frame.name),
+                pred_instances=people,
+            )
+            for frame, people in zip(frames, kept, strict=True)
+        ]
+
+
+def _load(
+    read: Callable[[], Frame], prepare: Callable[[Frame], dict | None]
+) -> tuple[Frame, dict | None]:
+    """Read a frame and prepare it for the detector."""
+    frame = read()
+    return frame, prepare(frame)
+
+
+def _no_input(frame: Frame) -> None:
+    """Without a detector, nothing is prepared."""
 
 
 def _check_settings(

@@ -8,13 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
-from mmpose.codecs.base import BaseKeypointCodec
 from mmpose.models import TopdownPoseEstimator
 
-from rmpe_plugin.codecs import crop_pixels, score_range
+from rmpe_plugin.codecs import CropGeometry, score_range
 from rmpe_plugin.version import __version__
-
-CROPS = ('GetBBoxCenterScale', 'CPNBBoxCenterScale')
 
 
 @dataclass(frozen=True)
@@ -79,20 +76,19 @@ class PoseMetadata:
             PoseMetadata: The metadata.
 
         Raises:
-            ValueError: If the test pipeline crops in another way than
-                ``GetBBoxCenterScale`` or ``CPNBBoxCenterScale`` and ``TopdownAffine``,
-                or does not fit the codec.
+            ValueError: See :meth:`CropGeometry.of_pipeline`.
         """
         codec, meta = model.head.decoder, model.dataset_meta
-        padding = _crop_padding(config, codec)
+        steps = config.test_dataloader.dataset.pipeline
+        crop = CropGeometry.of_pipeline(steps, codec)
         names = meta['keypoint_id2name']
-        width, height = map(int, codec.input_size)
+        width, height = crop.input_size
         return cls(
             input_size=(width, height),
             color=color,
-            crop_padding=padding,
+            crop_padding=crop.padding,
             crop_aspect_ratio=width / height,
-            crop_udp=_is_udp(codec),
+            crop_udp=crop.udp,
             score_range=tuple(score_range(codec)),
             calibration=getattr(codec, 'calibration', None),
             dataset_name=meta['dataset_name'],
@@ -162,54 +158,12 @@ class PoseMetadata:
         return np.ascontiguousarray(images, dtype)
 
     @property
-    def pipeline(self) -> list[dict]:
-        """Test pipeline of MMPose that crops as the metadata describe."""
-        two = isinstance(self.crop_padding, (list, tuple))
-        return [
-            dict(type=CROPS[two], padding=self.crop_padding),
-            dict(
-                type='TopdownAffine',
-                input_size=tuple(self.input_size),
-                use_udp=self.crop_udp,
-            ),
-            dict(type='PackPoseInputs'),
-        ]
-
-
-def _is_udp(codec: BaseKeypointCodec) -> bool:
-    """Whether the codec's keypoints are not in pixels."""
-    return bool((crop_pixels(codec) != 1).any())
+    def geometry(self) -> CropGeometry:
+        """How a box is cropped."""
+        return CropGeometry(tuple(self.input_size), self.crop_padding, self.crop_udp)
 
 
 def _numbers(array: np.ndarray | None) -> tuple:
     """Convert an array to tuples for JSON."""
     values = [] if array is None else np.asarray(array).tolist()
     return tuple(tuple(x) if isinstance(x, list) else x for x in values)
-
-
-def _crop_padding(
-    config: Config, codec: BaseKeypointCodec
-) -> float | tuple[float, float]:
-    """Padding of the crop in the test pipeline, which must be of the standard form."""
-    steps = {step.type: step for step in config.test_dataloader.dataset.pipeline}
-    crops = [name for name in CROPS if name in steps]
-    if len(crops) != 1 or 'TopdownAffine' not in steps:
-        raise ValueError(
-            'test_dataloader.dataset.pipeline must crop with TopdownAffine and one of '
-            f'{", ".join(CROPS)} for an export, got {", ".join(steps)}'
-        )
-    affine = steps['TopdownAffine']
-    udp = affine.get('use_udp', False)
-    if udp != _is_udp(codec):
-        raise ValueError(
-            f'TopdownAffine.use_udp={udp} in the test pipeline does not fit the codec '
-            f'{type(codec).__name__}: the crop and the keypoints would be shifted'
-        )
-    if tuple(affine.input_size) != tuple(codec.input_size):
-        raise ValueError(
-            f'TopdownAffine.input_size is {tuple(affine.input_size)}, '
-            f'model.head.decoder.input_size {tuple(codec.input_size)}'
-        )
-    default = (1.2, 1.3) if crops[0] == 'CPNBBoxCenterScale' else 1.25
-    padding = steps[crops[0]].get('padding', default)
-    return padding if isinstance(padding, (int, float)) else tuple(padding)

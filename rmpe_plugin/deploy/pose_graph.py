@@ -9,7 +9,7 @@ from mmpose.models.heads import CPMHead, HeatmapHead, MSPNHead
 from mmpose.models.utils.tta import flip_heatmaps
 from torch import Tensor, nn
 
-from rmpe_plugin.codecs.tensor_decoder import tensor_decoder
+from rmpe_plugin.codecs.tensor_decoder import TensorDecoder
 from rmpe_plugin.models.heads import CPNHead, Heatmaps
 from rmpe_plugin.models.pose_estimators import SSTNPoseEstimator
 from rmpe_plugin.ops import (
@@ -27,13 +27,14 @@ COLORS = ('bgr', 'rgb')
 class PoseGraph(nn.Module):
     """Crops to keypoints: normalisation, network, flip test, decoding.
 
-    It computes what ``model.predict`` does, with tensor operations only, so that it can
-    be exported. ``test_cfg`` of the model is applied: ``flip_test``, for CPN ``stage``,
-    and for an SSTN ``sdtn``.
+    It computes what ``model.predict`` does, for a batch and with tensor operations
+    only: it can be exported, and on a GPU it does not synchronise with the host.
+    ``test_cfg`` of the model is applied: ``flip_test``, for CPN ``stage``, and for an
+    SSTN ``sdtn``.
 
     Args:
         model (TopdownPoseEstimator): A model in eval mode, with or without an SSTN. It
-            is copied.
+            is copied if ``dtype`` is another one.
         color (str): Channel order of the crops, ``'bgr'`` or ``'rgb'``. Defaults to
             ``'bgr'``, the order of OpenCV and of MMPose's pipelines.
         dtype (torch.dtype): Precision of the network. Decoding is in float32. Defaults
@@ -53,15 +54,12 @@ class PoseGraph(nn.Module):
         if color not in COLORS:
             raise ValueError(f'color must be one of {COLORS}, got {color!r}')
         _check_supported(model)
-        self.model = model = deepcopy(model)
+        self.model = _converted(model, dtype)
         self.dtype = dtype
-        for module in model.children():
-            # The means would be rounded.
-            if module is not model.data_preprocessor:
-                module.to(dtype)
         self.color = color
         self.flip_test = model.test_cfg.get('flip_test', False)
-        self.decode = tensor_decoder(model.head.decoder)
+        self.decode = TensorDecoder(model.head.decoder)
+        self.decode.to(next(model.parameters()).device)
 
     def forward(
         self, crops: Tensor, inverse_affine: Tensor | None = None
@@ -79,26 +77,32 @@ class PoseGraph(nn.Module):
               ``inverse_affine`` is given. (0, 0) is the centre of the first pixel.
             - scores (B, K), in the range of the codec.
         """
-        views, theta = self.views(crops)
-        keypoints, scores = self.decode(self.average(views))
+        heatmaps, theta = self.heatmaps(crops)
+        keypoints, scores = self.decode(heatmaps)
         if theta is not None and self.model.sdtn_mode == 'keypoints':
             size = crops.shape[-2:]
             keypoints = transform_points(keypoints, theta, size, size)
         if inverse_affine is not None:
             linear, shift = inverse_affine.split((2, 1), dim=-1)
-            keypoints = keypoints @ linear.mT + shift.mT
+            # Not a matrix product, which could be rounded to TF32.
+            keypoints = (keypoints[..., None, :] * linear[:, None]).sum(-1) + shift.mT
         return keypoints, scores
 
-    def views(self, crops: Tensor) -> tuple[list[Tensor], Tensor | None]:
-        """Predict the heatmaps of the crops and of the mirrored crops.
+    def heatmaps(self, crops: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Predict the heatmaps that are decoded.
 
         Args:
             crops (Tensor): Crops (B, 3, h, w).
 
         Returns:
-            tuple[list[Tensor], Tensor | None]: One or two heatmaps (B, K, H, W), and
-            for an SSTN its windows, theta (B, 2, 3).
+            tuple[Tensor, Tensor | None]: Heatmaps (B, K, H, W), float32, averaged over
+            the flip test, and for an SSTN its windows, theta (B, 2, 3).
         """
+        views, theta = self._views(crops)
+        return self._average(views), theta
+
+    def _views(self, crops: Tensor) -> tuple[list[Tensor], Tensor | None]:
+        """Heatmaps of the crops and of the mirrored crops, and theta of an SSTN."""
         x = normalise(self.model.data_preprocessor, crops, self.color).to(self.dtype)
         if isinstance(self.model, SSTNPoseEstimator):
             views, predicted = self.model.test_views(x)
@@ -121,15 +125,8 @@ class PoseGraph(nn.Module):
         last = heatmaps if isinstance(heatmaps, Tensor) else heatmaps[-1]
         return at_least_float32(last)
 
-    def average(self, views: list[Tensor]) -> Tensor:
-        """Average the heatmaps of the crops and of the mirrored crops.
-
-        Args:
-            views (list[Tensor]): Heatmaps (B, K, H, W), see :meth:`views`.
-
-        Returns:
-            Tensor: Heatmaps (B, K, H, W).
-        """
+    def _average(self, views: list[Tensor]) -> Tensor:
+        """Average the heatmaps (B, K, H, W) of the crops and of the mirrored crops."""
         if not self.flip_test:
             return views[0]
         mirrored = flip_heatmaps(
@@ -162,8 +159,19 @@ class HeatmapGraph(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """Predict heatmaps (B, K, H, W) of crops (B, 3, h, w)."""
-        views, _ = self.pose_graph.views(crops)
-        return self.pose_graph.average(views)
+        return self.pose_graph.heatmaps(crops)[0]
+
+
+def _converted(model: TopdownPoseEstimator, dtype: torch.dtype) -> TopdownPoseEstimator:
+    """Copy a model and convert its networks to a dtype, unless it is float32."""
+    if dtype == torch.float32:
+        return model
+    model = deepcopy(model)
+    for module in model.children():
+        # The means would be rounded.
+        if module is not model.data_preprocessor:
+            module.to(dtype)
+    return model
 
 
 def _check_supported(model: TopdownPoseEstimator) -> None:
@@ -171,16 +179,13 @@ def _check_supported(model: TopdownPoseEstimator) -> None:
     if not isinstance(model.head, HEADS):
         names = ', '.join(head.__name__ for head in HEADS)
         raise ValueError(
-            f'model.head must be one of {names} for an export, got '
-            f'{type(model.head).__name__}'
+            f'model.head must be one of {names}, got {type(model.head).__name__}'
         )
     if model.head.decoder is None:
         raise ValueError('model.head.decoder is missing: nothing decodes the heatmaps')
     mode = model.test_cfg.get('flip_mode', 'heatmap')
     if model.test_cfg.get('flip_test', False) and mode != 'heatmap':
-        raise ValueError(
-            f"model.test_cfg.flip_mode must be 'heatmap' for an export, got {mode!r}"
-        )
+        raise ValueError(f"model.test_cfg.flip_mode must be 'heatmap', got {mode!r}")
     for name in ('output_keypoint_indices', 'output_global', 'output_heatmaps'):
         if model.test_cfg.get(name):
-            raise ValueError(f'model.test_cfg.{name} cannot be exported: remove it')
+            raise ValueError(f'model.test_cfg.{name} is not supported: remove it')

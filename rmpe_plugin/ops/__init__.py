@@ -25,6 +25,7 @@ from .atomic_poses import (
 )
 from .blur import blur_heatmaps, gaussian_kernel
 from .boxes import valid_boxes
+from .crops import crop_matrices, warp_crops
 from .crowd_index import crowd_index
 from .error_types import (
     ErrorThresholds,
@@ -78,6 +79,7 @@ __all__ = [
     'blur_heatmaps',
     'box_offsets',
     'compose_affine',
+    'crop_matrices',
     'crowd_index',
     'decode_dark',
     'decode_dark_udp',
@@ -115,5 +117,6 @@ __all__ = [
     'unit_scores',
     'valid_boxes',
     'warp',
+    'warp_crops',
     'window_corners',
 ]

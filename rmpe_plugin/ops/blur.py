@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 
-def gaussian_kernel(size: int) -> Tensor:
+def gaussian_kernel(size: int, device: torch.device | None = None) -> Tensor:
     """Compute a Gaussian kernel whose sigma is OpenCV's default for its size.
 
     OpenCV itself uses tabulated values for a size of 9 and below, which differ by about
@@ -13,6 +13,7 @@ def gaussian_kernel(size: int) -> Tensor:
 
     Args:
         size (int): Width of the kernel, odd, pixels.
+        device (torch.device, optional): Defaults to ``None``: torch's default.
 
     Returns:
         Tensor: The kernel (size,), float64. Its sum is 1.
@@ -29,7 +30,7 @@ def gaussian_kernel(size: int) -> Tensor:
             f'the size of a blur kernel must be odd and positive, got {size}'
         )
     sigma = 0.3 * ((size - 1) * 0.5 - 1) + 0.8
-    step = torch.arange(size, dtype=torch.float64) - size // 2
+    step = torch.arange(size, dtype=torch.float64, device=device) - size // 2
     kernel = torch.exp(-0.5 * (step / sigma) ** 2)
     return kernel / kernel.sum()
 
@@ -60,4 +61,6 @@ def blur_heatmaps(heatmaps: Tensor, kernel: Tensor) -> Tensor:
     """
     kernel = kernel.to(heatmaps)
     rows, columns = (_blur_matrix(size, kernel) for size in heatmaps.shape[-2:])
-    return rows @ heatmaps @ columns.T
+    # Autocast would round the products.
+    with torch.autocast(heatmaps.device.type, enabled=False):
+        return rows @ heatmaps @ columns.T

@@ -20,7 +20,8 @@ def heatmap_peaks(heatmaps: Tensor) -> Tensor:
         >>> heatmap_peaks(torch.tensor([[0.0, 1.0, 3.0], [2.0, 0.0, 3.0]]))
         tensor([2, 0])
     """
-    index = heatmaps.flatten(-2).argmax(dim=-1)
+    # More than twice as fast as argmax on a CPU.
+    index = heatmaps.flatten(-2).max(dim=-1).indices
     width = heatmaps.shape[-1]
     # Not //, whose export also handles negative numbers.
     row = torch.div(index, width, rounding_mode='trunc')
@@ -73,10 +74,7 @@ def decode_heatmaps(
     # end.
     valid = (peak > 0) & (peak - low).isfinite()
 
-    # Autocast would round the products of the blur.
-    with torch.autocast(maps.device.type, enabled=False):
-        blurred = blur_heatmaps(maps, gaussian_kernel(blur_kernel_size))
-
+    blurred = blur_heatmaps(maps, gaussian_kernel(blur_kernel_size, maps.device))
     first = heatmap_peaks(blurred)
     index = first[:, 1] * width + first[:, 0]
     others = blurred.flatten(1).scatter(1, index[:, None], 0).view_as(blurred)

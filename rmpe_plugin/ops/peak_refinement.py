@@ -42,15 +42,13 @@ def _neighbours(heatmaps: Tensor, pixels: Tensor, radius: int) -> Tensor:
     return values.unflatten(2, (len(steps), len(steps))).permute(2, 3, 0, 1)
 
 
-def _between(pixels: Tensor, first: int, end: Tensor) -> Tensor:
-    """Whether both coordinates (..., 2) are in the open interval (first, end)."""
-    return ((pixels > first) & (pixels < end)).all(dim=-1)
-
-
-def _size(heatmaps: Tensor, like: Tensor) -> Tensor:
-    """Size (W, H) of heatmaps, as a tensor like the pixels."""
+def _between(pixels: Tensor, first: int, heatmaps: Tensor, margin: int) -> Tensor:
+    """Whether x and y (..., 2) are above ``first`` and ``margin`` below the size."""
     height, width = heatmaps.shape[-2:]
-    return like.new_tensor([width, height])
+    # No tensor of the size, which would be copied from the host.
+    x, y = pixels.unbind(dim=-1)
+    above = pixels > first
+    return above & torch.stack((x < width - margin, y < height - margin), dim=-1)
 
 
 def _blur(heatmaps: Tensor, kernel: Tensor) -> Tensor:
@@ -99,8 +97,7 @@ def decode_quarter_offset(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
         (tensor([[[2.2500, 2.0000]]]), tensor([[1.]]))
     """
     peaks, scores = _maximum(heatmaps)
-    size = _size(heatmaps, peaks)
-    movable = (peaks > 1) & (peaks < size - 1) & (peaks.flip(-1) > 0)
+    movable = _between(peaks, 1, heatmaps, 1) & (peaks.flip(-1) > 0)
     return peaks + _quarter_offset(heatmaps, peaks) * movable, scores
 
 
@@ -139,8 +136,8 @@ def decode_dark(heatmaps: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
         dyy=(near[4, 2] - 2 * near[2, 2] + near[0, 2]) / 4,
         dxy=(near[3, 3] - near[1, 3] - near[3, 1] + near[1, 1]) / 4,
     )
-    movable = _between(peaks, 1, _size(heatmaps, peaks) - 2)
-    return peaks + step.where(movable[..., None], 0), scores
+    movable = _between(peaks, 1, heatmaps, 2).all(dim=-1, keepdim=True)
+    return peaks + step.where(movable, 0), scores
 
 
 def decode_dark_udp(heatmaps: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
@@ -211,6 +208,6 @@ def decode_megvii(heatmaps: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
     """
     blurred = _blur(heatmaps, kernel)
     peaks, scores = _maximum(blurred)
-    movable = _between(peaks, 1, _size(heatmaps, peaks) - 1)
+    movable = _between(peaks, 1, heatmaps, 1).all(dim=-1, keepdim=True)
     offset = _quarter_offset(blurred, peaks) + 0.5
-    return peaks + offset.where(movable[..., None], 0), scores / 255 + 0.5
+    return peaks + offset.where(movable, 0), scores / 255 + 0.5

@@ -19,7 +19,7 @@ from .coco import (
     require_keys,
 )
 from .person_scores import SCORE_MODES, person_scores
-from .pose_nms import suppress_poses
+from .pose_nms import suppress_instances, suppress_poses
 
 __all__ = [
     'SCORE_MODES',
@@ -41,5 +41,6 @@ __all__ = [
     'require_images',
     'require_keypoints',
     'require_keys',
+    'suppress_instances',
     'suppress_poses',
 ]

@@ -5,7 +5,7 @@ import torch
 from mmpose.registry import KEYPOINT_CODECS
 
 from rmpe_plugin.codecs import crop_pixels
-from rmpe_plugin.codecs.tensor_decoder import tensor_decoder
+from rmpe_plugin.codecs.tensor_decoder import TensorDecoder
 
 SIZES = dict(input_size=(64, 96), heatmap_size=(16, 24))
 CODECS = dict(
@@ -27,7 +27,7 @@ def test_decodes_as_the_codec(name):
     maps = np.exp(-(distance**2) / 8) + rng.normal(0, 0.01, distance.shape)
     maps = (maps * (255 if name in ('cpn', 'megvii') else 1)).astype(np.float32)
 
-    keypoints, scores = tensor_decoder(codec)(torch.from_numpy(maps))
+    keypoints, scores = TensorDecoder(codec)(torch.from_numpy(maps))
     expected = [codec.decode(person) for person in maps]
     expected_keypoints = np.concatenate([pose for pose, _ in expected])
     expected_scores = np.concatenate([score for _, score in expected])
@@ -41,7 +41,7 @@ def test_decodes_as_the_codec(name):
 def test_keypoints_of_udp_are_in_pixels_of_the_crop():
     codec = KEYPOINT_CODECS.build(dict(CODECS['udp'], **SIZES))
     maps = codec.encode(np.array([[[42.0, 76.0]]]))['heatmaps']
-    keypoints, _ = tensor_decoder(codec)(torch.from_numpy(maps)[None])
+    keypoints, _ = TensorDecoder(codec)(torch.from_numpy(maps)[None])
     np.testing.assert_allclose(keypoints[0, 0], [42, 76], atol=0.05)
     decoded = codec.decode(maps)[0][0, 0]
     np.testing.assert_allclose(decoded, [42 * 64 / 63, 76 * 96 / 95], atol=0.05)
@@ -59,4 +59,4 @@ def test_keypoints_of_udp_are_in_pixels_of_the_crop():
 )
 def test_raises_on_other_codecs(config, got):
     with pytest.raises(ValueError, match=f'one of CPNHeatmap, .*got .*{got}'):
-        tensor_decoder(KEYPOINT_CODECS.build(config))
+        TensorDecoder(KEYPOINT_CODECS.build(config))

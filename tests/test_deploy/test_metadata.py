@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
+from rmpe_plugin.codecs import CropGeometry
 from rmpe_plugin.deploy import PoseMetadata
 from tests.conftest import ROOT
 from tests.factories import quickstart_model
@@ -25,7 +26,7 @@ def test_description_of_the_keypoints_survives():
         np.testing.assert_array_equal(read[name], expected[name])
 
 
-def test_pipeline_is_that_of_the_config():
+def test_geometry_is_that_of_the_config():
     config = Config.fromfile(
         ROOT / 'configs/quickstart/td-hm_cpn-res18_synthetic-128x96.py'
     )
@@ -34,17 +35,15 @@ def test_pipeline_is_that_of_the_config():
     metadata = PoseMetadata.of_model(model, config, 'bgr')
     # As after a round trip through JSON.
     metadata = PoseMetadata.from_properties(metadata.to_properties())
-    crop, affine, _ = metadata.pipeline
-    assert crop == dict(type='CPNBBoxCenterScale', padding=[1.2, 1.3])
-    assert affine == dict(type='TopdownAffine', input_size=(96, 128), use_udp=False)
+    assert metadata.geometry == CropGeometry((96, 128), [1.2, 1.3], False)
     assert metadata.config == 'td-hm_cpn-res18_synthetic-128x96.py'
 
 
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (lambda p: p.pop(1), 'must crop with TopdownAffine and one of GetBBox'),
-        (lambda p: p.pop(2), 'must crop with TopdownAffine and one of GetBBox'),
+        (lambda p: p.pop(1), 'must be LoadImage, .* got LoadImage, '),
+        (lambda p: p.pop(2), 'must be LoadImage, .* got LoadImage, '),
         (lambda p: p[2].update(use_udp=True), 'use_udp=True .* does not fit'),
         (lambda p: p[2].update(input_size=(96, 96)), r'input_size is \(96, 96\)'),
     ],

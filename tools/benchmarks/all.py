@@ -41,6 +41,10 @@ from side_by_side import add_device_argument, device_name, measure
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from workloads import (
+    CONFIGS,
+    CPN,
+    HRNET,
+    SIMPLE_BASELINE,
     build,
     forward,
     instances,
@@ -55,17 +59,12 @@ from rmpe_plugin.datasets.synthetic import write_split
 from rmpe_plugin.engine.hooks import ChannelsLastHook
 from rmpe_plugin.ops import PoseNMSParams, parametric_pose_nms
 from rmpe_plugin.structures import poses_from_records
-from rmpe_plugin.utils.mmpose_tools import find_mmpose_tool
 
-CONFIGS = Path(__file__).parents[2] / 'configs'
-MMPOSE = find_mmpose_tool('train.py').parents[1] / 'configs'
-TOPDOWN = MMPOSE / 'body_2d_keypoint/topdown_heatmap/coco'
 NETWORKS = {
-    'SimpleBaseline, ResNet-50': TOPDOWN / 'td-hm_res50_8xb64-210e_coco-256x192.py',
-    'HRNet-W32': TOPDOWN / 'td-hm_hrnet-w32_8xb64-210e_coco-256x192.py',
-    'CPN, ResNet-50': CONFIGS / 'cpn/coco/td-hm_cpn-res50_8xb32-160e_coco-256x192.py',
+    'SimpleBaseline, ResNet-50': SIMPLE_BASELINE,
+    'HRNet-W32': HRNET,
+    'CPN, ResNet-50': CPN,
 }
-CPN = 'CPN, ResNet-50'
 PGPG = CONFIGS / 'cpn/coco/td-hm_cpn-res50_pgpg-8xb32-160e_coco-256x192.py'
 MODES = ('float32', 'channels-last', 'bfloat16, channels-last', 'torch.compile')
 Function = Callable[[], object]
@@ -142,7 +141,7 @@ def network(
 ) -> tuple[Function, Function, float]:
     """Build a network's forward pass and training step in a mode; count its GMACs."""
     device = str(images.device)
-    is_cpn = name == CPN
+    is_cpn = NETWORKS[name] == CPN
     model, stage = build(NETWORKS[name], device), ('refine',) * is_cpn
     size = gmacs(model, *stage)
     if 'channels-last' in mode:
@@ -176,8 +175,8 @@ def networks(args: argparse.Namespace) -> Iterator[Part]:
 def pipeline(args: argparse.Namespace) -> Iterator[Part]:
     """Data pipeline of training: image, crop and targets of one person."""
     configs = {
-        'SimpleBaseline of MMPose': NETWORKS['SimpleBaseline, ResNet-50'],
-        'CPN, five levels': NETWORKS[CPN],
+        'SimpleBaseline of MMPose': SIMPLE_BASELINE,
+        'CPN, five levels': CPN,
         'CPN with PGPG': PGPG,
     }
     with TemporaryDirectory() as folder:

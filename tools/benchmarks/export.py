@@ -22,17 +22,19 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope, init_default_scope
+from mmengine.structures import InstanceData
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.models import TopdownPoseEstimator
 from mmpose.registry import DATASETS, METRICS
 from rich.console import Console
 from rich.table import Table
 from side_by_side import add_device_argument, device_name, measure
-from workloads import build
+from workloads import POSE_ESTIMATORS, build
 
 from rmpe_plugin.apis.onnx_pose_estimator import OnnxPoseEstimator
 from rmpe_plugin.apis.pose_estimator import PoseEstimator, TorchPoseEstimator
@@ -46,19 +48,7 @@ from rmpe_plugin.deploy import (
     write_onnx,
 )
 from rmpe_plugin.engine.optim_wrappers.cpu_bfloat16 import bfloat16_flag
-from rmpe_plugin.utils.mmpose_tools import find_mmpose_tool
 
-CONFIGS = Path(__file__).parents[2] / 'configs'
-MMPOSE = find_mmpose_tool('train.py').parents[1] / 'configs'
-MODELS = {
-    'quickstart': CONFIGS / 'quickstart/td-hm_cpn-res18_synthetic-128x96.py',
-    'CPN-ResNet-50': CONFIGS / 'cpn/coco/td-hm_cpn-res50_8xb32-160e_coco-256x192.py',
-    'CPN-ResNet-50 SSTN': CONFIGS
-    / 'rmpe/coco/td-hm_cpn-res50_rmpe-stage2-8xb32-30e_coco-256x192.py',
-    'HRNet-W32': MMPOSE
-    / 'body_2d_keypoint/topdown_heatmap/coco'
-    / 'td-hm_hrnet-w32_8xb64-210e_coco-256x192.py',
-}
 REFERENCE = 'PyTorch float32'
 Function = Callable[[], object]
 
@@ -68,8 +58,8 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        '--models', nargs='+', choices=tuple(MODELS), default=tuple(MODELS),
-        help='models to time (default: all)',
+        '--models', nargs='+', choices=tuple(POSE_ESTIMATORS),
+        default=tuple(POSE_ESTIMATORS), help='models to time (default: all)',
     )  # fmt: skip
     parser.add_argument(
         '--batches', type=int, nargs='+', default=(1, 8, 32),
@@ -99,8 +89,8 @@ def parse_args() -> argparse.Namespace:
 
 def untrained(name: str) -> tuple[TopdownPoseEstimator, Config]:
     """Build a model without weights and without flip test."""
-    config = Config.fromfile(MODELS[name])
-    model = build(MODELS[name], 'cpu').eval()
+    config = Config.fromfile(POSE_ESTIMATORS[name])
+    model = build(POSE_ESTIMATORS[name], 'cpu').eval()
     model.test_cfg.flip_test = False
     meta = dict(from_file='configs/_base_/datasets/coco.py')
     model.dataset_meta = parse_pose_metainfo(meta)
@@ -234,7 +224,7 @@ def estimators(
     args: argparse.Namespace, folder: Path
 ) -> Iterator[tuple[str, PoseEstimator]]:
     """The quickstart's trained model in each precision."""
-    path = MODELS['quickstart']
+    path = POSE_ESTIMATORS['quickstart']
     plain = TorchPoseEstimator(path, args.checkpoint, 'cpu')
     yield REFERENCE, plain
     yield (
@@ -254,17 +244,27 @@ def average_precision(estimator: PoseEstimator, config: Config) -> float:
         metric = METRICS.build(config.val_evaluator)
     metric.dataset_meta = people.metainfo
     for start in range(0, len(people), 32):
-        crops = [people[i] for i in range(start, min(start + 32, len(people)))]
-        samples = [crop['data_samples'].clone() for crop in crops]
-        for sample, pose in zip(samples, estimator.predict(crops), strict=True):
-            sample.pred_instances = pose
+        indices = range(start, min(start + 32, len(people)))
+        samples = [people[i]['data_samples'] for i in indices]
+        images = [mmcv.imread(sample.img_path) for sample in samples]
+        boxes = [
+            InstanceData(
+                bboxes=sample.gt_instances.bboxes,
+                bbox_scores=sample.gt_instances.bbox_scores,
+            )
+            for sample in samples
+        ]
+        poses = estimator.estimate(images, boxes, len(boxes))
+        poses.bboxes, poses.bbox_scores = InstanceData.cat(boxes).values()
+        for i, sample in enumerate(samples):
+            sample.pred_instances = poses[i : i + 1]
         metric.process([], [sample.to_dict() for sample in samples])
     return metric.evaluate(len(people))['coco/AP']
 
 
 def ap_table(args: argparse.Namespace) -> Table:
     """AP of the quickstart's model in each precision."""
-    config = Config.fromfile(MODELS['quickstart'])
+    config = Config.fromfile(POSE_ESTIMATORS['quickstart'])
     table = Table("quickstart's model", 'AP', 'difference')
     reference = None
     with TemporaryDirectory() as folder:

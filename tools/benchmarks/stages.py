@@ -16,13 +16,13 @@ from statistics import median
 import numpy as np
 import torch
 from mmengine.config import DictAction
-from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
 from rich.console import Console
 from rich.table import Table
 from side_by_side import add_device_argument, device_name, measure
 
 from rmpe_plugin.apis import Frame, PersonDetector, RMPEInferencer
+from rmpe_plugin.deploy.normalisation import normalise
 from rmpe_plugin.ops import invert_affine
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -78,8 +78,13 @@ def stages(
     """Make a function of each stage, on the output of the stage before it."""
     detector, model = inferencer.detector, inferencer.estimator.model
     prepared = [detector.prepare(frame.image) for frame in frames]
-    batch = pseudo_collate(list(inferencer.crops(frames, people)))
-    inputs = model.data_preprocessor(batch)['inputs']
+    estimator = inferencer.estimator
+    cropper, norm = estimator.cropper, model.data_preprocessor
+    arrays = [frame.image for frame in frames]
+    bboxes = [boxes.bboxes for boxes in people]
+    number = sum(map(len, bboxes))
+    ((crops, _),) = cropper.batches(arrays, bboxes, number)
+    inputs = normalise(norm, crops, cropper.color)
     images, theta = model.transform(inputs)
 
     def sppe():
@@ -98,16 +103,13 @@ def stages(
             detector.prepare(frame.image) for frame in frames
         ],
         'detector: network': lambda: detector.detect(prepared),
-        'crop': lambda: list(inferencer.crops(frames, people)),
-        'to the device, normalise': lambda: model.data_preprocessor(batch),
+        'crop': lambda: list(cropper.batches(arrays, bboxes, number)),
+        'normalise': lambda: normalise(norm, crops, cropper.color),
         'STN': lambda: model.transform(inputs),
         'SPPE: CPN': sppe,
         'SDTN': sdtn,
-        'decode': lambda: model.head.decode(heatmaps),
-        'pose NMS': lambda: [
-            inferencer.suppress(frame, poses_of_frame)
-            for frame, poses_of_frame in zip(frames, poses, strict=True)
-        ],
+        'decode': lambda: estimator.graph.decode(heatmaps),
+        'pose NMS': lambda: inferencer.suppress(frames, poses),
         POSES_OF_BOXES: lambda: inferencer.estimate(frames, people),
     }
 

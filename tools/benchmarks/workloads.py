@@ -17,6 +17,24 @@ from rmpe_plugin.learning.evaluation_split import EvaluationSplit
 from rmpe_plugin.models.losses import OHKMMSELoss
 from rmpe_plugin.models.pose_estimators import SSTNPoseEstimator
 from rmpe_plugin.ops import invert_affine
+from rmpe_plugin.utils.mmpose_tools import find_mmpose_tool
+
+# --- configs --------------------------------------------------------------------------
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+MMPOSE = find_mmpose_tool('train.py').parents[1] / 'configs'
+TOPDOWN = MMPOSE / 'body_2d_keypoint/topdown_heatmap/coco'
+CPN = CONFIGS / 'cpn/coco/td-hm_cpn-res50_8xb32-160e_coco-256x192.py'
+SIMPLE_BASELINE = TOPDOWN / 'td-hm_res50_8xb64-210e_coco-256x192.py'
+HRNET = TOPDOWN / 'td-hm_hrnet-w32_8xb64-210e_coco-256x192.py'
+# Pose estimators for inference, by name.
+POSE_ESTIMATORS = {
+    'quickstart': CONFIGS / 'quickstart/td-hm_cpn-res18_synthetic-128x96.py',
+    'CPN-ResNet-50': CPN,
+    'CPN-ResNet-50 SSTN': CONFIGS
+    / 'rmpe/coco/td-hm_cpn-res50_rmpe-stage2-8xb32-30e_coco-256x192.py',
+    'HRNet-W32': HRNET,
+}
 
 # --- networks -------------------------------------------------------------------------
 
