@@ -21,6 +21,7 @@ from mmpose.models.heads.base_head import BaseHead
 from torch import Tensor
 
 from rmpe_plugin.codecs import CropGeometry, score_range
+from rmpe_plugin.deploy.fusion import fuse_batch_norms
 from rmpe_plugin.deploy.normalisation import network_color
 from rmpe_plugin.deploy.pose_graph import PoseGraph
 from rmpe_plugin.models.heads import float32_heatmaps
@@ -121,7 +122,8 @@ class TorchPoseEstimator:
     """A top-down model of MMPose or of this package.
 
     If the test pipeline and the model are of the standard form, all people are cropped,
-    estimated and decoded in batches on the device. Otherwise the test pipeline and the
+    estimated and decoded in batches on the device, with batch normalisation fused into
+    the convolutions. Otherwise the test pipeline and the
     codec of the config process one person at a time; the log says why. The standard
     form is that of :meth:`rmpe_plugin.codecs.CropGeometry.of_pipeline` and
     :class:`rmpe_plugin.deploy.PoseGraph`.
@@ -177,6 +179,8 @@ class TorchPoseEstimator:
         self._bfloat16 = precision == 'bfloat16'
         if self._bfloat16:
             _return_float32(self.model.head)
+        self.graph: PoseGraph | None
+        self.cropper: PeopleCropper | None
         self.graph, self.cropper = self._batched_parts(steps)
 
     def _batched_parts(
@@ -190,6 +194,7 @@ class TorchPoseEstimator:
         except ValueError as error:
             print_log(f'people are processed one by one: {error}', logger='current')
             return None, None
+        graph = fuse_batch_norms(graph, geometry.input_size)
         return graph, PeopleCropper(geometry, self.device, color)
 
     def estimate(

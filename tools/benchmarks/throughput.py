@@ -126,14 +126,15 @@ class Workload:
 
 
 class WithoutNetwork:
-    """Replace the network of a model by one that returns constant heatmaps.
+    """Replace the networks of models by one that returns the same heatmaps at once.
 
     Args:
-        model (TopdownPoseEstimator): The model.
+        models (TopdownPoseEstimator): Models with the same head.
     """
 
-    def __init__(self, model: torch.nn.Module) -> None:
-        self.model = model
+    def __init__(self, *models: torch.nn.Module) -> None:
+        self.models = models
+        model = models[0]
         width, height = model.head.decoder.heatmap_size
         device = next(model.parameters()).device
         torch.manual_seed(0)
@@ -141,7 +142,11 @@ class WithoutNetwork:
         self.theta = torch.eye(2, 3, device=device).expand(128, 2, 3)
 
     def __enter__(self) -> None:
-        model, heatmaps, theta = self.model, self.heatmaps, self.theta
+        for model in self.models:
+            self._replace(model)
+
+    def _replace(self, model: torch.nn.Module) -> None:
+        heatmaps, theta = self.heatmaps, self.theta
         one = (lambda x: [x]) if isinstance(model.head, CPNHead) else (lambda x: x)
         model.extract_feat = lambda images: images
         model.head.forward = lambda images, *_: one(heatmaps[: len(images)])
@@ -152,9 +157,10 @@ class WithoutNetwork:
             )
 
     def __exit__(self, *error: object) -> None:
-        vars(self.model).pop('test_views', None)
-        del self.model.extract_feat
-        del self.model.head.forward
+        for model in self.models:
+            vars(model).pop('test_views', None)
+            del model.extract_feat
+            del model.head.forward
 
 
 def measure_model(args: argparse.Namespace, name: str, people: int) -> tuple[str, ...]:
@@ -172,7 +178,7 @@ def measure_model(args: argparse.Namespace, name: str, people: int) -> tuple[str
     speed = measure(
         dict(mmpose=work.mmpose(model), rmpe=work.rmpe(inferencer)), args.rounds
     )
-    with WithoutNetwork(model):
+    with WithoutNetwork(model, inferencer.estimator.graph.model):
         overhead = measure(
             dict(
                 mmpose=work.mmpose_in_memory(model),
