@@ -37,12 +37,14 @@ from rich.table import Table
 from rmpe_plugin.apis import (
     PRECISIONS,
     Frames,
+    LiftingExporter,
     PersonDetector,
     PoseDrawer,
     PoseExporter,
     PoseResult,
     RMPEInferencer,
 )
+from rmpe_plugin.lifting import FORMATS, LAYOUTS
 from rmpe_plugin.ops.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.structures import SCORE_MODES
 
@@ -112,6 +114,15 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--show', action='store_true', help='show the poses in a window; q stops'
     )
+    parser.add_argument(
+        '--lifting', choices=FORMATS,
+        help='also write the best person of each frame of the videos for lifting to '
+        'three dimensions; tools/export_lifting.py has more options',
+    )  # fmt: skip
+    parser.add_argument(
+        '--lifting-layout', choices=LAYOUTS,
+        help='layout of the keypoints there (default: that of the model)',
+    )  # fmt: skip
 
 
 def add_threshold_arguments(parser: argparse.ArgumentParser) -> None:
@@ -178,6 +189,11 @@ def start(args: argparse.Namespace) -> tuple[RMPEInferencer, Iterator[PoseResult
         person_batch=args.person_batch,
         cfg_options=args.cfg_options,
     )
+    args.lifting_exporter = None
+    if args.lifting:
+        args.lifting_exporter = LiftingExporter(
+            args.out, args.lifting, inferencer.dataset_meta, args.lifting_layout
+        )
     return inferencer, inferencer(args.frames, args.boxes)
 
 
@@ -186,7 +202,9 @@ def export(
 ) -> PoseExporter:
     """Export all poses, with a progress bar, until the end, q or Ctrl-C."""
     drawer = PoseDrawer(inferencer.dataset_meta, args.kpt_thr, args.score_thr)
-    exporter = PoseExporter(args.out, drawer, not args.no_images, args.show)
+    exporter = PoseExporter(
+        args.out, drawer, not args.no_images, args.show, args.lifting_exporter
+    )
     columns = (
         TextColumn('poses'),
         BarColumn(),
@@ -228,8 +246,14 @@ def main() -> int:
     except (OSError, ValueError) as error:
         print(f'demo.py: error: {error}', file=sys.stderr)
         return 2
-    exporter = export(args, inferencer, results)
-    print_summary(exporter)
+    try:
+        exporter = export(args, inferencer, results)
+        print_summary(exporter)
+        if args.lifting_exporter is not None:
+            print(*args.lifting_exporter.write(), sep='\n')
+    except (OSError, ValueError) as error:
+        print(f'demo.py: error: {error}', file=sys.stderr)
+        return 2
     return int(bool(exporter.failed))
 
 

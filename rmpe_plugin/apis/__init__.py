@@ -5,6 +5,7 @@ from .frame import Frame, read_image
 from .frames import Frames
 from .image_writer import ImageWriter
 from .json_list import JsonList
+from .lifting_exporter import LiftingExporter
 from .onnx_pose_estimator import OnnxPoseEstimator
 from .parallel_detection import DetectorSettings
 from .person_detector import PersonDetector
@@ -25,6 +26,7 @@ __all__ = [
     'Frames',
     'ImageWriter',
     'JsonList',
+    'LiftingExporter',
     'OnnxPoseEstimator',
     'PRECISIONS',
     'PersonDetector',

@@ -34,6 +34,7 @@ from .error_types import (
     pose_oks,
 )
 from .gaussian_mixture import GaussianMixture
+from .h36m_joints import coco_to_h36m
 from .heatmap import decode_heatmaps, heatmap_peaks
 from .keypoint_similarity import (
     head_size_variances,
@@ -78,6 +79,7 @@ __all__ = [
     'at_least_float32',
     'blur_heatmaps',
     'box_offsets',
+    'coco_to_h36m',
     'compose_affine',
     'crop_matrices',
     'crowd_index',

@@ -84,7 +84,7 @@ def sample_figure(
         pixels=pelvis + scale * body.joints[:, :2],
         head=pelvis + scale * body.head[:2],
         scale=scale,
-        clothes=_sample_clothes(rng),
+        clothes=sample_clothes(rng),
         girth=rng.uniform(0.8, 1.3),
     )
 
@@ -112,7 +112,7 @@ def draw_figure(canvas: Canvas, figure: Figure, person: int) -> None:
         _draw_part(canvas, figure, part, outlines[part][0], shade, label)
 
 
-def _sample_clothes(rng: np.random.Generator) -> dict[str, np.ndarray]:
+def sample_clothes(rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Sample the colours of a figure."""
     skin = np.array([120, 160, 215]) * rng.uniform(0.3, 1.12) + rng.normal(0, 6, 3)
     shirt, trousers, shoes = rng.uniform(15, 240, size=(3, 3))

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two-dimensional poses of videos in the formats of lifting to three dimensions."""
+
+from .clips import Clip, annotated_clips, video_clip
+from .formats import FORMATS, MISSING, write_poses
+from .people import CHOICES, choose_person
+from .pose_sequence import LAYOUTS, PoseSequence
+
+__all__ = [
+    'CHOICES',
+    'FORMATS',
+    'LAYOUTS',
+    'MISSING',
+    'Clip',
+    'PoseSequence',
+    'annotated_clips',
+    'choose_person',
+    'video_clip',
+    'write_poses',
+]

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+r"""Write predicted poses in the formats that lifting to three dimensions reads.
+
+The poses are those of tools/demo.py (results.json) for a video, or of tools/test.py for
+annotations. One person per frame is chosen: --person only raises if a frame shows
+several people, best takes the one with the highest score, and a JSON file of COCO
+results with one box per frame tells who it is.
+
+Formats:
+    videopose3d             data set of VideoPose3D, MHFormer, MotionAGFormer and others
+    videopose3d-detections  input of VideoPose3D's prepare_data_2d_custom.py
+    mmpose                  keypoint_2d_det_file of MMPose's lifters
+
+Example:
+    python tools/export_lifting.py work_dirs/demo/results.json --video walk.mp4 \
+        --format videopose3d --person best --missing interpolate \
+        --out data_2d_custom_walk.npz
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from rmpe_plugin.lifting import (
+    CHOICES,
+    FORMATS,
+    LAYOUTS,
+    MISSING,
+    Clip,
+    PoseSequence,
+    annotated_clips,
+    choose_person,
+    video_clip,
+    write_poses,
+)
+from rmpe_plugin.structures import (
+    boxes_from_records,
+    group_by_image,
+    poses_from_records,
+    read_results,
+)
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('results', type=Path, help='COCO results with keypoints')
+    frames = parser.add_mutually_exclusive_group(required=True)
+    frames.add_argument('--video', type=Path, help='the video of the results')
+    frames.add_argument(
+        '--ann', type=Path,
+        help='COCO annotations of the results; images are named VIDEO_NUMBER',
+    )  # fmt: skip
+    parser.add_argument('--format', choices=FORMATS, required=True)
+    parser.add_argument('--out', type=Path, required=True, help='file to write')
+    parser.add_argument(
+        '--keypoints', choices=LAYOUTS, default='coco',
+        help='layout of the results (default: coco)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--layout', choices=LAYOUTS,
+        help='layout of the file (default: that of the results)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--person', default='only', metavar='only|best|BOXES',
+        help='how the person is chosen, see above (default: only)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--missing', choices=MISSING, default='nan',
+        help='frames without the person (default: nan)',
+    )  # fmt: skip
+    return parser.parse_args(argv)
+
+
+def read_clips(args: argparse.Namespace, ids: set[int | str]) -> list[Clip]:
+    """Describe the videos; ``ids`` are those of the results."""
+    if args.ann:
+        return annotated_clips(args.ann)
+    prefix_ids = f'{args.video.stem}/' in {str(i).rpartition('/')[0] + '/' for i in ids}
+    return [video_clip(args.video, prefix_ids)]
+
+
+def read_choice(person: str, clip: Clip) -> str | np.ndarray:
+    """Read the boxes of the person, unless the choice is a word."""
+    if person in CHOICES:
+        return person
+    records = group_by_image(read_results(Path(person), {'image_id', 'bbox', 'score'}))
+    boxes = np.full((len(clip.image_ids), 4), np.nan)
+    for row, image_id in enumerate(clip.image_ids):
+        found = records.get(image_id, [])
+        if len(found) > 1:
+            raise ValueError(
+                f'{person}: one box per frame is needed, image {image_id} has '
+                f'{len(found)}'
+            )
+        if found:
+            boxes[row] = boxes_from_records(found).bboxes[0]
+    return boxes
+
+
+def choose(args: argparse.Namespace) -> list[tuple[Clip, PoseSequence]]:
+    """Choose the person in all videos."""
+    records = read_results(args.results, {'image_id', 'keypoints', 'bbox', 'score'})
+    by_image = group_by_image(records)
+    videos = []
+    for clip in read_clips(args, set(by_image)):
+        frames = [poses_from_records(by_image.get(i, []), 17) for i in clip.image_ids]
+        person = read_choice(args.person, clip)
+        videos.append((clip, choose_person(frames, person, args.keypoints, clip.name)))
+    return videos
+
+
+def main() -> int:
+    args = parse_args()
+    layout = args.layout or args.keypoints
+    try:
+        videos = choose(args)
+        write_poses(args.out, args.format, videos, layout, args.missing)
+    except (OSError, ValueError) as error:
+        print(f'export_lifting.py: error: {error}', file=sys.stderr)
+        return 2
+    kept = 'NaN' if args.missing == 'nan' else 'interpolated'
+    if args.format == 'videopose3d-detections':
+        kept = kept if args.missing == 'interpolate' else 'empty'
+    table = Table('video', 'frames', f'missing ({kept})', 'size', 'frames per second')
+    for clip, poses in videos[:10]:
+        numbers = (len(poses.missing), int(poses.missing.sum()))
+        rate = f'{clip.fps:g}' if clip.fps else 'unknown'
+        table.add_row(clip.name, *map(str, numbers), '{}x{}'.format(*clip.size), rate)
+    Console().print(table)
+    print(f'{args.out}: {len(videos)} videos, layout {layout}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
