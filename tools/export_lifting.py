@@ -81,7 +81,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def read_clips(args: argparse.Namespace, ids: set[int | str]) -> list[Clip]:
     """Describe the videos; ``ids`` are those of the results."""
     if args.ann:
-        return annotated_clips(args.ann)
+        return annotated_clips(args.ann, ids)
     prefix_ids = f'{args.video.stem}/' in {str(i).rpartition('/')[0] + '/' for i in ids}
     return [video_clip(args.video, prefix_ids)]
 

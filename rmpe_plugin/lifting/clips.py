@@ -2,6 +2,7 @@
 """The frames of videos: a video file, or the images of an annotation file."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import cv2
 from rmpe_plugin.structures import read_annotations, require_keys
 
 # Human3.6M's images in MMPose: S1_Directions_1.54138969_000001.jpg
-_FRAME = re.compile(r'(?P<video>.+)_\d+$')
+_FRAME = re.compile(r'(?P<video>.+)_(?P<number>\d+)$')
 _H36M = re.compile(r'(?P<subject>S\d+)_(?P<action>.+)\.(?P<camera>\w+)$')
 
 
@@ -68,42 +69,68 @@ def video_clip(path: Path, prefix_ids: bool = False) -> Clip:
     return Clip(path.stem, ids, tuple(range(number)), (width, height), fps)
 
 
-def annotated_clips(path: Path) -> list[Clip]:
+def annotated_clips(path: Path, result_ids: Collection[int | str]) -> list[Clip]:
     """Group the images of COCO annotations to videos by their names.
 
-    The name of an image is that of the video, ``_`` and the number of the frame. The
-    frames are in the order of the annotations.
+    The name of an image is that of the video, ``_`` and the number of the frame,
+    starting with 1. The frames are in the order of the annotations. Results belong to
+    images by ``id``, by file name, or by video and frame, ``'VIDEO/index'``.
 
     Args:
         path (Path): COCO annotations.
+        result_ids (Collection[int | str]): ``image_id`` of the results.
 
     Returns:
         list[Clip]: The videos.
 
     Raises:
-        ValueError: If the annotations are invalid, an image has another name, or the
-            images of a video differ in size.
+        ValueError: If the annotations are invalid, an image has another name, no
+            result belongs to any image, or the images of a video differ in size.
     """
     images = read_annotations(path)['images']
     require_keys(path, 'image', images, {'id', 'file_name', 'width', 'height'})
     if not images:
         raise ValueError(f'{path} has no images')
-    videos: dict[str, list[tuple[int, dict]]] = {}
-    for row, image in enumerate(images):
-        match = _FRAME.fullmatch(Path(image['file_name']).stem)
-        if match is None:
-            raise ValueError(
-                f'{path}: the name of an image must be VIDEO_NUMBER, got '
-                f'{image["file_name"]!r}'
-            )
-        videos.setdefault(match['video'], []).append((row, image))
-    return [_clip(path, name, frames) for name, frames in videos.items()]
+    names = [_video_and_index(path, image['file_name']) for image in images]
+    ids = _matching_ids(path, images, names, set(result_ids))
+    rows_of: dict[str, list[int]] = {}
+    for row, (video, _) in enumerate(names):
+        rows_of.setdefault(video, []).append(row)
+    clips = []
+    for name, rows in rows_of.items():
+        sizes = {(images[row]['width'], images[row]['height']) for row in rows}
+        if len(sizes) > 1:
+            raise ValueError(f'{path}: images of {name} differ in size: {[*sizes]}')
+        clips.append(Clip(name, tuple(ids[r] for r in rows), tuple(rows), sizes.pop()))
+    return clips
 
 
-def _clip(path: Path, name: str, frames: list[tuple[int, dict]]) -> Clip:
-    """Describe the images of one video."""
-    sizes = {(image['width'], image['height']) for _, image in frames}
-    if len(sizes) > 1:
-        raise ValueError(f'{path}: images of {name} differ in size: {sorted(sizes)}')
-    ids = tuple(image['id'] for _, image in frames)
-    return Clip(name, ids, tuple(row for row, _ in frames), sizes.pop())
+def _video_and_index(path: Path, file_name: str) -> tuple[str, int]:
+    """Name of the video and index of the frame of an image."""
+    match = _FRAME.fullmatch(Path(file_name).stem)
+    if match is None:
+        raise ValueError(
+            f'{path}: the name of an image must be VIDEO_NUMBER, got {file_name!r}'
+        )
+    return match['video'], int(match['number']) - 1
+
+
+def _matching_ids(
+    path: Path,
+    images: list[dict],
+    names: list[tuple[str, int]],
+    result_ids: set[int | str],
+) -> list[int | str]:
+    """Ids of the images as the results name them."""
+    candidates: list[list[int | str]] = [
+        [image['id'] for image in images],
+        [Path(image['file_name']).name for image in images],
+        [f'{video}/{index}' for video, index in names],
+    ]
+    best = max(candidates, key=lambda ids: len(result_ids.intersection(ids)))
+    if not result_ids.intersection(best):
+        raise ValueError(
+            f'no result belongs to any image of {path}: image ids of the results are '
+            f'{sorted(result_ids, key=str)[:3]}, those of the images {best[:3]}'
+        )
+    return best

@@ -4,17 +4,23 @@
 from .body import KEYPOINTS
 from .coco import NOTICE, render_split, write_split
 from .detector import detect_people
+from .motion import Camera, MotionFrame, render_motion
 from .person import Person
 from .scene import DIFFICULTIES, Difficulty, render_scene
+from .videos import write_videos
 
 __all__ = [
     'DIFFICULTIES',
     'KEYPOINTS',
     'NOTICE',
+    'Camera',
     'Difficulty',
+    'MotionFrame',
     'Person',
     'detect_people',
+    'render_motion',
     'render_scene',
     'render_split',
     'write_split',
+    'write_videos',
 ]

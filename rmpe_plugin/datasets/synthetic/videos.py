@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write videos of bodies in motion in the folders of MMPose's Human3.6M."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmengine.fileio import dump
+from rich.progress import track
+
+from .motion import Camera, MotionFrame, render_motion
+
+ACTION, CAMERA = 'Motion', '1'
+# Focal length relative to the height of the image.
+FOCAL_LENGTH = 1.25
+# Size of a box relative to MMPose's scale, 200 pixels.
+SCALE = 1.2 / 200
+
+
+def write_videos(
+    root: Path,
+    splits: dict[str, int],
+    num_frames: int,
+    size: tuple[int, int] = (320, 240),
+    fps: float = 25.0,
+    seed: int = 0,
+) -> list[Path]:
+    """Render videos of one body each, and write their ground truth.
+
+    The files are ``videos/S1_Motion.1.mp4``, and in ``annotation_body3d``
+    ``h36m_SPLIT.npz`` and ``cameras.pkl``, which MMPose's ``Human36mDataset`` reads.
+    Each video is a subject.
+
+    Args:
+        root (Path): Output folder.
+        splits (dict[str, int]): Number of videos of each split.
+        num_frames (int): Number of frames of a video.
+        size (tuple[int, int]): Width and height, pixels. Defaults to (320, 240).
+        fps (float): Frame rate in frames per second. Defaults to 25.
+        seed (int): Seed. Defaults to 0.
+
+    Returns:
+        list[Path]: The videos.
+
+    Raises:
+        OSError: If a video cannot be written.
+    """
+    camera = Camera(size, FOCAL_LENGTH * size[1])
+    folder = root / 'annotation_body3d'
+    folder.mkdir(parents=True, exist_ok=True)
+    videos, cameras, subject = [], {}, 0
+    for split, number in splits.items():
+        annotations = []
+        for _ in track(range(number), f'rendering {split}'):
+            subject += 1
+            rng = np.random.default_rng([seed, subject])
+            frames = list(render_motion(rng, camera, num_frames, fps))
+            name = f'S{subject}_{ACTION}.{CAMERA}'
+            videos.append(root / 'videos' / f'{name}.mp4')
+            _write_video(videos[-1], frames, fps)
+            annotations.append(_annotate(name, frames))
+            cameras[f'S{subject}', CAMERA] = _camera_parameters(camera)
+        arrays = {
+            key: np.concatenate([a[key] for a in annotations]) for key in annotations[0]
+        }
+        np.savez(folder / f'h36m_{split}.npz', **arrays)
+    dump(cameras, folder / 'cameras.pkl')
+    return videos
+
+
+def _write_video(path: Path, frames: Sequence[MotionFrame], fps: float) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width = frames[0].image.shape[:2]
+    codec = cv2.VideoWriter.fourcc(*'mp4v')
+    writer = cv2.VideoWriter(str(path), codec, fps, (width, height))
+    if not writer.isOpened():
+        raise OSError(f'could not write {path}')
+    for frame in frames:
+        writer.write(frame.image)
+    writer.release()
+
+
+def _annotate(name: str, frames: Sequence[MotionFrame]) -> dict[str, np.ndarray]:
+    """Arrays of MMPose's annotation file."""
+    visible = np.ones((len(frames), 17, 1))
+    pixels = np.stack([frame.joint_pixels for frame in frames])
+    low, high = pixels.min(axis=1), pixels.max(axis=1)
+    joints = np.stack([frame.joints for frame in frames])
+    return dict(
+        imgname=np.array([f'{name}_{i:06d}.jpg' for i in range(1, len(frames) + 1)]),
+        center=(low + high) / 2,
+        scale=SCALE * (high - low).max(axis=1),
+        part=np.concatenate((pixels, visible), axis=2),
+        S=np.concatenate((joints, visible), axis=2),
+    )
+
+
+def _camera_parameters(camera: Camera) -> dict:
+    """Parameters in MMPose's format. World and camera axes are the same."""
+    width, height = camera.size
+    return dict(
+        R=np.eye(3),
+        T=np.zeros((3, 1)),
+        c=np.array([[width / 2], [height / 2]]),
+        f=np.full((2, 1), camera.focal_length),
+        k=np.zeros((3, 1)),
+        p=np.zeros((2, 1)),
+        w=width,
+        h=height,
+        name=CAMERA,
+        id=0,
+    )

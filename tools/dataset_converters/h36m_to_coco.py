@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+r"""Convert MMPose's annotation of Human3.6M to COCO annotations with 17 joints.
+
+Boxes enclose the joints with a margin of 10 % of the larger side. Sizes of images are
+those of the cameras, so that no image is read. Image ids are the rows of the
+annotation, starting with 1.
+
+Example:
+    python tools/dataset_converters/h36m_to_coco.py \
+        data/h36m/annotation_body3d/fps50/h36m_train.npz \
+        data/h36m/annotation_body3d/cameras.pkl \
+        --out data/h36m/annotations/h36m_coco_train.json
+"""
+
+import argparse
+import json
+import pickle
+import sys
+from pathlib import Path
+
+import numpy as np
+from mmengine.fileio import load
+from mmpose.datasets.datasets import Human36mDataset
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+
+from rmpe_plugin.structures import make_annotation
+from rmpe_plugin.utils.files import atomic_write
+
+MARGIN = 0.1
+KEYS = ('imgname', 'part')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('ann_file', type=Path, help='npz file of MMPose')
+    parser.add_argument('cameras', type=Path, help='cameras.pkl of MMPose')
+    parser.add_argument('--out', type=Path, required=True, help='JSON file to write')
+    return parser.parse_args()
+
+
+def category() -> dict:
+    """COCO's description of the joints."""
+    meta = parse_pose_metainfo(Human36mDataset.METAINFO)
+    names = [meta['keypoint_id2name'][i] for i in range(meta['num_keypoints'])]
+    skeleton = [[i + 1, j + 1] for i, j in meta['skeleton_links']]
+    return dict(id=1, name='person', keypoints=names, skeleton=skeleton)
+
+
+def boxes_of(joints: np.ndarray) -> np.ndarray:
+    """Boxes (N, 4), xyxy, around joints (N, 17, 2)."""
+    low, high = joints.min(axis=1), joints.max(axis=1)
+    margin = MARGIN * (high - low).max(axis=1, keepdims=True)
+    return np.hstack((low - margin, high + margin))
+
+
+def read_annotation(path: Path) -> dict[str, np.ndarray]:
+    """Read the arrays that are needed.
+
+    Raises:
+        ValueError: If an array is missing or has another shape.
+    """
+    with np.load(path) as data:
+        missing = [key for key in KEYS if key not in data]
+        if missing:
+            raise ValueError(
+                f'{path} lacks {", ".join(missing)}, it has {", ".join(data)}'
+            )
+        arrays = {key: data[key] for key in KEYS}
+    shape = arrays['part'].shape
+    if shape != (len(arrays['imgname']), 17, 3):
+        raise ValueError(f'{path}: part must be (N, 17, 3), got {shape}')
+    return arrays
+
+
+def convert(arrays: dict[str, np.ndarray], cameras: dict) -> dict:
+    """Convert the annotation.
+
+    Raises:
+        KeyError: If a camera is missing.
+    """
+    boxes = boxes_of(arrays['part'][..., :2])
+    images, annotations = [], []
+    for i, (name, part, box) in enumerate(
+        zip(arrays['imgname'], arrays['part'], boxes, strict=True), start=1
+    ):
+        subject, _, camera = Human36mDataset._parse_h36m_imgname(str(name))
+        parameters = cameras[subject, camera]
+        size = dict(width=int(parameters['w']), height=int(parameters['h']))
+        images.append(dict(id=i, file_name=str(name), **size))
+        keypoints = np.column_stack((part[:, :2], 2 * (part[:, 2] > 0)))
+        area = float(np.prod(box[2:] - box[:2]))
+        annotations.append(make_annotation(i, i, keypoints, box, area))
+    return dict(images=images, annotations=annotations, categories=[category()])
+
+
+def main() -> int:
+    args = parse_args()
+    try:
+        dataset = convert(read_annotation(args.ann_file), load(args.cameras))
+    except (OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        kind = 'no camera ' if isinstance(error, KeyError) else ''
+        print(f'h36m_to_coco.py: error: {kind}{error}', file=sys.stderr)
+        return 2
+    with atomic_write(args.out) as file:
+        json.dump(dataset, file)
+    print(f'{args.out}: {len(dataset["images"])} images')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

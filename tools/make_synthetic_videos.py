@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+r"""Render synthetic videos of one body each, with joints in three dimensions.
+
+Writes videos and annotations in the folders and formats of MMPose's Human3.6M.
+
+Example:
+    python tools/make_synthetic_videos.py data/synthetic_videos --train 40 --test 8
+"""
+
+import argparse
+from pathlib import Path
+
+from rmpe_plugin.datasets.synthetic import NOTICE, write_videos
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('root', type=Path, help='output folder')
+    parser.add_argument(
+        '--train', type=int, default=40, help='videos for training (default: 40)'
+    )
+    parser.add_argument(
+        '--test', type=int, default=8, help='videos for the test (default: 8)'
+    )
+    parser.add_argument(
+        '--frames', type=int, default=150, help='frames of a video (default: 150)'
+    )
+    parser.add_argument('--seed', type=int, default=0, help='default: 0')
+    args = parser.parse_args()
+    if min(args.train, args.test, args.frames) < 1 or args.seed < 0:
+        parser.error('numbers must be at least 1, --seed at least 0')
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    splits = dict(train=args.train, test=args.test)
+    videos = write_videos(args.root, splits, args.frames, seed=args.seed)
+    (args.root / 'README.txt').write_text(NOTICE + '\n')
+    print(f'{len(videos)} videos in {videos[0].parent}')
+
+
+if __name__ == '__main__':
+    main()
