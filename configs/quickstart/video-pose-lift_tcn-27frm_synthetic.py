@@ -6,8 +6,8 @@ _base_ = (
 
 custom_imports = dict(imports=['rmpe_plugin'], allow_failed_imports=False)
 
-train_cfg = dict(max_epochs=30, val_interval=10)
-param_scheduler = [dict(type='ExponentialLR', gamma=0.9, begin=5, by_epoch=True)]
+train_cfg = dict(max_epochs=15, val_interval=5)
+param_scheduler = [dict(type='ExponentialLR', gamma=0.8, begin=5, by_epoch=True)]
 default_hooks = dict(checkpoint=dict(save_best=None, max_keep_ckpts=1))
 
 model = dict(

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import time
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -69,17 +69,18 @@ def drawing(start: float) -> Stage:
     return Stage('draw', 'drawing synthetic people', command, progress=progress)
 
 
+def epochs_done(log: Path, epochs: int) -> float:
+    """Return the fraction of a training that is done, according to its log."""
+    steps = STEP.findall(log.read_text(errors='replace'))
+    if not steps:
+        return 0.0
+    epoch, step, total = map(int, steps[-1])
+    return (epoch - 1 + step / total) / epochs
+
+
 def training(name: str, title: str, config: Path, work_dir: Path, seed: int) -> Stage:
     """Return the stage that trains a model on half of the CPU's cores."""
     log, epochs = LOGS / f'{name}.log', last_epoch(config)
-
-    def progress() -> float:
-        steps = STEP.findall(log.read_text(errors='replace'))
-        if not steps:
-            return 0.0
-        epoch, step, total = map(int, steps[-1])
-        return (epoch - 1 + step / total) / epochs
-
     options = ('--cfg-options', f'randomness.seed={seed}')
     return Stage(
         name,
@@ -87,7 +88,7 @@ def training(name: str, title: str, config: Path, work_dir: Path, seed: int) -> 
         tool('train', config, '--work-dir', work_dir, *options),
         resume=('--resume',),
         environment=dict(OMP_NUM_THREADS=str(max(1, (os.cpu_count() or 1) // 2))),
-        progress=progress,
+        progress=partial(epochs_done, log, epochs),
     )
 
 

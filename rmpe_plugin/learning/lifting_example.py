@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The example of lifting: stages from synthetic videos to errors in millimetres.
+
+Paths are relative to the root of a checkout. The models are those of the quickstart.
+"""
+
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import DefaultScope
+from mmpose.apis import init_model
+from mmpose.evaluation.functional import keypoint_mpjpe
+from mmpose.registry import DATASETS
+from rich.console import Console
+from rich.table import Table
+
+from rmpe_plugin.utils.stages import Stage, StageError, StageRunner
+
+from . import quickstart
+from .lifting_animation import write_animation
+from .quickstart import tool
+
+DATA = Path('data/synthetic_videos')
+LIFTER = quickstart.CONFIGS / 'video-pose-lift_tcn-27frm_synthetic.py'
+WORK_DIR = Path('work_dirs/lifting')
+LOGS = WORK_DIR / 'logs'
+ANIMATION = WORK_DIR / 'lifting.gif'
+VIDEOS = dict(train=40, test=8)
+BATCH = 128
+
+
+def annotation(split: str) -> Path:
+    """MMPose's annotation of a split."""
+    return DATA / 'annotation_body3d' / f'h36m_{split}.npz'
+
+
+def detections(split: str) -> Path:
+    """Detections of a split, ``keypoint_2d_det_file``."""
+    return DATA / 'joint_2d_det_files' / f'cpn_{split}.npy'
+
+
+def checkpoints() -> list[Path]:
+    """Weights of the quickstart's CPN and detector."""
+    return [
+        folder / f'epoch_{quickstart.last_epoch(config)}.pth'
+        for folder, config in (
+            (quickstart.POSE_DIR, quickstart.POSE),
+            (quickstart.DETECTOR_DIR, quickstart.DETECTOR),
+        )
+    ]
+
+
+def make_stages(seed: int) -> list[Stage]:
+    """Return the stages, which run one after another."""
+    numbers = [f'--{split}={number}' for split, number in VIDEOS.items()]
+    pose, detector = checkpoints()
+    poses = WORK_DIR / 'poses'
+    stages = [
+        Stage('render', 'rendering videos', tool('make_synthetic_videos', DATA, *numbers)),
+        Stage('poses', 'predicting poses with a CPN', tool(
+            'demo', quickstart.POSE, pose, DATA / 'videos',
+            '--det', quickstart.DETECTOR, detector, '--out', poses,
+            '--no-images', '--image-batch', 32)),
+    ]  # fmt: skip
+    for split in VIDEOS:
+        coco = DATA / 'annotations' / f'{split}.json'
+        stages += [
+            Stage(f'convert_{split}', f'converting annotations: {split}', tool(
+                'dataset_converters/h36m_to_coco', annotation(split),
+                DATA / 'annotation_body3d' / 'cameras.pkl', '--out', coco)),
+            Stage(f'export_{split}', f'writing poses for lifting: {split}', tool(
+                'export_lifting', poses / 'results.json', '--ann', coco,
+                '--format', 'mmpose', '--layout', 'h36m', '--person', 'best',
+                '--missing', 'interpolate', '--out', detections(split))),
+        ]  # fmt: skip
+    train = tool(
+        'train', LIFTER, '--work-dir', WORK_DIR,
+        '--cfg-options', f'randomness.seed={seed}',
+    )  # fmt: skip
+    epochs = quickstart.last_epoch(LIFTER)
+    progress = partial(quickstart.epochs_done, LOGS / 'train.log', epochs)
+    title = "training MMPose's VideoPoseLift"
+    stages.append(Stage('train', title, train, ('--resume',), progress=progress))
+    return stages
+
+
+def lift() -> tuple[np.ndarray, np.ndarray]:
+    """Lift the frames of the test videos.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: Predicted and ground-truth joints (N, 17, 3),
+        metres.
+    """
+    config = Config.fromfile(LIFTER)
+    checkpoint = WORK_DIR / f'epoch_{config.train_cfg.max_epochs}.pth'
+    with DefaultScope.overwrite_default_scope('mmpose'):
+        model = init_model(config, str(checkpoint), device='cpu')
+        frames = DATASETS.build(config.test_dataloader.dataset)
+    predicted, expected = [], []
+    for start in range(0, len(frames), BATCH):
+        batch = [frames[i] for i in range(start, min(start + BATCH, len(frames)))]
+        for sample in model.test_step(pseudo_collate(batch)):
+            predicted.append(sample.pred_instances.keypoints.reshape(17, 3))
+            expected.append(sample.gt_instances.lifting_target.reshape(17, 3))
+    return np.stack(predicted), np.stack(expected)
+
+
+def mean_pose(expected: np.ndarray) -> np.ndarray:
+    """The mean pose of the training videos at the pelvis of each pose (N, 17, 3)."""
+    joints = np.load(annotation('train'))['S'][..., :3]
+    mean = (joints - joints[:, :1]).mean(axis=0)
+    return mean + expected[:, :1]
+
+
+def result_table(predicted: np.ndarray, expected: np.ndarray) -> Table:
+    """Tabulate the errors of the test videos."""
+    table = Table('joints', 'MPJPE', 'P-MPJPE', title='Held-out videos, millimetres')
+    mask = np.ones(expected.shape[:2], bool)
+    rows = {
+        'mean pose of the training videos': mean_pose(expected),
+        "VideoPoseLift on the CPN's poses": predicted,
+    }
+    for name, joints in rows.items():
+        errors = [
+            keypoint_mpjpe(joints, expected, mask, alignment) * 1e3
+            for alignment in ('none', 'procrustes')
+        ]
+        table.add_row(name, *(f'{error:.0f}' for error in errors))
+    return table
+
+
+def report(console: Console, seconds: float) -> None:
+    """Lift the test videos, print the errors and draw one video."""
+    predicted, expected = lift()
+    console.print(result_table(predicted, expected))
+    with np.load(annotation('test')) as data:
+        first = str(data['imgname'][0]).rpartition('_')[0]
+    video = DATA / 'videos' / f'{first}.mp4'
+    write_animation(ANIMATION, video, np.load(detections('test')), predicted, expected)
+    console.print(f'Animation: {ANIMATION}\nLogs: {LOGS}', highlight=False)
+    console.print(f'Finished in {seconds / 60:.1f} minutes.', highlight=False)
+
+
+def run(seed: int, restart: bool, console: Console) -> int:
+    """Run the stages that are not finished, and print the errors.
+
+    Args:
+        seed (int): Random seed of the training.
+        restart (bool): Whether to run finished stages again.
+        console (Console): Where progress and results are printed.
+
+    Returns:
+        int: Exit status; 130 after an interrupt.
+    """
+    missing = [path for path in checkpoints() if not path.is_file()]
+    if missing:
+        console.print(
+            f'{missing[0]} does not exist: run bash tools/quickstart.sh first',
+            style='red', markup=False, soft_wrap=True,
+        )  # fmt: skip
+        return 1
+    if restart:
+        (LOGS / 'stages.jsonl').unlink(missing_ok=True)
+        for split in VIDEOS:
+            detections(split).unlink(missing_ok=True)
+    start = time.monotonic()
+    stages = make_stages(seed)
+    try:
+        runner = StageRunner(LOGS, dict(seed=seed, **VIDEOS), len(stages), console)
+        for stage in stages:
+            runner.run(stage)
+    except KeyboardInterrupt:
+        console.print('Interrupted. Run the same command to continue.')
+        return 130
+    except (StageError, ValueError) as error:
+        console.print(f'{error}', style='red', markup=False, soft_wrap=True)
+        console.print('Run the same command to continue, or add --restart.')
+        return 1
+    report(console, time.monotonic() - start)
+    return 0
