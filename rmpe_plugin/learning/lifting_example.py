@@ -60,7 +60,8 @@ def make_stages(seed: int) -> list[Stage]:
     pose, detector = checkpoints()
     poses = WORK_DIR / 'poses'
     stages = [
-        Stage('render', 'rendering videos', tool('make_synthetic_videos', DATA, *numbers)),
+        Stage('render', 'rendering videos', tool(
+            'make_synthetic_videos', DATA, *numbers)),
         Stage('poses', 'predicting poses with a CPN', tool(
             'demo', quickstart.POSE, pose, DATA / 'videos',
             '--det', quickstart.DETECTOR, detector, '--out', poses,

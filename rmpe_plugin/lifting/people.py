@@ -45,9 +45,7 @@ def choose_person(
     if not len(frames):
         raise ValueError(f'{name} has no frames')
     if not any(map(len, frames)):
-        raise ValueError(
-            f'no person was detected in the {len(frames)} frames of {name}'
-        )
+        raise ValueError(f'no person was detected in {len(frames)} frames of {name}')
     if isinstance(choice, str):
         indices = _by_name(frames, choice, name)
     else:

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From results to files for lifting, on the command line."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from mmpose.datasets.datasets import Human36mDataset
+
+from rmpe_plugin.datasets.synthetic import write_videos
+from rmpe_plugin.ops import coco_to_h36m
+from tests.conftest import run_tool
+
+BOX = [10, 20, 30, 60]
+
+
+def record(image_id, seed, score=0.9, bbox=BOX):
+    rng = np.random.default_rng(seed)
+    keypoints = np.column_stack((rng.uniform(0, 120, (17, 2)), rng.uniform(0, 1, 17)))
+    return dict(
+        image_id=image_id,
+        category_id=1,
+        keypoints=keypoints.ravel().tolist(),
+        bbox=bbox,
+        score=score,
+    )
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    """Synthetic videos of four frames, their annotations, and results."""
+    root = tmp_path_factory.mktemp('videos')
+    write_videos(root, dict(train=2), 4, (160, 120))
+    run_tool(
+        'dataset_converters/h36m_to_coco.py',
+        root / 'annotation_body3d/h36m_train.npz',
+        root / 'annotation_body3d/cameras.pkl',
+        '--out', root / 'train.json',
+    )  # fmt: skip
+    return root
+
+
+def write_results(path, records):
+    path.write_text(json.dumps(records))
+    return path
+
+
+def keypoints_of(record):
+    return np.reshape(record['keypoints'], (17, 3)).astype(np.float32)
+
+
+def test_converted_annotations(data):
+    dataset = json.loads((data / 'train.json').read_text())
+    with np.load(data / 'annotation_body3d/h36m_train.npz') as arrays:
+        part, names = arrays['part'], arrays['imgname']
+    assert [image['file_name'] for image in dataset['images']] == [*names]
+    assert [image['id'] for image in dataset['images']] == [*range(1, 9)]
+    assert dataset['images'][0]['width'] == 160
+    names = dataset['categories'][0]['keypoints']
+    assert names[:2] + names[4:5] == ['root', 'right_hip', 'left_hip']
+    for annotation, joints in zip(dataset['annotations'], part, strict=True):
+        keypoints = np.reshape(annotation['keypoints'], (17, 3))
+        np.testing.assert_allclose(keypoints[:, :2], joints[:, :2], atol=0.01)
+        assert (keypoints[:, 2] == 2).all()
+        x, y, w, h = annotation['bbox']
+        low, high = joints[:, :2].min(axis=0), joints[:, :2].max(axis=0)
+        margin = 0.1 * (high - low).max()
+        np.testing.assert_allclose([x, y], low - margin, atol=0.02)
+        np.testing.assert_allclose([x + w, y + h], high + margin, atol=0.02)
+
+
+@pytest.mark.parametrize('ids', ['image', 'file', 'video'])
+def test_mmpose_reads_the_detections(data, tmp_path, ids):
+    """Results by image id, by file name or by frame of the video."""
+    images = json.loads((data / 'train.json').read_text())['images']
+    names = dict(
+        image=[image['id'] for image in images],
+        file=[image['file_name'] for image in images],
+        video=[f'S{s}_Motion.1/{i}' for s in (1, 2) for i in range(4)],
+    )[ids]
+    records = [record(name, seed) for seed, name in enumerate(names) if seed != 2]
+    results = write_results(tmp_path / 'results.json', records[::-1])
+    out = tmp_path / 'cpn.npy'
+    output = run_tool(
+        'export_lifting.py', results, '--ann', data / 'train.json', '--format',
+        'mmpose', '--layout', 'h36m', '--missing', 'interpolate', '--out', out,
+    ).stdout  # fmt: skip
+    assert re.search(r'S1_Motion.1 │ 4 +│ 1 ', output)
+
+    dataset = Human36mDataset(
+        ann_file=str(data / 'annotation_body3d/h36m_train.npz'),
+        camera_param_file=str(data / 'annotation_body3d/cameras.pkl'),
+        keypoint_2d_src='detection',
+        keypoint_2d_det_file=str(out),
+        data_root=str(data),
+    )
+    for row, expected in ((0, records[0]), (7, records[-1])):
+        joints, scores = coco_to_h36m(
+            keypoints_of(expected)[:, :2], keypoints_of(expected)[:, 2]
+        )
+        sample = dataset[row]
+        np.testing.assert_allclose(sample['keypoints'][0], joints, rtol=1e-5)
+        np.testing.assert_allclose(sample['keypoints_visible'][0], scores, rtol=1e-5)
+    # The missing frame is between its neighbours.
+    middle = (dataset[1]['keypoints'] + dataset[3]['keypoints']) / 2
+    np.testing.assert_allclose(dataset[2]['keypoints'], middle, rtol=1e-4)
+
+
+def test_video_and_boxes_of_a_person(data, tmp_path):
+    video = data / 'videos' / 'S1_Motion.1.mp4'
+    other = [90, 20, 30, 60]
+    records = [
+        record(i, 10 * i + j, 0.9 - 0.5 * j, box)
+        for i in range(4)
+        for j, box in enumerate((BOX, other))
+    ]
+    results = write_results(tmp_path / 'results.json', records)
+    boxes = [dict(image_id=i, category_id=1, bbox=other, score=1) for i in (0, 1, 3)]
+    person = write_results(tmp_path / 'boxes.json', boxes)
+    out = tmp_path / 'data_2d_custom_walk.npz'
+    command = ('export_lifting.py', results, '--video', video, '--out', out)
+    failed = run_tool(*command, '--format', 'videopose3d', check=False)
+    assert failed.returncode == 2
+    assert '4 frames of S1_Motion.1 show several people' in failed.stderr
+    assert not out.exists()
+
+    run_tool(*command, '--format', 'videopose3d', '--person', person)
+    content = np.load(out, allow_pickle=True)
+    # The name is one of Human3.6M.
+    (positions,) = content['positions_2d'].item()['S1']['Motion']
+    assert np.isnan(positions[2]).all()
+    np.testing.assert_allclose(positions[3], keypoints_of(records[7])[:, :2], rtol=1e-5)
+    size = dict(w=160, h=120, fps=25.0)
+    assert content['metadata'].item()['video_metadata'] == {'S1_Motion.1': size}
+    again = run_tool(*command, '--format', 'videopose3d', check=False)
+    assert again.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda r: r.clear(), 'no result belongs to any image'),
+        (lambda r: r[0].update(image_id=99), 'no result belongs to any image'),
+        (lambda r: r[0].update(image_id='S9_Motion.1/0'), 'ids of the results are'),
+    ],
+)
+def test_errors_of_results(data, tmp_path, change, message):
+    records = [record(1, 0)]
+    change(records)
+    results = write_results(tmp_path / 'results.json', records)
+    failed = run_tool(
+        'export_lifting.py', results, '--ann', data / 'train.json', '--format',
+        'mmpose', '--out', tmp_path / 'a.npy', check=False,
+    )  # fmt: skip
+    assert failed.returncode == 2
+    assert message in failed.stderr
+    assert 'Traceback' not in failed.stderr
+
+
+def test_empty_video_and_other_layouts(data, tmp_path):
+    results = write_results(tmp_path / 'results.json', [record(0, 0)])
+    empty = tmp_path / 'empty.mp4'
+    empty.write_bytes(b'')
+    out = ('--format', 'mmpose', '--out', tmp_path / 'a.npy')
+    failed = run_tool('export_lifting.py', results, '--video', empty, *out, check=False)
+    assert failed.returncode == 2
+    assert 'cannot be read as a video, or has no frames' in failed.stderr
+    video = data / 'videos' / 'S1_Motion.1.mp4'
+    failed = run_tool(
+        'export_lifting.py', results, '--video', video, *out,
+        '--keypoints', 'h36m', '--layout', 'coco', check=False,
+    )  # fmt: skip
+    assert failed.returncode == 2
+    assert "layout h36m cannot be converted to 'coco'" in failed.stderr
+
+
+def test_converter_errors(data, tmp_path):
+    folder = data / 'annotation_body3d'
+    np.savez(tmp_path / 'a.npz', imgname=np.array(['S1_Motion.1_000001.jpg']))
+    failed = run_tool(
+        'dataset_converters/h36m_to_coco.py', tmp_path / 'a.npz',
+        folder / 'cameras.pkl', '--out', tmp_path / 'a.json', check=False,
+    )  # fmt: skip
+    assert failed.returncode == 2
+    assert 'lacks part, it has imgname' in failed.stderr
+    name = np.array(['S9_Motion.1_000001.jpg'])
+    np.savez(tmp_path / 'b.npz', imgname=name, part=np.ones((1, 17, 3)))
+    failed = run_tool(
+        'dataset_converters/h36m_to_coco.py', tmp_path / 'b.npz',
+        folder / 'cameras.pkl', '--out', tmp_path / 'b.json', check=False,
+    )  # fmt: skip
+    assert failed.returncode == 2
+    assert "no camera ('S9', '1')" in failed.stderr
