@@ -7,8 +7,10 @@ several people, best takes the one with the highest score, and a JSON file of CO
 results with one box per frame tells who it is.
 
 Formats:
-    videopose3d             data set of VideoPose3D, MHFormer, MotionAGFormer and others
+    videopose3d             data set of VideoPose3D, MHFormer and others
     videopose3d-detections  input of VideoPose3D's prepare_data_2d_custom.py
+    mhformer                keypoints.npz of MHFormer's demo, with --layout h36m
+    motionagformer          keypoints.npz of MotionAGFormer's demo, with --layout h36m
     mmpose                  keypoint_2d_det_file of MMPose's lifters
 
 Example:

@@ -2,6 +2,7 @@
 """Files that VideoPose3D and MMPose's lifters read."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,8 @@ def write_poses(
               those of a custom data set.
             - ``'videopose3d-detections'``: detections of one video, the input of
               VideoPose3D's ``prepare_data_2d_custom.py``. Missing frames are empty.
+            - ``'mhformer'`` and ``'motionagformer'``: ``keypoints.npz`` of one video,
+              which their ``demo/vis.py`` read. The layout must be ``'h36m'``.
             - ``'mmpose'``: ``keypoint_2d_det_file`` of MMPose's lifters, npy
               (N, 17, 3): x, y, score, in the order of the annotations.
         videos (Videos): The frames of each video and their poses.
@@ -114,6 +117,19 @@ def _per_frame(values: np.ndarray, present: np.ndarray) -> np.ndarray:
     return frames
 
 
+def _write_demo(
+    path: Path, videos: Videos, layout: str, missing: str, channels: int
+) -> None:
+    """Poses of one video, (1, F, 17, 2), or with scores (1, F, 17, 3)."""
+    if len(videos) != 1:
+        raise ValueError(f'the format is for the poses of one video, got {len(videos)}')
+    if layout != 'h36m':
+        raise ValueError(f"the format has the layout 'h36m', got {layout!r}")
+    ((_, poses),) = videos
+    values = np.concatenate((poses.keypoints, poses.scores[..., None]), axis=2)
+    _write_npz(path, reconstruction=values[None, ..., :channels])
+
+
 def _write_mmpose(path: Path, videos: Videos, layout: str, missing: str) -> None:
     """Detections in the order of the annotations, for ``Human36mDataset``."""
     rows = np.concatenate([clip.rows for clip, _ in videos])
@@ -133,6 +149,8 @@ Write = Callable[[Path, Videos, str, str], None]
 FORMATS: dict[str, tuple[str, Write]] = {
     'videopose3d': ('.npz', _write_dataset),
     'videopose3d-detections': ('.npz', _write_detections),
+    'mhformer': ('.npz', partial(_write_demo, channels=2)),
+    'motionagformer': ('.npz', partial(_write_demo, channels=3)),
     'mmpose': ('.npy', _write_mmpose),
 }
 MISSING = ('nan', 'interpolate')

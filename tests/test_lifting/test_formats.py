@@ -101,6 +101,23 @@ def test_mmpose_is_in_the_order_of_the_annotations(tmp_path):
         np.testing.assert_array_equal(poses[start::2, :, 2], filled.scores)
 
 
+@pytest.mark.parametrize(('form', 'channels'), [('mhformer', 2), ('motionagformer', 3)])
+def test_keypoints_of_demos(tmp_path, form, channels):
+    sequence = random_sequence()
+    path = tmp_path / 'keypoints.npz'
+    write_poses(path, form, [(clip(), sequence)], 'h36m', 'interpolate')
+    poses = np.load(path)['reconstruction']
+    assert poses.shape == (1, 12, 17, channels)
+    expected = sequence.converted('h36m').interpolated()
+    np.testing.assert_array_equal(poses[0, ..., :2], expected.keypoints)
+    if channels == 3:
+        np.testing.assert_array_equal(poses[0, ..., 2], expected.scores)
+    with pytest.raises(ValueError, match="has the layout 'h36m', got 'coco'"):
+        write_poses(tmp_path / 'b.npz', form, [(clip(), sequence)], 'coco')
+    with pytest.raises(ValueError, match='poses of one video, got 2'):
+        write_poses(tmp_path / 'b.npz', form, [(clip(), sequence)] * 2, 'h36m')
+
+
 def test_errors(tmp_path):
     videos = [(clip(), random_sequence())]
     existing = tmp_path / 'a.npz'
