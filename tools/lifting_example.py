@@ -10,34 +10,11 @@ Example:
     python tools/lifting_example.py
 """
 
-import argparse
-import os
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
-from rmpe_plugin.learning import lifting_example
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        '--seed', type=int, default=0, help='random seed of the training (default: 0)'
-    )
-    parser.add_argument(
-        '--restart', action='store_true', help='run the finished stages again'
-    )
-    return parser.parse_args()
-
-
-def main() -> int:
-    args = parse_args()
-    os.chdir(Path(__file__).resolve().parents[1])
-    return lifting_example.run(args.seed, args.restart, Console())
-
+from rmpe_plugin.learning.lifting_example import run
+from rmpe_plugin.learning.stage_program import main
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(main(__doc__, run, Path(__file__).resolve().parents[1]))

@@ -4,7 +4,6 @@
 Paths are relative to the root of a checkout. The models are those of the quickstart.
 """
 
-import time
 from functools import partial
 from pathlib import Path
 
@@ -18,11 +17,12 @@ from mmpose.registry import DATASETS
 from rich.console import Console
 from rich.table import Table
 
-from rmpe_plugin.utils.stages import Stage, StageError, StageRunner
+from rmpe_plugin.utils.stages import Stage
 
 from . import quickstart
 from .lifting_animation import write_animation
 from .quickstart import tool
+from .stage_program import forget_stages, run_program
 
 DATA = Path('data/synthetic_videos')
 LIFTER = quickstart.CONFIGS / 'video-pose-lift_tcn-27frm_synthetic.py'
@@ -165,21 +165,8 @@ def run(seed: int, restart: bool, console: Console) -> int:
         )  # fmt: skip
         return 1
     if restart:
-        (LOGS / 'stages.jsonl').unlink(missing_ok=True)
+        forget_stages(LOGS)
         for split in VIDEOS:
             detections(split).unlink(missing_ok=True)
-    start = time.monotonic()
-    stages = make_stages(seed)
-    try:
-        runner = StageRunner(LOGS, dict(seed=seed, **VIDEOS), len(stages), console)
-        for stage in stages:
-            runner.run(stage)
-    except KeyboardInterrupt:
-        console.print('Interrupted. Run the same command to continue.')
-        return 130
-    except (StageError, ValueError) as error:
-        console.print(f'{error}', style='red', markup=False, soft_wrap=True)
-        console.print('Run the same command to continue, or add --restart.')
-        return 1
-    report(console, time.monotonic() - start)
-    return 0
+    stages = [[stage] for stage in make_stages(seed)]
+    return run_program(stages, LOGS, dict(seed=seed, **VIDEOS), console, report)

@@ -18,7 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from rmpe_plugin.ops.pose_nms_params import DEFAULT_PRESET
-from rmpe_plugin.utils.stages import Stage, StageError, StageRunner
+from rmpe_plugin.utils.stages import Stage
+
+from .stage_program import forget_stages, run_program
 
 DATA = Path('data/synthetic_people')
 VAL_ANN = DATA / 'annotations' / 'person_keypoints_val.json'
@@ -207,20 +209,6 @@ def run(seed: int, restart: bool, console: Console) -> int:
         int: Exit status; 130 after an interrupt.
     """
     if restart:
-        (LOGS / 'stages.jsonl').unlink(missing_ok=True)
-    start = time.monotonic()
-    stages = make_stages(seed)
+        forget_stages(LOGS)
     settings = dict(seed=seed, images=IMAGES, score_thr=SCORE_THR)
-    try:
-        runner = StageRunner(LOGS, settings, sum(map(len, stages)), console)
-        for group in stages:
-            runner.run(*group)
-    except KeyboardInterrupt:
-        console.print('Interrupted. Run the same command to continue.')
-        return 130
-    except (StageError, ValueError) as error:
-        console.print(f'{error}', style='red', markup=False, soft_wrap=True)
-        console.print('Run the same command to continue, or add --restart.')
-        return 1
-    report(console, time.monotonic() - start)
-    return 0
+    return run_program(make_stages(seed), LOGS, settings, console, report)

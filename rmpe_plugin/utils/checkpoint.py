@@ -42,6 +42,11 @@ def _history_method(obj: Any, name: str) -> Callable:
     )
 
 
+def _empty_bytes() -> bytes:
+    """Replace ``bytes``, with which an empty array is pickled, such as no sigmas."""
+    return b''
+
+
 def _allowed_globals() -> list:
     """Globals in an MMEngine checkpoint that torch does not allow by default."""
     reconstruct = np.empty(0).__reduce__()[0]
@@ -57,6 +62,7 @@ def _allowed_globals() -> list:
     return [
         HistoryBuffer,
         (_history_method, 'builtins.getattr'),
+        (_empty_bytes, 'builtins.bytes'),
         np.ndarray,
         np.dtype,
         *functions,

@@ -11,7 +11,7 @@ import pytest
 from mmengine.config import Config
 from rich.console import Console
 
-from rmpe_plugin.learning import quickstart
+from rmpe_plugin.learning import quickstart, stage_program
 from rmpe_plugin.utils.stages import Stage
 from tests.conftest import ROOT
 
@@ -114,7 +114,7 @@ def test_interrupt_ends_with_status_130(folders, monkeypatch, capsys):
     def interrupt(runner, *stages):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(quickstart.StageRunner, 'run', interrupt)
+    monkeypatch.setattr(stage_program.StageRunner, 'run', interrupt)
     status, printed = run(monkeypatch, capsys, python('draw', 'pass'))
     assert status == 130
     assert printed == 'Interrupted. Run the same command to continue.\n'

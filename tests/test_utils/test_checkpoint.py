@@ -33,6 +33,7 @@ def saved(tmp_path):
                 sigmas=np.array([0.1, 0.2], dtype=np.float32),
                 flip_indices=np.array([1, 0]),
                 colors=np.zeros((2, 3), dtype=np.uint8),
+                no_sigmas=np.array([]),  # as of Human3.6M
                 best=np.float64(0.5),
             ),
         ),
@@ -48,6 +49,7 @@ def test_loads_checkpoints_of_mmengine(saved):
     assert (history.min(), history.max(), history.current()) == (1.0, 3.0, 2.0)
     meta = content['meta']['dataset_meta']
     np.testing.assert_array_equal(meta['sigmas'], np.float32([0.1, 0.2]))
+    assert meta['no_sigmas'].shape == (0,)
     assert meta['best'] == 0.5
     model = torch.nn.Module()
     model.weight = torch.nn.Parameter(torch.zeros(3))
