@@ -28,10 +28,9 @@ def write_animation(
     Args:
         path (Path): File to write.
         video (Path): The video.
-        detections (np.ndarray): Poses whose first frames are those of the video,
-            (N, 17, 3): x, y in pixels and score.
-        predicted (np.ndarray): Lifted joints (N, 17, 3) in camera axes, metres.
-        expected (np.ndarray): Ground-truth joints (N, 17, 3).
+        detections (np.ndarray): Poses (F, 17, 3): x, y in pixels and score.
+        predicted (np.ndarray): Lifted joints (F, 17, 3) in camera axes, metres.
+        expected (np.ndarray): Ground-truth joints (F, 17, 3).
     """
     images = read_images(video)[:FRAMES]
     links = parse_pose_metainfo(Human36mDataset.METAINFO)['skeleton_links']

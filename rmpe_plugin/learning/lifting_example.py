@@ -134,15 +134,27 @@ def result_table(predicted: np.ndarray, expected: np.ndarray) -> Table:
     return table
 
 
+def median_video(predicted: np.ndarray, expected: np.ndarray) -> tuple[str, np.ndarray]:
+    """Name and frames of the test video with the median error."""
+    with np.load(annotation('test')) as data:
+        names = np.array([str(name).rpartition('_')[0] for name in data['imgname']])
+    errors = np.linalg.norm(predicted - expected, axis=-1).mean(axis=-1)
+    videos = sorted(set(names), key=lambda name: errors[names == name].mean())
+    name = videos[len(videos) // 2]
+    return name, np.flatnonzero(names == name)
+
+
 def report(console: Console, seconds: float) -> None:
     """Lift the test videos, print the errors and draw one video."""
     predicted, expected = lift()
     console.print(result_table(predicted, expected))
-    with np.load(annotation('test')) as data:
-        first = str(data['imgname'][0]).rpartition('_')[0]
-    video = DATA / 'videos' / f'{first}.mp4'
-    write_animation(ANIMATION, video, np.load(detections('test')), predicted, expected)
-    console.print(f'Animation: {ANIMATION}\nLogs: {LOGS}', highlight=False)
+    video, frames = median_video(predicted, expected)
+    poses = np.load(detections('test'))
+    path = DATA / 'videos' / f'{video}.mp4'
+    write_animation(
+        ANIMATION, path, *(array[frames] for array in (poses, predicted, expected))
+    )
+    console.print(f'Animation: {ANIMATION}, {video}\nLogs: {LOGS}', highlight=False)
     console.print(f'Finished in {seconds / 60:.1f} minutes.', highlight=False)
 
 

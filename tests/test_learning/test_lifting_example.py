@@ -32,6 +32,15 @@ def test_table_has_the_errors_of_mean_and_lifted_poses(data):
     np.testing.assert_allclose(np.ptp(mean - mean[:, :1], axis=0), 0, atol=1e-12)
 
 
+def test_median_video(data):
+    write_videos(data, dict(train=1, test=3), 4, (160, 120))
+    expected = np.load(lifting_example.annotation('test'))['S'][..., :3]
+    error = np.repeat([0.1, 0.3, 0.2], 4)[:, None, None]
+    name, frames = lifting_example.median_video(expected + error, expected)
+    assert name == 'S4_Motion.1'
+    assert frames.tolist() == [8, 9, 10, 11]
+
+
 def test_animation(data, tmp_path):
     with np.load(lifting_example.annotation('test')) as arrays:
         joints, part = arrays['S'][..., :3], arrays['part']
