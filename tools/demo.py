@@ -194,6 +194,7 @@ def start(args: argparse.Namespace) -> tuple[RMPEInferencer, Iterator[PoseResult
         args.lifting_exporter = LiftingExporter(
             args.out, args.lifting, inferencer.dataset_meta, args.lifting_layout
         )
+        args.lifting_exporter.check(args.frames.paths)
     return inferencer, inferencer(args.frames, args.boxes)
 
 
@@ -251,6 +252,7 @@ def main() -> int:
         print_summary(exporter)
         if args.lifting_exporter is not None:
             print(*args.lifting_exporter.write(), sep='\n')
+            print(f'{args.lifting_exporter.interpolated} frames are interpolated')
     except (OSError, ValueError) as error:
         print(f'demo.py: error: {error}', file=sys.stderr)
         return 2

@@ -9,8 +9,8 @@ results with one box per frame tells who it is.
 Formats:
     videopose3d             data set of VideoPose3D, MHFormer and others
     videopose3d-detections  input of VideoPose3D's prepare_data_2d_custom.py
-    mhformer                keypoints.npz of MHFormer's demo, with --layout h36m
-    motionagformer          keypoints.npz of MotionAGFormer's demo, with --layout h36m
+    mhformer                keypoints.npz of MHFormer's demo
+    motionagformer          keypoints.npz of MotionAGFormer's demo
     mmpose                  keypoint_2d_det_file of MMPose's lifters
 
 Example:
@@ -36,6 +36,7 @@ from rmpe_plugin.lifting import (
     Clip,
     PoseSequence,
     annotated_clips,
+    choose_layout,
     choose_person,
     video_clip,
     write_poses,
@@ -56,7 +57,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     frames = parser.add_mutually_exclusive_group(required=True)
     frames.add_argument('--video', type=Path, help='the video of the results')
     frames.add_argument(
-        '--ann', type=Path,
+        '--ann', type=Path, nargs='+',
         help='COCO annotations of the results; images are named VIDEO_NUMBER',
     )  # fmt: skip
     parser.add_argument('--format', choices=FORMATS, required=True)
@@ -67,7 +68,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument(
         '--layout', choices=LAYOUTS,
-        help='layout of the file (default: that of the results)',
+        help='layout of the file (default: that of the format or of the results)',
     )  # fmt: skip
     parser.add_argument(
         '--person', default='only', metavar='only|best|BOXES',
@@ -88,17 +89,14 @@ def read_clips(args: argparse.Namespace, ids: set[int | str]) -> list[Clip]:
     return [video_clip(args.video, prefix_ids)]
 
 
-def read_choice(person: str, clip: Clip) -> str | np.ndarray:
-    """Read the boxes of the person, unless the choice is a word."""
-    if person in CHOICES:
-        return person
-    records = group_by_image(read_results(Path(person), {'image_id', 'bbox', 'score'}))
+def boxes_of_person(path: str, records: dict, clip: Clip) -> np.ndarray:
+    """Boxes of the person in each frame (F, 4), NaN where there is none."""
     boxes = np.full((len(clip.image_ids), 4), np.nan)
     for row, image_id in enumerate(clip.image_ids):
         found = records.get(image_id, [])
         if len(found) > 1:
             raise ValueError(
-                f'{person}: one box per frame is needed, image {image_id} has '
+                f'{path}: one box per frame is needed, image {image_id} has '
                 f'{len(found)}'
             )
         if found:
@@ -109,19 +107,40 @@ def read_choice(person: str, clip: Clip) -> str | np.ndarray:
 def choose(args: argparse.Namespace) -> list[tuple[Clip, PoseSequence]]:
     """Choose the person in all videos."""
     records = read_results(args.results, {'image_id', 'keypoints', 'bbox', 'score'})
+    numbers = {len(record['keypoints']) // 3 for record in records}
+    if numbers - {17}:
+        raise ValueError(
+            f'{args.results}: results must have 17 keypoints, got {sorted(numbers)}'
+        )
     by_image = group_by_image(records)
+    clips = read_clips(args, set(by_image))
+    boxes = None if args.person in CHOICES else read_boxes(args.person, clips)
     videos = []
-    for clip in read_clips(args, set(by_image)):
+    for clip in clips:
         frames = [poses_from_records(by_image.get(i, []), 17) for i in clip.image_ids]
-        person = read_choice(args.person, clip)
+        person = (
+            args.person if boxes is None else boxes_of_person(args.person, boxes, clip)
+        )
         videos.append((clip, choose_person(frames, person, args.keypoints, clip.name)))
     return videos
 
 
+def read_boxes(path: str, clips: list[Clip]) -> dict[int | str, list[dict]]:
+    """Read boxes by image."""
+    boxes = group_by_image(read_results(Path(path), {'image_id', 'bbox', 'score'}))
+    ids = [image_id for clip in clips for image_id in clip.image_ids]
+    if not boxes.keys() & set(ids):
+        raise ValueError(
+            f'{path}: no box belongs to any frame: image ids of the boxes are '
+            f'{[*boxes][:3]}, those of the frames {ids[:3]}'
+        )
+    return boxes
+
+
 def main() -> int:
     args = parse_args()
-    layout = args.layout or args.keypoints
     try:
+        layout = choose_layout(args.format, args.keypoints, args.layout)
         videos = choose(args)
         write_poses(args.out, args.format, videos, layout, args.missing)
     except (OSError, ValueError) as error:

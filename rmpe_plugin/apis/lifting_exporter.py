@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Export of predicted poses of videos for lifting to three dimensions."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 
-from rmpe_plugin.lifting import FORMATS, LAYOUTS, Clip, choose_person, write_poses
+from rmpe_plugin.lifting import (
+    FORMATS,
+    LAYOUTS,
+    Clip,
+    choose_layout,
+    choose_person,
+    write_poses,
+)
 
 from .frame import Frame
 
@@ -14,7 +22,8 @@ from .frame import Frame
 class LiftingExporter:
     """Writes the person with the highest score in each frame of videos.
 
-    Frames without a person are NaN. ``tools/export_lifting.py`` has more options.
+    Frames without a person are interpolated. ``tools/export_lifting.py`` has more
+    options.
 
     Args:
         folder (Path): Output folder.
@@ -22,10 +31,14 @@ class LiftingExporter:
         dataset_meta (dict): MMPose's description of the keypoints, COCO's or
             Human3.6M's.
         layout (str, optional): Layout of the keypoints in the file. Defaults to
-            ``None``: that of the model.
+            ``None``: that of the format or of the model.
+
+    Attributes:
+        interpolated (int): Number of interpolated frames in the written files.
 
     Raises:
-        ValueError: If the model predicts other keypoints.
+        ValueError: If the model predicts other keypoints, or the format has another
+            layout.
     """
 
     def __init__(
@@ -38,10 +51,24 @@ class LiftingExporter:
                 f'predicts those of {self.keypoints!r}'
             )
         self.folder, self.form = folder, form
-        self.layout = layout or self.keypoints
+        self.layout = choose_layout(form, self.keypoints, layout)
+        self.interpolated = 0
         self._frames: dict[str, list[InstanceData]] = {}
         self._first: dict[str, Frame] = {}
         self._size: dict[str, tuple[int, int]] = {}
+
+    def check(self, inputs: Iterable[Path]) -> None:
+        """Raise before inference if a file exists that would be written.
+
+        Args:
+            inputs (Iterable[Path]): Video files.
+
+        Raises:
+            FileExistsError: If the file of a video exists.
+        """
+        for path in map(self._path, map(str, inputs)):
+            if path.exists():
+                raise FileExistsError(f'{path} exists already: remove it')
 
     def add(self, frame: Frame, poses: PoseDataSample) -> None:
         """Add a frame; images that belong to no video are ignored.
@@ -49,17 +76,10 @@ class LiftingExporter:
         Args:
             frame (Frame): The frame.
             poses (PoseDataSample): Its poses.
-
-        Raises:
-            FileExistsError: If the file of its video exists already.
         """
         if not frame.video:
             return
-        if frame.video not in self._frames:
-            path = self._path(frame.video)
-            if path.exists():
-                raise FileExistsError(f'{path} exists already: remove it')
-            self._first[frame.video] = frame
+        self._first.setdefault(frame.video, frame)
         frames = self._frames.setdefault(frame.video, [])
         # A run of undecodable frames is reported once.
         index = int(str(frame.image_id).rpartition('/')[2])
@@ -76,18 +96,31 @@ class LiftingExporter:
             list[Path]: The files.
 
         Raises:
-            ValueError: If a video has no frames or no person.
+            FileExistsError: If a file exists.
+            ValueError: If a video has no frames or no person, after the files of the
+                other videos are written.
         """
-        written = []
-        for video, frames in self._frames.items():
-            poses = choose_person(frames, 'best', self.keypoints, video)
-            rows = tuple(range(len(frames)))
-            size, fps = self._size[video], self._first[video].fps
-            clip = Clip(Path(video).stem, rows, rows, size, fps)
-            path = self._path(video)
-            write_poses(path, self.form, [(clip, poses)], self.layout)
-            written.append(path)
+        written, errors = [], []
+        for video in self._frames:
+            try:
+                written.append(self._write_video(video))
+            except ValueError as error:
+                errors.append(str(error))
+        if errors:
+            raise ValueError('; '.join(errors))
         return written
+
+    def _write_video(self, video: str) -> Path:
+        """Write the file of a video."""
+        frames = self._frames[video]
+        poses = choose_person(frames, 'best', self.keypoints, video)
+        rows = tuple(range(len(frames)))
+        size, fps = self._size[video], self._first[video].fps
+        clip = Clip(Path(video).stem, rows, rows, size, fps)
+        path = self._path(video)
+        write_poses(path, self.form, [(clip, poses)], self.layout, 'interpolate')
+        self.interpolated += int(poses.missing.sum())
+        return path
 
     def _path(self, video: str) -> Path:
         """File of a video."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rmpe_plugin.codecs import CropGeometry
-from rmpe_plugin.ops import warp_crops
+from rmpe_plugin.ops import stack_images, warp_crops
 
 Images = Sequence[np.ndarray | None]
 
@@ -54,7 +54,9 @@ class PeopleCropper:
         if not len(index):
             return
         matrices = self.geometry.matrices(np.concatenate(bboxes))
-        source = self._open(images)
+        # Images without boxes are not uploaded.
+        cropped = [x if len(b) else None for x, b in zip(images, bboxes, strict=True)]
+        source = self._open(cropped)
         for start in range(0, len(index), batch_size):
             part = slice(start, start + batch_size)
             affine = upload(matrices[part].astype(np.float32), self.device)
@@ -126,7 +128,7 @@ class DeviceCrops:
             arrays = [image for i in members if (image := images[i]) is not None]
             stack = upload(np.stack(arrays), device)
             stack = stack.permute(0, 3, 1, 2)
-            self.stacks.append(stack.flip(1) if rgb else stack)
+            self.stacks.append(stack_images(stack.flip(1) if rgb else stack))
 
     def crop(self, index: np.ndarray, matrices: np.ndarray) -> Tensor:
         """Crop people (B,) of images by matrices (B, 2, 3)."""

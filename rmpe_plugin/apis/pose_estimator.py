@@ -123,9 +123,9 @@ class TorchPoseEstimator:
 
     If the test pipeline and the model are of the standard form, all people are cropped,
     estimated and decoded in batches on the device, with batch normalisation fused into
-    the convolutions. Otherwise the test pipeline and the
-    codec of the config process one person at a time; the log says why. The standard
-    form is that of :meth:`rmpe_plugin.codecs.CropGeometry.of_pipeline` and
+    the convolutions. Otherwise the config's test pipeline and codec process one person
+    at a time, and the log says why. The standard form is that of
+    :meth:`rmpe_plugin.codecs.CropGeometry.of_pipeline` and
     :class:`rmpe_plugin.deploy.PoseGraph`.
 
     Args:
@@ -176,19 +176,19 @@ class TorchPoseEstimator:
         with DefaultScope.overwrite_default_scope('mmpose'):
             self.pipeline = Compose(steps)
         self.device = next(self.model.parameters()).device
-        self._bfloat16 = precision == 'bfloat16'
-        if self._bfloat16:
-            _return_float32(self.model.head)
         self.graph: PoseGraph | None
         self.cropper: PeopleCropper | None
         self.graph, self.cropper = self._batched_parts(steps)
+        self._bfloat16 = precision == 'bfloat16'
+        if self._bfloat16:
+            _return_float32(self.model.head)
 
     def _batched_parts(
         self, steps: list[dict]
     ) -> tuple[PoseGraph, PeopleCropper] | tuple[None, None]:
         """Graph and cropper, or ``None`` if the config is not of the standard form."""
-        color = network_color(self.model.data_preprocessor)
         try:
+            color = network_color(self.model.data_preprocessor)
             graph = PoseGraph(self.model, color)
             geometry = CropGeometry.of_pipeline(steps, self.model.head.decoder)
         except ValueError as error:

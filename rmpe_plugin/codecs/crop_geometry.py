@@ -15,8 +15,8 @@ LOADERS = {'LoadImage', 'LoadWholeImage'}
 # Transforms that enlarge the box, with their default padding.
 PADDINGS = dict(GetBBoxCenterScale=1.25, CPNBBoxCenterScale=(1.2, 1.3))
 STANDARD = (
-    'LoadImage, GetBBoxCenterScale or CPNBBoxCenterScale, TopdownAffine and '
-    'PackPoseInputs'
+    'LoadImage or LoadWholeImage, GetBBoxCenterScale or CPNBBoxCenterScale, '
+    'TopdownAffine and PackPoseInputs'
 )
 
 

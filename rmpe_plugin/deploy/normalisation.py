@@ -35,7 +35,15 @@ def network_color(norm: ImgDataPreprocessor) -> str:
 
     Returns:
         str: ``'bgr'`` or ``'rgb'``.
+
+    Raises:
+        ValueError: If it does not normalise images.
     """
+    if not isinstance(norm, ImgDataPreprocessor):
+        raise ValueError(
+            'model.data_preprocessor must be PoseDataPreprocessor, got '
+            f'{type(norm).__name__}'
+        )
     return 'rgb' if norm._channel_conversion else 'bgr'
 
 

@@ -2,7 +2,7 @@
 """Two-dimensional poses of videos in the formats of lifting to three dimensions."""
 
 from .clips import Clip, annotated_clips, video_clip
-from .formats import FORMATS, MISSING, write_poses
+from .formats import FORMATS, MISSING, choose_layout, write_poses
 from .people import CHOICES, choose_person
 from .pose_sequence import LAYOUTS, PoseSequence
 
@@ -14,6 +14,7 @@ __all__ = [
     'Clip',
     'PoseSequence',
     'annotated_clips',
+    'choose_layout',
     'choose_person',
     'video_clip',
     'write_poses',

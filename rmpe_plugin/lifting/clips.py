@@ -2,7 +2,7 @@
 """The frames of videos: a video file, or the images of an annotation file."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,9 @@ class Clip:
         image_ids (tuple[int | str, ...]): ``image_id`` of each frame in results.
         rows (tuple[int, ...]): Place of each frame among the frames of all clips.
         size (tuple[int, int]): Width and height, pixels.
-        fps (float): Frame rate in frames per second; 0 if it is unknown.
+        fps (float): Frame rate in frames per second; 0 if it is unknown. Defaults to 0.
+        h36m (tuple[str, str, str], optional): Subject, action and camera of a video of
+            Human3.6M. Defaults to ``None``.
     """
 
     name: str
@@ -32,12 +34,7 @@ class Clip:
     rows: tuple[int, ...]
     size: tuple[int, int]
     fps: float = 0.0
-
-    @property
-    def h36m(self) -> tuple[str, str, str] | None:
-        """Subject, action and camera, if the name is one of Human3.6M."""
-        match = _H36M.fullmatch(self.name)
-        return None if match is None else match.group('subject', 'action', 'camera')
+    h36m: tuple[str, str, str] | None = None
 
 
 def video_clip(path: Path, prefix_ids: bool = False) -> Clip:
@@ -69,7 +66,9 @@ def video_clip(path: Path, prefix_ids: bool = False) -> Clip:
     return Clip(path.stem, ids, tuple(range(number)), (width, height), fps)
 
 
-def annotated_clips(path: Path, result_ids: Collection[int | str]) -> list[Clip]:
+def annotated_clips(
+    paths: Sequence[Path], result_ids: Collection[int | str]
+) -> list[Clip]:
     """Group the images of COCO annotations to videos by their names.
 
     The name of an image is that of the video, ``_`` and the number of the frame,
@@ -77,7 +76,7 @@ def annotated_clips(path: Path, result_ids: Collection[int | str]) -> list[Clip]
     images by ``id``, by file name, or by video and frame, ``'VIDEO/index'``.
 
     Args:
-        path (Path): COCO annotations.
+        paths (Sequence[Path]): Files of COCO annotations.
         result_ids (Collection[int | str]): ``image_id`` of the results.
 
     Returns:
@@ -87,12 +86,10 @@ def annotated_clips(path: Path, result_ids: Collection[int | str]) -> list[Clip]
         ValueError: If the annotations are invalid, an image has another name, no
             result belongs to any image, or the images of a video differ in size.
     """
-    images = read_annotations(path)['images']
-    require_keys(path, 'image', images, {'id', 'file_name', 'width', 'height'})
-    if not images:
-        raise ValueError(f'{path} has no images')
-    names = [_video_and_index(path, image['file_name']) for image in images]
-    ids = _matching_ids(path, images, names, set(result_ids))
+    images = [image for path in paths for image in _read_images(path)]
+    where = ' and '.join(map(str, paths))
+    names = [_video_and_index(where, image['file_name']) for image in images]
+    ids = _matching_ids(where, images, names, set(result_ids))
     rows_of: dict[str, list[int]] = {}
     for row, (video, _) in enumerate(names):
         rows_of.setdefault(video, []).append(row)
@@ -100,37 +97,61 @@ def annotated_clips(path: Path, result_ids: Collection[int | str]) -> list[Clip]
     for name, rows in rows_of.items():
         sizes = {(images[row]['width'], images[row]['height']) for row in rows}
         if len(sizes) > 1:
-            raise ValueError(f'{path}: images of {name} differ in size: {[*sizes]}')
-        clips.append(Clip(name, tuple(ids[r] for r in rows), tuple(rows), sizes.pop()))
+            raise ValueError(f'{where}: images of {name} differ in size: {[*sizes]}')
+        match = _H36M.fullmatch(name)
+        clips.append(
+            Clip(
+                name,
+                tuple(ids[row] for row in rows),
+                tuple(rows),
+                sizes.pop(),
+                h36m=match and match.group('subject', 'action', 'camera'),
+            )
+        )
     return clips
 
 
-def _video_and_index(path: Path, file_name: str) -> tuple[str, int]:
+def _read_images(path: Path) -> list[dict]:
+    """Read the images of annotations."""
+    images = read_annotations(path)['images']
+    require_keys(path, 'image', images, {'id', 'file_name', 'width', 'height'})
+    if not images:
+        raise ValueError(f'{path} has no images')
+    return images
+
+
+def _video_and_index(where: str, file_name: str) -> tuple[str, int]:
     """Name of the video and index of the frame of an image."""
     match = _FRAME.fullmatch(Path(file_name).stem)
     if match is None:
         raise ValueError(
-            f'{path}: the name of an image must be VIDEO_NUMBER, got {file_name!r}'
+            f'{where}: the name of an image must be VIDEO_NUMBER, got {file_name!r}'
         )
     return match['video'], int(match['number']) - 1
 
 
 def _matching_ids(
-    path: Path,
+    where: str,
     images: list[dict],
     names: list[tuple[str, int]],
     result_ids: set[int | str],
 ) -> list[int | str]:
     """Ids of the images as the results name them."""
+    numbers = [image['id'] for image in images]
+    # Indices of the frames of one video are not image ids; with several files of
+    # annotations, image ids are not unique.
+    numbered = {i for i in result_ids if isinstance(i, int)} <= set(numbers)
+    is_unique = len(set(numbers)) == len(numbers)
     candidates: list[list[int | str]] = [
-        [image['id'] for image in images],
+        numbers if numbered and is_unique else [],
         [Path(image['file_name']).name for image in images],
         [f'{video}/{index}' for video, index in names],
     ]
     best = max(candidates, key=lambda ids: len(result_ids.intersection(ids)))
     if not result_ids.intersection(best):
         raise ValueError(
-            f'no result belongs to any image of {path}: image ids of the results are '
-            f'{sorted(result_ids, key=str)[:3]}, those of the images {best[:3]}'
+            f'no result belongs to any image of {where}: image ids of the results are '
+            f'{sorted(result_ids, key=str)[:3]}, those of the images {numbers[:3]}, '
+            f'their names {candidates[1][:1]}'
         )
     return best

@@ -17,11 +17,42 @@ SYMMETRY = dict(
     coco=[[1, 3, 5, 7, 9, 11, 13, 15], [2, 4, 6, 8, 10, 12, 14, 16]],
     h36m=[[4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]],
 )
+# Actions of Human3.6M that VideoPose3D names differently, and what it discards.
+RENAMED_ACTIONS = dict(TakingPhoto='Photo', WalkingDog='WalkDog')
+DISCARDED = ('S11', 'Directions')
 Videos = Sequence[tuple[Clip, PoseSequence]]
 
 
+def choose_layout(form: str, keypoints: str, layout: str | None = None) -> str:
+    """Choose the layout of the keypoints in a file.
+
+    Args:
+        form (str): One of :data:`FORMATS`.
+        keypoints (str): Layout of the poses, ``'coco'`` or ``'h36m'``.
+        layout (str, optional): The wanted layout. Defaults to ``None``: ``'h36m'`` for
+            formats that have no other one, or that of the poses.
+
+    Returns:
+        str: ``'coco'`` or ``'h36m'``.
+
+    Raises:
+        ValueError: If the format is unknown or has another layout.
+    """
+    if form not in FORMATS:
+        raise ValueError(f'the format must be one of {[*FORMATS]}, got {form!r}')
+    if form not in H36M_ONLY:
+        return layout or keypoints
+    if layout not in (None, 'h36m'):
+        raise ValueError(f"the format {form} has the layout 'h36m', got {layout!r}")
+    return 'h36m'
+
+
 def write_poses(
-    path: Path, form: str, videos: Videos, layout: str, missing: str = 'nan'
+    path: Path,
+    form: str,
+    videos: Videos,
+    layout: str | None = None,
+    missing: str = 'nan',
 ) -> None:
     """Write the poses of videos for lifting to three dimensions.
 
@@ -35,11 +66,12 @@ def write_poses(
             - ``'videopose3d-detections'``: detections of one video, the input of
               VideoPose3D's ``prepare_data_2d_custom.py``. Missing frames are empty.
             - ``'mhformer'`` and ``'motionagformer'``: ``keypoints.npz`` of one video,
-              which their ``demo/vis.py`` read. The layout must be ``'h36m'``.
+              which their ``demo/vis.py`` read. The layout is ``'h36m'``.
             - ``'mmpose'``: ``keypoint_2d_det_file`` of MMPose's lifters, npy
               (N, 17, 3): x, y, score, in the order of the annotations.
         videos (Videos): The frames of each video and their poses.
-        layout (str): Layout of the keypoints in the file, ``'coco'`` or ``'h36m'``.
+        layout (str, optional): Layout of the keypoints in the file, ``'coco'`` or
+            ``'h36m'``. Defaults to ``None``, see :func:`choose_layout`.
         missing (str): Frames without a pose: ``'nan'`` or ``'interpolate'``. Defaults
             to ``'nan'``.
 
@@ -52,8 +84,7 @@ def write_poses(
         raise FileExistsError(
             f'{path} exists already: remove it, or choose another file'
         )
-    if form not in FORMATS:
-        raise ValueError(f'the format must be one of {[*FORMATS]}, got {form!r}')
+    layout = choose_layout(form, videos[0][1].layout, layout)
     if missing not in MISSING:
         raise ValueError(f'missing must be one of {MISSING}, got {missing!r}')
     videos = [(clip, poses.converted(layout)) for clip, poses in videos]
@@ -67,15 +98,12 @@ def write_poses(
 
 def _write_dataset(path: Path, videos: Videos, layout: str, missing: str) -> None:
     """VideoPose3D's data set."""
-    positions: dict[str, dict] = {}
-    for clip, poses in sorted(videos, key=lambda video: video[0].name):
-        if clip.h36m is None:
-            positions[clip.name] = dict(custom=[poses.keypoints])
-        else:
-            # Cameras are in the order of their names.
-            subject, action, _ = clip.h36m
-            actions = positions.setdefault(subject, {})
-            actions.setdefault(action.replace('_', ' '), []).append(poses.keypoints)
+    positions: dict[str, dict] = {
+        clip.name: dict(custom=[poses.keypoints])
+        for clip, poses in videos
+        if clip.h36m is None
+    }
+    positions.update(_h36m_positions([video for video in videos if video[0].h36m]))
     metadata = dict(
         layout_name=layout,
         num_joints=17,
@@ -87,6 +115,33 @@ def _write_dataset(path: Path, videos: Videos, layout: str, missing: str) -> Non
         missing_frames=missing,
     )
     _write_npz(path, positions_2d=np.array(positions), metadata=np.array(metadata))
+
+
+def _h36m_positions(videos: Videos) -> dict[str, dict[str, list[np.ndarray]]]:
+    """Keypoints of Human3.6M by subject and action, a list of the cameras.
+
+    VideoPose3D names two actions differently and discards a damaged recording.
+    """
+    positions: dict[str, dict[str, list[np.ndarray]]] = {}
+    cameras: dict[tuple[str, str], list[str]] = {}
+    # Cameras are in the order of their names.
+    for clip, poses in sorted(videos, key=lambda video: video[0].name):
+        subject, action, camera = clip.h36m or ('', '', '')
+        for name, other in RENAMED_ACTIONS.items():
+            action = action.replace(name, other)
+        action = action.replace('_', ' ')
+        if (subject, action) != DISCARDED:
+            positions.setdefault(subject, {}).setdefault(action, [])
+            positions[subject][action].append(poses.keypoints)
+            cameras.setdefault((subject, action), []).append(camera)
+    expected = max(cameras.values(), key=len, default=[])
+    for (subject, action), names in cameras.items():
+        if names != expected:
+            raise ValueError(
+                f'{subject}, {action}: the cameras must be {expected}, as of other '
+                f'videos, got {names}'
+            )
+    return positions
 
 
 def _write_detections(path: Path, videos: Videos, layout: str, missing: str) -> None:
@@ -123,8 +178,6 @@ def _write_demo(
     """Poses of one video, (1, F, 17, 2), or with scores (1, F, 17, 3)."""
     if len(videos) != 1:
         raise ValueError(f'the format is for the poses of one video, got {len(videos)}')
-    if layout != 'h36m':
-        raise ValueError(f"the format has the layout 'h36m', got {layout!r}")
     ((_, poses),) = videos
     values = np.concatenate((poses.keypoints, poses.scores[..., None]), axis=2)
     _write_npz(path, reconstruction=values[None, ..., :channels])
@@ -153,4 +206,5 @@ FORMATS: dict[str, tuple[str, Write]] = {
     'motionagformer': ('.npz', partial(_write_demo, channels=3)),
     'mmpose': ('.npy', _write_mmpose),
 }
+H36M_ONLY = ('mhformer', 'motionagformer')
 MISSING = ('nan', 'interpolate')

@@ -34,8 +34,8 @@ class PoseSequence:
             raise ValueError(f'layout must be one of {LAYOUTS}, got {self.layout!r}')
         if self.keypoints.shape[1:] != (17, 2):
             raise ValueError(
-                f'the layout {self.layout} has 17 keypoints, got '
-                f'{self.keypoints.shape[1]}'
+                f'keypoints in the layout {self.layout} must be (F, 17, 2), got '
+                f'{self.keypoints.shape}'
             )
 
     @property

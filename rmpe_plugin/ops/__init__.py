@@ -25,7 +25,7 @@ from .atomic_poses import (
 )
 from .blur import blur_heatmaps, gaussian_kernel
 from .boxes import valid_boxes
-from .crops import crop_matrices, warp_crops
+from .crops import ImageStack, crop_matrices, stack_images, warp_crops
 from .crowd_index import crowd_index
 from .error_types import (
     ErrorThresholds,
@@ -69,6 +69,7 @@ from .unit_scores import unit_scores
 __all__ = [
     'ErrorThresholds',
     'GaussianMixture',
+    'ImageStack',
     'PoseErrorTypes',
     'PoseNMSParams',
     'PoseNMSResult',
@@ -115,6 +116,7 @@ __all__ = [
     'render_targets',
     'resize_heatmap',
     'theta_from_pixels',
+    'stack_images',
     'transform_points',
     'unit_scores',
     'valid_boxes',

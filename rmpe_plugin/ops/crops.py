@@ -2,6 +2,7 @@
 """Crops of boxes: their geometry in closed form, and one warp for many people."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -55,8 +56,42 @@ def crop_matrices(
     return matrices
 
 
+class ImageStack(NamedTuple):
+    """Images of the same size below each other.
+
+    A row of zeros follows each image, and a column of zeros all of them, so that no
+    sample of an image reads another one.
+
+    Attributes:
+        pixels (Tensor): Pixels (C, B * (H + 1), W + 1), floating point.
+        height (int): Height H of an image, pixels.
+    """
+
+    pixels: Tensor
+    height: int
+
+
+def stack_images(images: Tensor, dtype: torch.dtype = torch.float32) -> ImageStack:
+    """Prepare images for :func:`warp_crops`.
+
+    Args:
+        images (Tensor): Images (B, C, H, W) of any dtype.
+        dtype (torch.dtype): Floating point dtype of the crops. Defaults to float32.
+
+    Returns:
+        ImageStack: The images.
+
+    Example:
+        >>> stack = stack_images(torch.ones(2, 3, 4, 5))
+        >>> stack.pixels.shape, stack.height
+        (torch.Size([3, 10, 6]), 4)
+    """
+    padded = F.pad(images.to(dtype), (0, 1, 0, 1))
+    return ImageStack(padded.transpose(0, 1).flatten(1, 2), images.shape[-2])
+
+
 def warp_crops(
-    images: Tensor, index: Tensor, matrices: Tensor, size: tuple[int, int]
+    stack: ImageStack, index: Tensor, matrices: Tensor, size: tuple[int, int]
 ) -> Tensor:
     """Warp the crops of many people out of images of the same size.
 
@@ -67,37 +102,33 @@ def warp_crops(
         Coordinates are (x, y) in pixels; (0, 0) is the centre of the first pixel.
 
     Args:
-        images (Tensor): Images (B, C, H, W) of any dtype.
+        stack (ImageStack): Images, see :func:`stack_images`.
         index (Tensor): Image of each person (N,), integers.
-        matrices (Tensor): Affine matrices (N, 2, 3), floating point, from pixels of the
-            crops to pixels of the images, see :func:`crop_matrices`.
+        matrices (Tensor): Affine matrices (N, 2, 3) in the dtype of the images, from
+            pixels of the crops to pixels of the images, see :func:`crop_matrices`.
         size (tuple[int, int]): Size (w, h) of the crops, pixels.
 
     Returns:
-        Tensor: Crops (N, C, h, w) in the dtype of ``matrices``.
+        Tensor: Crops (N, C, h, w).
 
     Example:
         >>> image = torch.arange(9).view(1, 1, 3, 3)
         >>> from_second_pixel = torch.tensor([[[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]])
-        >>> warp_crops(image, torch.tensor([0]), from_second_pixel, (3, 2))
+        >>> index = torch.tensor([0])
+        >>> warp_crops(stack_images(image), index, from_second_pixel, (3, 2))
         tensor([[[[4., 5., 0.],
                   [7., 8., 0.]]]])
     """
-    height, width = images.shape[-2:]
-    # The images are stacked below each other, with a row of zeros after each image. A
-    # column of zeros keeps grid_sample's coordinates defined for a width of one pixel.
-    padded = F.pad(images.to(matrices.dtype), (0, 1, 0, 1))
-    stack = padded.transpose(0, 1).flatten(1, 2)  # (C, B * (H + 1), W + 1)
-
+    pixels, height = stack
     x, y = _image_pixels(matrices, size)
     inside = (y > -1) & (y < height)
     y = torch.where(inside, y + index[:, None, None] * (height + 1), -2)
-    last = (width, stack.shape[1] - 1)
-    grid = torch.stack((x / last[0], y / last[1]), dim=-1) * 2 - 1  # (N, h, w, 2)
+    last_row, last_column = (n - 1 for n in pixels.shape[-2:])
+    grid = torch.stack((x / last_column, y / last_row), dim=-1) * 2 - 1  # (N, h, w, 2)
 
-    with torch.autocast(images.device.type, enabled=False):
+    with torch.autocast(pixels.device.type, enabled=False):
         crops = F.grid_sample(
-            stack[None],
+            pixels[None],
             grid.flatten(0, 1)[None],
             mode='bilinear',
             padding_mode='zeros',

@@ -23,9 +23,9 @@ def coco_to_h36m(
 
     COCO has no keypoints on the midline. As in MMPose's
     ``convert_keypoint_definition``, the pelvis is the centre of the hips, the thorax
-    that of the shoulders, and the spine that of pelvis and thorax; the joint at the
-    neck is the nose; the head is the centre of the eyes. The last two are not where
-    Human3.6M measures them, see ``docs/lifting.md`` for the errors.
+    that of the shoulders, and the spine that of pelvis and thorax; the joint between
+    neck and nose is the nose; the head is the centre of the eyes. The last two are not
+    where Human3.6M measures them, see ``docs/lifting.md``.
 
     Args:
         keypoints (np.ndarray): COCO keypoints (..., 17, D), in two or three dimensions.
@@ -46,9 +46,11 @@ def coco_to_h36m(
         >>> joints[0].tolist(), joints[1].tolist(), joints[4].tolist()
         ([3.0, 8.0], [2.0, 8.0], [4.0, 8.0])
     """
-    number = keypoints.shape[-2]
-    if number != 17 or scores.shape[-1] != 17:
-        raise ValueError(f"COCO's keypoints must be 17, got {number}")
+    if keypoints.shape[-2] != 17 or scores.shape[-1] != 17:
+        raise ValueError(
+            "COCO's keypoints must be (..., 17, D) and their scores (..., 17), got "
+            f'{keypoints.shape} and {scores.shape}'
+        )
     joints = [keypoints[..., list(source), :].mean(axis=-2) for source in _SOURCES]
     lowest = [scores[..., list(source)].min(axis=-1) for source in _SOURCES]
     return np.stack(joints, axis=-2), np.stack(lowest, axis=-1)

@@ -136,7 +136,9 @@ def register_safe_loaders() -> None:
         CheckpointLoader.register_scheme(prefix, _weights_only(loader), force=True)
 
 
-def load_weights(model: nn.Module, filename: str | Path) -> dict:
+def load_weights(
+    model: nn.Module, filename: str | Path, skip: Collection[str] = ()
+) -> dict:
     """Load a checkpoint that must contain all parameters of a model.
 
     MMEngine's function only logs missing parameters and parameters of other shapes.
@@ -144,6 +146,8 @@ def load_weights(model: nn.Module, filename: str | Path) -> dict:
     Args:
         model (nn.Module): The model.
         filename (str | Path): File or URL.
+        skip (Collection[str]): Names of parameters and buffers that are not loaded.
+            Defaults to ``()``.
 
     Returns:
         dict: ``meta`` of the checkpoint; empty if it has none.
@@ -155,9 +159,12 @@ def load_weights(model: nn.Module, filename: str | Path) -> dict:
     checkpoint = CheckpointLoader.load_checkpoint(str(filename), map_location='cpu')
     saved = checkpoint.get('state_dict', checkpoint)
     state = OrderedDict((k.removeprefix('module.'), v) for k, v in saved.items())
+    for name in skip:
+        state.pop(name, None)
     state._metadata = getattr(saved, '_metadata', OrderedDict())  # type: ignore[attr-defined]
     try:
         missing = model.load_state_dict(state, strict=False).missing_keys
+        missing = [name for name in missing if name not in skip]
     except RuntimeError as error:
         raise ValueError(f'{filename} does not fit the model: {error}') from error
     if missing:

@@ -17,7 +17,7 @@ from rmpe_plugin.apis import RMPEInferencer
 from rmpe_plugin.apis.people_cropper import DeviceCrops
 from rmpe_plugin.apis.pose_estimator import TorchPoseEstimator
 from rmpe_plugin.deploy import PoseGraph
-from rmpe_plugin.ops import warp_crops
+from rmpe_plugin.ops import stack_images, warp_crops
 from rmpe_plugin.structures import read_annotations
 from tests.conftest import ROOT
 from tests.test_deploy.conftest import small_model
@@ -95,7 +95,7 @@ def test_crops_of_a_device(cpn, people, monkeypatch):
     ('change', 'reason'),
     [
         (lambda c: c.test_dataloader.dataset.pipeline.insert(1, dict(type='LoadImage')),
-         'pipeline must be LoadImage, .* got LoadWholeImage, LoadImage, CPNBBox'),
+         'pipeline must be LoadImage or .* got LoadWholeImage, LoadImage, CPNBBox'),
         (lambda c: c.model.test_cfg.update(output_heatmaps=True),
          'model.test_cfg.output_heatmaps is not supported'),
     ],
@@ -143,7 +143,7 @@ def test_estimation_does_not_synchronise(window, monkeypatch):
     index = torch.empty(4, dtype=torch.long, device='meta')
     matrices = torch.empty(4, 2, 3, device='meta')
     with torch.inference_mode(), NoHostTransfer():
-        crops = warp_crops(images, index, matrices, (64, 96)).round()
+        crops = warp_crops(stack_images(images), index, matrices, (64, 96)).round()
         keypoints, scores = graph(crops, matrices)
     assert keypoints.shape == (4, 5, 2)
     assert scores.shape == (4, 5)
@@ -173,3 +173,14 @@ def test_thousands_of_people_in_one_image(cpn):
     boxes = np.tile([[10.0, 10, 30, 50, 0.5]], (3000, 1))
     (result,) = inferencer(image, [boxes])
     assert result.poses.pred_instances.keypoints.shape == (3000, 17, 2)
+
+
+@pytest.mark.parametrize('precision', ['float32', 'bfloat16'])
+def test_batch_normalisation_is_fused(cpn, people, precision):
+    model = TorchPoseEstimator(*cpn, 'cpu', precision=precision)
+    calls = []
+    for layer in model.model.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.register_forward_hook(lambda *_: calls.append(1))
+    model.estimate(*people, batch_size=32)
+    assert not calls

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -31,9 +33,10 @@ def test_one_file_for_each_video(tmp_path, coco_meta):
     (walk,) = positions['walk']['custom']
     expected = random_poses(2).pred_instances.keypoints[0]
     np.testing.assert_allclose(walk[2], expected, rtol=1e-6)
-    assert np.isnan(walk[1]).all()
+    np.testing.assert_allclose(walk[1], (walk[0] + walk[2]) / 2, rtol=1e-5)
+    assert exporter.interpolated == 1
     assert metadata['video_metadata'] == {'walk': dict(w=64, h=48, fps=12.5)}
-    assert metadata['missing_frames'] == 'nan'
+    assert metadata['missing_frames'] == 'interpolate'
 
 
 def test_undecodable_frames_are_missing(tmp_path, coco_meta):
@@ -42,17 +45,23 @@ def test_undecodable_frames_are_missing(tmp_path, coco_meta):
     exporter.add(frame(1, image=None), random_poses(0))  # frames 1 to 3
     exporter.add(frame(4), random_poses(1))
     (path,) = exporter.write()
-    missing = np.isnan(np.load(path)).any(axis=(1, 2))
-    assert missing.tolist() == [False, True, True, True, False]
+    poses = np.load(path)
+    assert len(poses) == 5
+    assert exporter.interpolated == 3
+    np.testing.assert_allclose(poses[2], (poses[0] + poses[4]) / 2, rtol=1e-5)
 
 
 def test_errors(tmp_path, coco_meta):
     with pytest.raises(ValueError, match="keypoints of coco or h36m, .* of 'mpii'"):
         LiftingExporter(tmp_path, 'mmpose', dict(coco_meta, dataset_name='mpii'))
+    with pytest.raises(ValueError, match="mhformer has the layout 'h36m', got 'coco'"):
+        LiftingExporter(tmp_path, 'mhformer', coco_meta, 'coco')
     exporter = LiftingExporter(tmp_path, 'mmpose', coco_meta)
     exporter.add(frame(0), random_poses(0))
+    exporter.add(frame('run/0', 'run.mp4'), random_poses(1))
     with pytest.raises(ValueError, match='no person was detected in 1 frames of walk'):
         exporter.write()
-    (tmp_path / 'walk.npy').write_bytes(b'')
-    with pytest.raises(FileExistsError, match='walk.npy exists'):
-        LiftingExporter(tmp_path, 'mmpose', coco_meta).add(frame(0), random_poses(1))
+    # The other video is written.
+    assert (tmp_path / 'run.npy').is_file()
+    with pytest.raises(FileExistsError, match='run.npy exists'):
+        exporter.check([Path('videos/run.mp4')])

@@ -42,8 +42,8 @@ def test_geometry_is_that_of_the_config():
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (lambda p: p.pop(1), 'must be LoadImage, .* got LoadImage, '),
-        (lambda p: p.pop(2), 'must be LoadImage, .* got LoadImage, '),
+        (lambda p: p.pop(1), 'must be LoadImage or .* got LoadImage, '),
+        (lambda p: p.pop(2), 'must be LoadImage or .* got LoadImage, '),
         (lambda p: p[2].update(use_udp=True), 'use_udp=True .* does not fit'),
         (lambda p: p[2].update(input_size=(96, 96)), r'input_size is \(96, 96\)'),
     ],

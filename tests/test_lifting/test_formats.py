@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The files as VideoPose3D and MMPose read them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -64,9 +66,18 @@ def test_custom_data_set(tmp_path, missing):
 
 
 def test_human36m_is_grouped_by_subject_action_and_camera(tmp_path):
-    names = ['S1_Walking_1.60457274', 'S1_Walking_1.54138969', 'S5_Eating.54138969']
+    names = [
+        ('S1', 'TakingPhoto_1', '60457274'),
+        ('S1', 'TakingPhoto_1', '54138969'),
+        ('S5', 'Eating', '54138969'),
+        ('S5', 'Eating', '60457274'),
+        ('S11', 'Directions', '54138969'),
+    ]
     videos = [
-        (clip(name, start=12 * i), random_sequence(missing=(), seed=i))
+        (
+            replace(clip('{}_{}.{}'.format(*name), start=12 * i), h36m=name),
+            random_sequence(missing=(), seed=i),
+        )
         for i, name in enumerate(names)
     ]
     path = tmp_path / 'data_2d_h36m_cpn.npz'
@@ -74,14 +85,24 @@ def test_human36m_is_grouped_by_subject_action_and_camera(tmp_path):
     data = load(path)
     positions = data['positions_2d'].item()
     assert positions.keys() == {'S1', 'S5'}
-    first, second = positions['S1']['Walking 1']
+    # VideoPose3D's name
+    first, second = positions['S1']['Photo 1']
     # Cameras in the order of their names
     np.testing.assert_array_equal(first, videos[1][1].converted('h36m').keypoints)
     np.testing.assert_array_equal(second, videos[0][1].converted('h36m').keypoints)
-    assert len(positions['S5']['Eating']) == 1
+    assert len(positions['S5']['Eating']) == 2
     assert data['metadata'].item()['keypoints_symmetry'] == [
         [4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]
     ]  # fmt: skip
+
+
+def test_raises_if_a_camera_is_missing(tmp_path):
+    names = [('S1', 'Eating', 'a'), ('S1', 'Eating', 'b'), ('S5', 'Eating', 'b')]
+    videos = [
+        (replace(clip(str(name)), h36m=name), random_sequence()) for name in names
+    ]
+    with pytest.raises(ValueError, match=r"S5, Eating: .* \['a', 'b'\].* got \['b'\]"):
+        write_poses(tmp_path / 'a.npz', 'videopose3d', videos, 'h36m')
 
 
 def test_mmpose_is_in_the_order_of_the_annotations(tmp_path):

@@ -46,7 +46,7 @@ def test_raises_on_layouts_that_do_not_fit():
     with pytest.raises(ValueError, match="layout must be one of .* got 'mpii'"):
         random_sequence(layout='mpii')
     arrays = np.zeros((2, 16, 2)), np.zeros((2, 16)), np.zeros((2, 5))
-    with pytest.raises(ValueError, match='coco has 17 keypoints, got 16'):
+    with pytest.raises(ValueError, match=r'must be \(F, 17, 2\), got \(2, 16, 2\)'):
         PoseSequence(*arrays, 'coco')
 
 

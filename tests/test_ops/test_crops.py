@@ -11,7 +11,7 @@ import torch
 from mmpose.registry import TRANSFORMS
 from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 
-from rmpe_plugin.ops import crop_matrices, warp_crops
+from rmpe_plugin.ops import crop_matrices, stack_images, warp_crops
 
 SIZE = (24, 32)
 FLAGS = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -73,9 +73,8 @@ def test_warp_equals_a_loop(shape):
     matrices = rng.normal(0, 0.7, (5, 2, 3))
     matrices[:, :, 2] = rng.uniform(-2, 7, (5, 2))
     matrices[3, :, 2] = 100
-    crops = warp_crops(
-        *(torch.from_numpy(x) for x in (images, index, matrices)), size=(4, 5)
-    )
+    stack = stack_images(torch.from_numpy(images), torch.float64)
+    crops = warp_crops(stack, *map(torch.from_numpy, (index, matrices)), size=(4, 5))
     assert crops.shape == (5, 2, 5, 4)
     assert not crops[3].any()
     for crop, i, matrix in zip(crops.numpy(), index, matrices, strict=True):
@@ -95,7 +94,7 @@ def test_warp_of_photographs_equals_opencv(coco_cc):
         height, width = image.shape[:2]
         matrices = crop_matrices(random_boxes(rng, 8, width, height), SIZE)
         crops = warp_crops(
-            torch.from_numpy(image).permute(2, 0, 1)[None],
+            stack_images(torch.from_numpy(image).permute(2, 0, 1)[None]),
             torch.zeros(8, dtype=torch.long),
             torch.from_numpy(matrices.astype(np.float32)),
             SIZE,
@@ -109,7 +108,6 @@ def test_warp_of_photographs_equals_opencv(coco_cc):
 
 
 def test_warp_of_no_person():
-    crops = warp_crops(
-        torch.zeros(1, 3, 8, 8), torch.zeros(0), torch.zeros(0, 2, 3), SIZE
-    )
+    stack = stack_images(torch.zeros(1, 3, 8, 8))
+    crops = warp_crops(stack, torch.zeros(0), torch.zeros(0, 2, 3), SIZE)
     assert crops.shape == (0, 3, 32, 24)

@@ -211,3 +211,19 @@ def test_detect_people_fails_on_invalid_arguments(images, tmp_path, arguments, m
     assert result.returncode == 2
     assert message in result.stderr
     assert 'Traceback' not in result.stderr
+
+
+def test_demo_writes_poses_for_lifting(cpn, images, tmp_path):  # noqa: F811
+    arguments = (
+        'demo.py', *cpn, images / 'walk.mp4', '--whole-image', '--out', tmp_path,
+        '--device', 'cpu', '--pose-nms', 'none', '--no-images',
+        '--lifting', 'motionagformer',
+    )  # fmt: skip
+    output = run_tool(*arguments).stdout
+    assert '0 frames are interpolated' in output
+    poses = np.load(tmp_path / 'walk.npz')['reconstruction']
+    assert poses.shape == (1, 3, 17, 3)
+    again = run_tool(*arguments, check=False)
+    assert again.returncode == 2
+    assert 'walk.npz exists already' in again.stderr
+    assert 'Traceback' not in again.stderr

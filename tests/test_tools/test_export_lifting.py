@@ -127,8 +127,7 @@ def test_video_and_boxes_of_a_person(data, tmp_path):
 
     run_tool(*command, '--format', 'videopose3d', '--person', person)
     content = np.load(out, allow_pickle=True)
-    # The name is one of Human3.6M.
-    (positions,) = content['positions_2d'].item()['S1']['Motion']
+    (positions,) = content['positions_2d'].item()['S1_Motion.1']['custom']
     assert np.isnan(positions[2]).all()
     np.testing.assert_allclose(positions[3], keypoints_of(records[7])[:, :2], rtol=1e-5)
     size = dict(w=160, h=120, fps=25.0)
@@ -192,3 +191,55 @@ def test_converter_errors(data, tmp_path):
     )  # fmt: skip
     assert failed.returncode == 2
     assert "no camera ('S9', '1')" in failed.stderr
+
+
+def test_all_subjects_in_one_file(data, tmp_path):
+    """Annotations of several splits, whose image ids are not unique."""
+    dataset = json.loads((data / 'train.json').read_text())
+    for image in dataset['images']:
+        image['file_name'] = image['file_name'].replace('S', 'S10')
+    other = tmp_path / 'test.json'
+    other.write_text(json.dumps(dataset))
+    names = [
+        f'S{s}_Motion.1_{i:06d}.jpg' for s in (1, 2, 101, 102) for i in range(1, 5)
+    ]
+    results = [record(name, seed) for seed, name in enumerate(names)]
+    write_results(tmp_path / 'results.json', results)
+    out = tmp_path / 'data_2d_h36m_cpn.npz'
+    run_tool(
+        'export_lifting.py', tmp_path / 'results.json', '--ann', data / 'train.json',
+        other, '--format', 'videopose3d', '--layout', 'h36m', '--out', out,
+    )  # fmt: skip
+    positions = np.load(out, allow_pickle=True)['positions_2d'].item()
+    assert positions.keys() == {'S1', 'S2', 'S101', 'S102'}
+    joints, _ = coco_to_h36m(keypoints_of(results[-1])[:, :2], np.ones(17))
+    np.testing.assert_allclose(positions['S102']['Motion'][0][3], joints, rtol=1e-5)
+
+
+def test_frame_indices_are_not_image_ids(data, tmp_path):
+    """Frames 0 to 7 of one video, and images 1 to 8."""
+    write_results(tmp_path / 'results.json', [record(i, i) for i in range(8)])
+    failed = run_tool(
+        'export_lifting.py', tmp_path / 'results.json', '--ann', data / 'train.json',
+        '--format', 'mmpose', '--out', tmp_path / 'a.npy', check=False,
+    )  # fmt: skip
+    assert failed.returncode == 2
+    assert 'no result belongs to any image' in failed.stderr
+
+
+def test_other_keypoints_and_boxes(data, tmp_path):
+    video = data / 'videos' / 'S1_Motion.1.mp4'
+    out = ('--video', video, '--format', 'mmpose', '--out', tmp_path / 'a.npy')
+    short = record(0, 0)
+    short['keypoints'] = short['keypoints'][:48]
+    results = write_results(tmp_path / 'results.json', [short])
+    failed = run_tool('export_lifting.py', results, *out, check=False)
+    assert 'results must have 17 keypoints, got [16]' in failed.stderr
+    results = write_results(tmp_path / 'results.json', [record(0, 0)])
+    boxes = [dict(image_id=99, category_id=1, bbox=BOX, score=1)]
+    person = write_results(tmp_path / 'boxes.json', boxes)
+    failed = run_tool(
+        'export_lifting.py', results, *out, '--person', person, check=False
+    )
+    assert failed.returncode == 2
+    assert 'no box belongs to any frame' in failed.stderr

@@ -36,6 +36,7 @@ from rmpe_plugin.models.pose_estimators import SSTNPoseEstimator
 PHOTOGRAPHS = Path(__file__).parents[2] / 'tests' / 'data' / 'coco_cc'
 # People per measurement, unless there are more in one image.
 PEOPLE = 80
+Predict = Callable[[np.ndarray, np.ndarray], list]
 NO_FLIP = {'model.test_cfg.flip_test': False}
 
 
@@ -75,6 +76,18 @@ def draw_boxes(image: np.ndarray, people: int, rng: np.random.Generator) -> np.n
     return np.hstack((corner, corner + size, scores)).astype(np.float32)
 
 
+def mmpose_function(inferencer: RMPEInferencer, precision: str) -> Predict:
+    """Make MMPose's function for the same model and precision."""
+    model = inferencer.estimator.model
+    device = inferencer.estimator.device.type
+
+    def predict(image: np.ndarray, bboxes: np.ndarray) -> list:
+        with torch.autocast(device, torch.bfloat16, enabled=precision == 'bfloat16'):
+            return inference_topdown(model, image, bboxes)
+
+    return predict
+
+
 class Workload:
     """Images with the same number of boxes each.
 
@@ -94,10 +107,10 @@ class Workload:
         """Make a function that predicts poses from files with this package."""
         return lambda: list(inferencer(self.paths, self.boxes))
 
-    def mmpose(self, model: torch.nn.Module) -> Callable[[], object]:
+    def mmpose(self, predict: Predict) -> Callable[[], object]:
         """Make a function that predicts poses from files with MMPose."""
         return lambda: [
-            inference_topdown(model, mmcv.imread(path), boxes[:, :4])
+            predict(mmcv.imread(path), boxes[:, :4])
             for path, boxes in zip(self.paths, self.boxes, strict=True)
         ]
 
@@ -117,10 +130,10 @@ class Workload:
 
         return run
 
-    def mmpose_in_memory(self, model: torch.nn.Module) -> Callable[[], object]:
+    def mmpose_in_memory(self, predict: Predict) -> Callable[[], object]:
         """Make a function that predicts poses of images in memory with MMPose."""
         return lambda: [
-            inference_topdown(model, image, boxes[:, :4])
+            predict(image, boxes[:, :4])
             for image, boxes in zip(self.images, self.boxes, strict=True)
         ]
 
@@ -130,16 +143,17 @@ class WithoutNetwork:
 
     Args:
         models (TopdownPoseEstimator): Models with the same head.
+        number (int): Maximum number of crops of a batch.
     """
 
-    def __init__(self, *models: torch.nn.Module) -> None:
+    def __init__(self, *models: torch.nn.Module, number: int) -> None:
         self.models = models
         model = models[0]
         width, height = model.head.decoder.heatmap_size
         device = next(model.parameters()).device
         torch.manual_seed(0)
-        self.heatmaps = torch.rand(128, 17, height, width, device=device)
-        self.theta = torch.eye(2, 3, device=device).expand(128, 2, 3)
+        self.heatmaps = torch.rand(number, 17, height, width, device=device)
+        self.theta = torch.eye(2, 3, device=device).expand(number, 2, 3)
 
     def __enter__(self) -> None:
         for model in self.models:
@@ -173,15 +187,16 @@ def measure_model(args: argparse.Namespace, name: str, people: int) -> tuple[str
         person_batch=args.person_batch,
         cfg_options=NO_FLIP,
     )
-    model = inferencer.estimator.model
+    predict = mmpose_function(inferencer, args.precision)
+    models = (inferencer.estimator.model, inferencer.estimator.graph.model)
     work = Workload([path for _, path in Frames(args.images).files], people)
     speed = measure(
-        dict(mmpose=work.mmpose(model), rmpe=work.rmpe(inferencer)), args.rounds
+        dict(mmpose=work.mmpose(predict), rmpe=work.rmpe(inferencer)), args.rounds
     )
-    with WithoutNetwork(model, inferencer.estimator.graph.model):
+    with WithoutNetwork(*models, number=max(people, args.person_batch)):
         overhead = measure(
             dict(
-                mmpose=work.mmpose_in_memory(model),
+                mmpose=work.mmpose_in_memory(predict),
                 rmpe=work.rmpe_in_memory(inferencer),
             ),
             max(args.rounds, 5),

@@ -14,9 +14,10 @@ Example:
 
 import argparse
 import json
-import pickle
 import sys
 from pathlib import Path
+from pickle import UnpicklingError
+from zipfile import BadZipFile
 
 import numpy as np
 from mmengine.fileio import load
@@ -28,6 +29,8 @@ from rmpe_plugin.utils.files import atomic_write
 
 MARGIN = 0.1
 KEYS = ('imgname', 'part')
+# Errors of damaged files.
+DAMAGED = (BadZipFile, EOFError, UnpicklingError)
 
 
 def parse_args() -> argparse.Namespace:
@@ -99,7 +102,7 @@ def main() -> int:
     args = parse_args()
     try:
         dataset = convert(read_annotation(args.ann_file), load(args.cameras))
-    except (OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except (*DAMAGED, OSError, ValueError, KeyError) as error:
         kind = 'no camera ' if isinstance(error, KeyError) else ''
         print(f'h36m_to_coco.py: error: {kind}{error}', file=sys.stderr)
         return 2

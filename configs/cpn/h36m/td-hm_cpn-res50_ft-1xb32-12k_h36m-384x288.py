@@ -4,7 +4,7 @@ _base_ = '../../_base_/cpn_coco-384x288.py'
 
 # runtime: 12,000 steps of 32 people
 train_cfg = dict(
-    _delete_=True, type='IterBasedTrainLoop', max_iters=12000, val_interval=2000
+    _delete_=True, type='IterBasedTrainLoop', max_iters=12000, val_interval=12000
 )
 optim_wrapper = dict(optimizer=dict(lr=5e-5))
 param_scheduler = [
@@ -13,6 +13,7 @@ param_scheduler = [
 default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=2000, save_best='PCK', rule='greater')
 )
+auto_scale_lr = dict(base_batch_size=32)
 log_processor = dict(by_epoch=False)
 
 # the layers with one channel per keypoint start anew

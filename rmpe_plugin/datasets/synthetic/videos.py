@@ -14,7 +14,7 @@ from .motion import Camera, MotionFrame, render_motion
 ACTION, CAMERA = 'Motion', '1'
 # Focal length relative to the height of the image.
 FOCAL_LENGTH = 1.25
-# Size of a box relative to MMPose's scale, 200 pixels.
+# MMPose's scale: 1.2 times the larger side of the box, in units of 200 pixels.
 SCALE = 1.2 / 200
 
 

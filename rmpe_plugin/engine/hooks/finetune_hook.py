@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
-from mmengine.runner.checkpoint import CheckpointLoader
 from mmpose.registry import HOOKS
 
+from rmpe_plugin.utils.checkpoint import load_weights
 from rmpe_plugin.utils.model import unwrap_model
 
 
@@ -17,7 +17,7 @@ class FinetuneHook(Hook):
 
     MMEngine's ``load_from`` keeps every layer whose shape fits. COCO and Human3.6M both
     have 17 keypoints, but not the same ones. The log lists what was kept. A training
-    that is resumed is not changed.
+    that was resumed is not changed.
 
     Args:
         checkpoint (str): File or URL of the weights.
@@ -39,27 +39,13 @@ class FinetuneHook(Hook):
         Args:
             runner (Runner): The runner, whose model is initialised.
         """
-        if runner._resume:
+        # MMEngine has loaded the checkpoint to resume, if there is one.
+        if runner.iter > 0:
             return
         model = unwrap_model(runner.model)
-        content = CheckpointLoader.load_checkpoint(self.checkpoint, 'cpu')
-        state = content.get('state_dict', content)
         names = [*model.state_dict()]
         new = self._new_names(names)
-        kept = {name: value for name, value in state.items() if name not in new}
-        try:
-            missing = model.load_state_dict(kept, strict=False).missing_keys
-        except RuntimeError as error:
-            raise ValueError(
-                f'FinetuneHook.checkpoint {self.checkpoint} does not fit the model: '
-                f'{error}'
-            ) from error
-        lacking = [name for name in missing if name not in new]
-        if lacking:
-            raise ValueError(
-                f'FinetuneHook.checkpoint {self.checkpoint} lacks {len(lacking)} '
-                f'parameters of the model, the first is {lacking[0]}'
-            )
+        load_weights(model, self.checkpoint, skip=new)
         print_log(
             f'{self.checkpoint}: {len(names) - len(new)} parameters and buffers are '
             f'kept, {len(new)} start anew:\n' + '\n'.join(sorted(new)),
