@@ -34,8 +34,6 @@ from rmpe_plugin.models.heads import CPNHead
 from rmpe_plugin.models.pose_estimators import SSTNPoseEstimator
 
 PHOTOGRAPHS = Path(__file__).parents[2] / 'tests' / 'data' / 'coco_cc'
-# People per measurement, unless there are more in one image.
-PEOPLE = 80
 Predict = Callable[[np.ndarray, np.ndarray], list]
 NO_FLIP = {'model.test_cfg.flip_test': False}
 
@@ -62,6 +60,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--person-batch', type=int, default=32, help='people per batch (default: 32)'
     )
+    parser.add_argument(
+        '--total', type=int, default=80,
+        help='people per measurement, unless there are more in one image (default: 80)',
+    )  # fmt: skip
     parser.add_argument('--rounds', type=int, default=5, help='default: 5')
     add_device_argument(parser)
     return parser.parse_args()
@@ -94,11 +96,12 @@ class Workload:
     Args:
         paths (list[Path]): Image files.
         people (int): Number of boxes per image.
+        total (int): Number of boxes that the images have at least together.
     """
 
-    def __init__(self, paths: list[Path], people: int) -> None:
+    def __init__(self, paths: list[Path], people: int, total: int) -> None:
         rng = np.random.default_rng(0)
-        self.paths = paths[: max(1, -(-PEOPLE // people))]
+        self.paths = paths[: max(1, -(-total // people))]
         self.images = [mmcv.imread(path) for path in self.paths]
         self.boxes = [draw_boxes(image, people, rng) for image in self.images]
         self.number = people * len(self.paths)
@@ -189,7 +192,8 @@ def measure_model(args: argparse.Namespace, name: str, people: int) -> tuple[str
     )
     predict = mmpose_function(inferencer, args.precision)
     models = (inferencer.estimator.model, inferencer.estimator.graph.model)
-    work = Workload([path for _, path in Frames(args.images).files], people)
+    paths = [path for _, path in Frames(args.images).files]
+    work = Workload(paths, people, args.total)
     speed = measure(
         dict(mmpose=work.mmpose(predict), rmpe=work.rmpe(inferencer)), args.rounds
     )
