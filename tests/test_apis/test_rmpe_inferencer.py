@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
+import threading
+import time
 from collections import Counter
 
 import cv2
@@ -187,6 +189,16 @@ def test_unreadable_image_has_an_error_and_no_poses(plain, images, tmp_path):
     assert good.poses.img_id == 1
     assert bad.frame.error
     assert not len(bad.poses.pred_instances)
+
+
+def test_interrupted_inference_leaves_no_thread(plain, synthetic):
+    results = plain(synthetic / 'val', {1: BOXES[0]})
+    next(results)
+    results.close()
+    deadline = time.monotonic() + 10
+    while any(t.name.startswith('read_ahead') for t in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_boxes_from_a_file_are_assigned_by_file_names(plain, synthetic):
