@@ -73,6 +73,19 @@ def image_id_of(path: Path) -> int | str:
     return int(path.stem) if path.stem.isdecimal() else path.name
 
 
+def _is_deep(path: Path) -> bool:
+    """Whether an image is grey with 16 bits or more, which Pillow would clip to white.
+
+    OpenCV converts it to 8 bits. The image is read completely, because OpenCV does not
+    raise an error if the file is truncated.
+    """
+    with Image.open(path) as image:
+        if not image.mode.startswith('I'):
+            return False
+        image.load()
+        return True
+
+
 def read_image(path: Path, image_id: int | str) -> Frame:
     """Read an image file.
 
@@ -85,7 +98,7 @@ def read_image(path: Path, image_id: int | str) -> Frame:
     """
     try:
         # OpenCV fills the missing part of a truncated file with grey, without an error.
-        image = mmcv.imread(str(path), backend='pillow')
+        image = mmcv.imread(str(path), backend='cv2' if _is_deep(path) else 'pillow')
         # A view in reverse order, which OpenCV would copy for each crop.
         return Frame(image_id, str(path), np.ascontiguousarray(image))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -23,6 +23,28 @@ def test_to_bgr_converts_every_supported_array(image):
     np.testing.assert_array_equal(converted, expected)
 
 
+@pytest.mark.parametrize('shape', [(6, 8), (6, 8, 3)])
+def test_images_of_16_bits_are_converted_to_8(tmp_path, shape):
+    image = np.random.default_rng(0).integers(0, 2**16, shape).astype(np.uint16)
+    path = tmp_path / 'deep.png'
+    cv2.imwrite(str(path), image)
+    read = read_image(path, 0).image
+    expected = image / 256 if image.ndim == 3 else np.dstack([image / 256] * 3)
+    assert read.dtype == np.uint8
+    assert read.flags.c_contiguous
+    np.testing.assert_allclose(read, expected, atol=1)
+
+
+def test_truncated_image_of_16_bits_has_an_error(tmp_path):
+    image = np.random.default_rng(0).integers(0, 2**16, (60, 80)).astype(np.uint16)
+    path = tmp_path / 'deep.png'
+    cv2.imwrite(str(path), image)
+    path.write_bytes(path.read_bytes()[:4000])
+    frame = read_image(path, 0)
+    assert frame.image is None
+    assert 'OSError' in frame.error
+
+
 @pytest.mark.parametrize(
     ('image', 'message'),
     [
