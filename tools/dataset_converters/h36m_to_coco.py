@@ -17,7 +17,7 @@ import json
 import sys
 from pathlib import Path
 from pickle import UnpicklingError
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 from mmengine.fileio import load
@@ -62,8 +62,11 @@ def read_annotation(path: Path) -> dict[str, np.ndarray]:
     """Read the arrays that are needed.
 
     Raises:
-        ValueError: If an array is missing or has another shape.
+        ValueError: If the file is damaged, or an array is missing or has another shape.
     """
+    with path.open('rb') as file:
+        if not is_zipfile(file):
+            raise ValueError(f'{path} is not an npz file, or is damaged')
     with np.load(path) as data:
         missing = [key for key in KEYS if key not in data]
         if missing:
