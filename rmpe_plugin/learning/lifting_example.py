@@ -112,7 +112,7 @@ def lift() -> tuple[np.ndarray, np.ndarray]:
 
 def mean_pose(expected: np.ndarray) -> np.ndarray:
     """The mean pose of the training videos at the pelvis of each pose (N, 17, 3)."""
-    joints = np.load(annotation('train'))['S'][..., :3]
+    joints = np.load(annotation('train'), allow_pickle=False)['S'][..., :3]
     mean = (joints - joints[:, :1]).mean(axis=0)
     return mean + expected[:, :1]
 
@@ -136,7 +136,7 @@ def result_table(predicted: np.ndarray, expected: np.ndarray) -> Table:
 
 def median_video(predicted: np.ndarray, expected: np.ndarray) -> tuple[str, np.ndarray]:
     """Name and frames of the test video with the median error."""
-    with np.load(annotation('test')) as data:
+    with np.load(annotation('test'), allow_pickle=False) as data:
         names = np.array([str(name).rpartition('_')[0] for name in data['imgname']])
     errors = np.linalg.norm(predicted - expected, axis=-1).mean(axis=-1)
     videos = sorted(set(names), key=lambda name: errors[names == name].mean())
@@ -149,7 +149,7 @@ def report(console: Console, seconds: float) -> None:
     predicted, expected = lift()
     console.print(result_table(predicted, expected))
     video, frames = median_video(predicted, expected)
-    poses = np.load(detections('test'))
+    poses = np.load(detections('test'), allow_pickle=False)
     path = DATA / 'videos' / f'{video}.mp4'
     write_animation(
         ANIMATION, path, *(array[frames] for array in (poses, predicted, expected))

@@ -2,6 +2,8 @@
 """From results to files for lifting, on the command line."""
 
 import json
+import os
+import pickle
 import re
 
 import numpy as np
@@ -191,6 +193,13 @@ def test_converter_errors(data, tmp_path):
     )  # fmt: skip
     assert failed.returncode == 2
     assert "no camera ('S9', '1')" in failed.stderr
+    (tmp_path / 'evil.pkl').write_bytes(pickle.dumps(os.system))
+    failed = run_tool(
+        'dataset_converters/h36m_to_coco.py', tmp_path / 'b.npz',
+        tmp_path / 'evil.pkl', '--out', tmp_path / 'b.json', check=False,
+    )  # fmt: skip
+    assert failed.returncode == 2
+    assert 'system is not part of camera parameters' in failed.stderr
 
 
 def test_all_subjects_in_one_file(data, tmp_path):

@@ -16,11 +16,11 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from pickle import UnpicklingError
+from pickle import Unpickler, UnpicklingError
+from typing import Any
 from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
-from mmengine.fileio import load
 from mmpose.datasets.datasets import Human36mDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
@@ -29,6 +29,7 @@ from rmpe_plugin.utils.files import atomic_write
 
 MARGIN = 0.1
 KEYS = ('imgname', 'part')
+ARRAY_FUNCTIONS = {'_reconstruct', 'ndarray', 'dtype', 'scalar'}
 # Errors of damaged files.
 DAMAGED = (BadZipFile, EOFError, UnpicklingError)
 
@@ -58,6 +59,28 @@ def boxes_of(joints: np.ndarray) -> np.ndarray:
     return np.hstack((low - margin, high + margin))
 
 
+class CameraUnpickler(Unpickler):
+    """Unpickler of arrays and numbers that runs no code of a file."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Find the functions of NumPy that an array is pickled with."""
+        if module.startswith('numpy') and name in ARRAY_FUNCTIONS:
+            return super().find_class(module, name)
+        if (module, name) == ('_codecs', 'encode'):
+            return super().find_class(module, name)
+        raise UnpicklingError(f'{module}.{name} is not part of camera parameters')
+
+
+def read_cameras(path: Path) -> dict:
+    """Read the parameters of all cameras.
+
+    Raises:
+        UnpicklingError: If the file contains other objects than arrays and numbers.
+    """
+    with path.open('rb') as file:
+        return CameraUnpickler(file).load()
+
+
 def read_annotation(path: Path) -> dict[str, np.ndarray]:
     """Read the arrays that are needed.
 
@@ -67,7 +90,7 @@ def read_annotation(path: Path) -> dict[str, np.ndarray]:
     with path.open('rb') as file:
         if not is_zipfile(file):
             raise ValueError(f'{path} is not an npz file, or is damaged')
-    with np.load(path) as data:
+    with np.load(path, allow_pickle=False) as data:
         missing = [key for key in KEYS if key not in data]
         if missing:
             raise ValueError(
@@ -104,7 +127,7 @@ def convert(arrays: dict[str, np.ndarray], cameras: dict) -> dict:
 def main() -> int:
     args = parse_args()
     try:
-        dataset = convert(read_annotation(args.ann_file), load(args.cameras))
+        dataset = convert(read_annotation(args.ann_file), read_cameras(args.cameras))
     except (*DAMAGED, OSError, ValueError, KeyError) as error:
         kind = 'no camera ' if isinstance(error, KeyError) else ''
         print(f'h36m_to_coco.py: error: {kind}{error}', file=sys.stderr)
