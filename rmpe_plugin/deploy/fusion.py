@@ -10,8 +10,7 @@ from mmengine.logging import print_log
 from .pose_graph import PoseGraph
 
 # Of the largest value. GPUs convolve in TF32, with errors of about 0.001.
-TOLERANCES = dict(cpu=1e-4)
-OTHER_TOLERANCE = 1e-2
+CPU_TOLERANCE, GPU_TOLERANCE = 1e-4, 1e-2
 
 
 def fuse_batch_norms(graph: PoseGraph, input_size: tuple[int, int]) -> PoseGraph:
@@ -36,7 +35,7 @@ def fuse_batch_norms(graph: PoseGraph, input_size: tuple[int, int]) -> PoseGraph
     crop = torch.randint(0, 256, (1, 3, height, width), generator=generator)
     with torch.inference_mode():
         expected, actual = (g.heatmaps(crop.to(device))[0] for g in (graph, fused))
-    tolerance = TOLERANCES.get(device.type, OTHER_TOLERANCE)
+    tolerance = CPU_TOLERANCE if device.type == 'cpu' else GPU_TOLERANCE
     limit = tolerance * max(1.0, float(expected.abs().max()))
     if torch.allclose(actual, expected, rtol=0, atol=limit):
         return fused
