@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Functions with which tests build data samples, inputs and small models."""
 
+import json
 from copy import deepcopy
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,6 +15,27 @@ from mmpose.structures import MultilevelPixelData, PoseDataSample
 from torch import Tensor, nn
 
 from tests.conftest import ROOT
+
+# --- configs ------------------------------------------------------------------------
+
+
+def use_synthetic_people(dataset: dict, folder: Path) -> None:
+    """Replace the data of a config's data set by the training split of ``synthetic``.
+
+    People of data sets with fewer keypoints than COCO keep the first ones.
+    """
+    ann_file = folder / 'annotations' / 'person_keypoints_train.json'
+    number = len(dataset.get('metainfo', {}).get('keypoint_info', range(17)))
+    if number != 17:
+        content = json.loads(ann_file.read_text())
+        for person in content['annotations']:
+            person['keypoints'] = person['keypoints'][: 3 * number]
+        ann_file = ann_file.with_stem(f'{number}_keypoints')
+        ann_file.write_text(json.dumps(content))
+    dataset.update(
+        data_root='', ann_file=str(ann_file), data_prefix=dict(img=f'{folder}/train/')
+    )
+
 
 # --- data samples ---------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from mmpose.registry import DATASETS, METRICS, MODELS
 
 from rmpe_plugin.ops import PoseNMSParams
 from tests.conftest import ROOT
+from tests.factories import use_synthetic_people
 
 CONFIGS = sorted((ROOT / 'configs').glob('*/**/td-hm_*.py'))
 # One config for each network; the others differ in a loss, a number or testing.
@@ -81,11 +82,7 @@ def test_config_is_consistent_and_builds(path):
 @pytest.mark.parametrize('path', TRAINED, ids=lambda p: p.stem)
 def test_one_training_step(path, synthetic):
     config = load(path)
-    config.train_dataloader.dataset.update(
-        data_root=str(synthetic),
-        ann_file='annotations/person_keypoints_train.json',
-        data_prefix=dict(img='train/'),
-    )
+    use_synthetic_people(config.train_dataloader.dataset, synthetic)
     dataset = DATASETS.build(config.train_dataloader.dataset)
     torch.manual_seed(0)
     net = MODELS.build(config.model)

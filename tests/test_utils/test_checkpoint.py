@@ -133,7 +133,7 @@ def test_loads_only_weights_from_downloads(address, tmp_path, monkeypatch):
 
 def test_every_scheme_is_covered():
     # The others need packages that are not installed.
-    others = {'', 'pavi://', r'(\S+\:)?s3://', r'(\S+\:)?petrel://'}
+    others = {'', 'package://', 'pavi://', r'(\S+\:)?s3://', r'(\S+\:)?petrel://'}
     schemes = {address.partition('://')[0] + '://' for address in ADDRESSES}
     assert set(CheckpointLoader._schemes) == schemes | others
     wrapper = module._weights_only(load).__code__
@@ -199,3 +199,37 @@ def test_missing_device_is_not_reported_as_damage(tmp_path):
     torch.save(dict(weight=torch.zeros(1)), path)
     with pytest.raises(RuntimeError, match='CUDA'):
         CheckpointLoader.load_checkpoint(str(path), map_location='cuda')
+
+
+@pytest.fixture
+def packages(tmp_path, monkeypatch):
+    """Folder of packages with checkpoints."""
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, files in (('one_file', ['a']), ('two_files', ['a', 'b'])):
+        folder = tmp_path / name / 'models'
+        folder.mkdir(parents=True)
+        (tmp_path / name / '__init__.py').write_text('raise RuntimeError')
+        for file in files:
+            torch.save(dict(weight=torch.arange(3.0)), folder / f'{file}.pth')
+    return tmp_path
+
+
+def test_loads_the_checkpoint_of_a_package_without_importing_it(packages):
+    state = load('package://one_file', map_location='cpu')
+    assert state['weight'].tolist() == [0, 1, 2]
+
+
+def test_errors_of_packages(packages):
+    with pytest.raises(ModuleNotFoundError, match='pip install no-such-package'):
+        load('package://no_such_package')
+    with pytest.raises(ModuleNotFoundError, match='not installed'):
+        load('package://../one_file')
+    with pytest.raises(ValueError, match='must contain one checkpoint .* got 2'):
+        load('package://two_files')
+    marker = packages / 'ran'
+    path = packages / 'one_file' / 'models' / 'a.pth'
+    with path.open('wb') as file:
+        pickle.dump(Payload(os.mkdir, str(marker)), file)
+    with pytest.raises(pickle.UnpicklingError):
+        load('package://one_file')
+    assert not marker.exists()

@@ -4,6 +4,7 @@ from .multi_person_map import MultiPersonMAP
 from .pose_error_metric import PoseErrorMetric
 from .pose_nms_coco_metric import PoseNMSCocoMetric
 from .reliability_metric import ScoreReliabilityMetric
+from .torso_pck import TorsoPCK
 from .window_iou_metric import WindowIoUMetric
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     'PoseErrorMetric',
     'PoseNMSCocoMetric',
     'ScoreReliabilityMetric',
+    'TorsoPCK',
     'WindowIoUMetric',
 ]

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 from .hourglass_pyramid import HourglassPyramid
+from .timm_pyramid import TimmPyramid
 
-__all__ = ['HourglassPyramid']
+__all__ = ['HourglassPyramid', 'TimmPyramid']

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from mmengine.model import BaseModule
+from mmengine.runner.checkpoint import CheckpointLoader
+from mmpose.registry import MODELS
+from mmpose.utils.typing import OptConfigType
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+try:
+    import timm
+except ImportError:
+    timm = None
+
+
+@MODELS.register_module()
+class TimmPyramid(BaseModule):
+    """Feature pyramid of an image classification model of timm.
+
+    Args:
+        model_name (str): Name of a model in ``timm.list_models()``.
+        strides (Sequence[int]): Strides of the levels, fine to coarse. A head at
+            stride 4, such as :class:`CPNHead`, needs 4 as the first. Defaults to
+            (4, 8, 16, 32).
+        frozen_stages (int): Number of levels whose layers, and all layers before them,
+            are not trained and whose batch normalisation uses its running statistics.
+            Defaults to 0.
+        norm_eval (bool): Whether batch normalisation uses its running statistics in
+            training too. Defaults to ``False``.
+        with_cp (bool): Whether to use gradient checkpointing: less memory, slower.
+            Defaults to ``False``.
+        model_args (dict, optional): Further arguments of ``timm.create_model``, such as
+            ``drop_path_rate``. Defaults to ``None``.
+        init_cfg (dict, optional): ``dict(type='Pretrained', checkpoint=...)`` with the
+            weights of the whole classification model: a file, a URL of MMEngine, or
+            ``'package://NAME'`` for an installed package, see
+            :func:`~rmpe_plugin.utils.checkpoint.load_from_package`. The parameters have
+            the names of timm, or other names in the same order with the same shapes.
+            With ``prefix``, MMEngine loads part of a checkpoint as usual. Defaults to
+            ``None``: timm's random initialisation.
+
+    Raises:
+        ImportError: If timm is not installed.
+        ValueError: If timm has no such model, the model has no level with a stride, or
+            ``frozen_stages`` is not valid; in :meth:`init_weights`, if the checkpoint
+            does not fit the model.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        strides: Sequence[int] = (4, 8, 16, 32),
+        frozen_stages: int = 0,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        model_args: dict | None = None,
+        init_cfg: OptConfigType = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if timm is None:
+            raise ImportError(
+                "backbone type 'TimmPyramid' needs timm: "
+                "pip install 'rmpe_plugin[light]'"
+            )
+        if not timm.is_model(model_name):
+            raise ValueError(
+                f'backbone.model_name {model_name!r} is unknown to timm '
+                f'{timm.__version__}; timm.list_models() lists the names'
+            )
+        self.model_name = model_name
+        self.model_args = dict(model_args or {})
+        self.norm_eval = norm_eval
+        self.model_args['out_indices'] = self._levels(strides)
+        self.net = self._create(pretrained=False)
+        if with_cp:
+            self.net.set_grad_checkpointing()
+        self.strides = tuple(self.net.feature_info.reduction())
+        self.channels = tuple(self.net.feature_info.channels())
+        self.frozen = self._modules_before(frozen_stages)
+        for module in self.frozen:
+            module.requires_grad_(False)
+
+    def _levels(self, strides: Sequence[int]) -> list[int]:
+        """Indices of timm's features with these strides, the deepest of each."""
+        available = self._create(pretrained=False).feature_info.reduction()
+        level_of = {stride: level for level, stride in enumerate(available)}
+        missing = [stride for stride in strides if stride not in level_of]
+        if missing or list(strides) != sorted(set(strides)) or not strides:
+            raise ValueError(
+                f'backbone.strides must increase and be among {sorted(level_of)}, the '
+                f'strides of {self.model_name}, got {tuple(strides)}'
+            )
+        return [level_of[stride] for stride in strides]
+
+    def _create(self, **kwargs) -> nn.Module:
+        """Create the feature extractor."""
+        args = dict(self.model_args, **kwargs)
+        return timm.create_model(self.model_name, features_only=True, **args)
+
+    def _modules_before(self, num_levels: int) -> list[nn.Module]:
+        """Modules with parameters, up to the end of the first levels."""
+        if not 0 <= num_levels <= len(self.channels):
+            raise ValueError(
+                f'backbone.frozen_stages must be 0 to {len(self.channels)}, the number '
+                f'of levels, got {num_levels}'
+            )
+        if num_levels == 0:
+            return []
+        end = self.net.feature_info.module_name()[num_levels - 1]
+        leaves = [
+            (name, module)
+            for name, module in self.net.named_modules()
+            if next(module.parameters(recurse=False), None) is not None
+        ]
+        prefixes = (f'{end}.', f'{end.replace(".", "_")}.')
+        inside = [name.startswith(prefixes) for name, _ in leaves]
+        if not any(inside):
+            raise ValueError(
+                f'backbone.frozen_stages is not supported for {self.model_name}, whose '
+                f'level {end!r} is not a module with parameters'
+            )
+        last = max(i for i, is_inside in enumerate(inside) if is_inside)
+        return [module for _, module in leaves[: last + 1]]
+
+    def init_weights(self) -> None:
+        """Load the pretrained weights of ``init_cfg``."""
+        config = self.init_cfg or {}
+        if config.get('type') != 'Pretrained' or 'prefix' in config:
+            super().init_weights()
+            return
+        state = read_classifier(config['checkpoint'], self.model_name)
+        # timm knows how its feature extractors name and select these parameters.
+        with _quiet_timm():
+            source = self._create(
+                pretrained=True, pretrained_cfg_overlay=dict(state_dict=state)
+            )
+        self.net.load_state_dict(source.state_dict())
+        self._is_init = True
+
+    def train(self, mode: bool = True) -> 'TimmPyramid':
+        """Set the mode; frozen layers, and all with ``norm_eval``, use statistics."""
+        super().train(mode)
+        modules = self.modules() if self.norm_eval else self.frozen
+        for module in modules:
+            if isinstance(module, _BatchNorm):
+                module.eval()
+        return self
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Compute the feature pyramid.
+
+        Args:
+            x (Tensor): Images (B, 3, h, w).
+
+        Returns:
+            tuple[Tensor, ...]: Features (B, C_i, h / s, w / s), one per stride s.
+        """
+        levels = self.net(x)
+        if getattr(self.net, 'output_fmt', 'NCHW') == 'NHWC':
+            levels = [level.permute(0, 3, 1, 2) for level in levels]
+        return tuple(levels)
+
+
+def read_classifier(filename: str, model_name: str) -> dict[str, Tensor]:
+    """Read the weights of a classification model of timm.
+
+    Args:
+        filename (str): Checkpoint, see :class:`TimmPyramid`.
+        model_name (str): Name of the model.
+
+    Returns:
+        dict[str, Tensor]: State dict with timm's names.
+
+    Raises:
+        ValueError: If a tensor is missing, superfluous or of another shape.
+    """
+    checkpoint = CheckpointLoader.load_checkpoint(filename, map_location='cpu')
+    state = checkpoint.get('state_dict', checkpoint)
+    expected = timm.create_model(model_name).state_dict()
+    same_names = state.keys() == expected.keys()
+    names = expected.keys() if same_names else state.keys()
+    # Other implementations have other names, but the same tensors in the same order.
+    for name, wanted in zip(names, expected, strict=False):
+        if state[name].shape != expected[wanted].shape:
+            raise ValueError(
+                f'{filename} does not fit backbone.model_name {model_name!r}: {name} '
+                f'has shape {tuple(state[name].shape)}, {wanted} has '
+                f'{tuple(expected[wanted].shape)}'
+            )
+    if len(state) != len(expected):
+        raise ValueError(
+            f'{filename} does not fit backbone.model_name {model_name!r}: it has '
+            f'{len(state)} tensors, the model has {len(expected)}'
+        )
+    return dict(zip(expected, map(state.get, names), strict=True))
+
+
+@contextmanager
+def _quiet_timm() -> Iterator[None]:
+    """Suppress timm's warning that a feature extractor has no classifier."""
+    logger = logging.getLogger('timm.models._builder')
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = False

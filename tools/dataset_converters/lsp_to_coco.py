@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+r"""Convert Leeds Sports Pose, or its extended training set, to COCO annotations.
+
+The folder of the data set contains images/ and joints.mat. Joints outside the image
+and, in the extended set, joints marked as invisible are not labelled. A person with
+fewer labelled joints than --min-joints is dropped and counted. Boxes enclose the
+labelled joints with a margin of 5 % of the larger side, within the image. The split is
+random, with --seed.
+
+The data are not included. They are for research and have no stated licence:
+    http://sam.johnson.io/research/lspet.html
+
+Example:
+    python tools/dataset_converters/lsp_to_coco.py data/lspet \
+        --out data/lspet/annotations
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmengine.config import Config
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from rich.progress import track
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from rmpe_plugin.structures import make_annotation
+from rmpe_plugin.utils.files import atomic_write
+
+MARGIN = 0.05
+NUM_JOINTS = 14
+METAINFO = Path(__file__).parents[2] / 'configs/_base_/datasets/lsp.py'
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('folder', type=Path, help='folder with images/ and joints.mat')
+    parser.add_argument('--out', type=Path, required=True, help='folder to write')
+    parser.add_argument(
+        '--min-joints', type=int, default=6, help='labelled joints of a person (6)'
+    )
+    parser.add_argument(
+        '--num-val',
+        type=int,
+        default=1000,
+        help='people held out for validation (1000)',
+    )
+    parser.add_argument('--seed', type=int, default=0, help='seed of the split (0)')
+    return parser.parse_args()
+
+
+def category() -> dict:
+    """COCO's description of the joints."""
+    meta = parse_pose_metainfo(Config.fromfile(METAINFO).dataset_info)
+    names = [meta['keypoint_id2name'][i] for i in range(meta['num_keypoints'])]
+    skeleton = [[i + 1, j + 1] for i, j in meta['skeleton_links']]
+    return dict(id=1, name='person', keypoints=names, skeleton=skeleton)
+
+
+def read_joints(path: Path) -> np.ndarray:
+    """Read ``joints.mat``.
+
+    Returns:
+        np.ndarray: Joints (N, 14, 3): x, y in pixels, and 1 if located. All joints of
+        LSP are located; its flag marks occlusion and is not used.
+
+    Raises:
+        ValueError: If the file is not a MATLAB file or the array has another shape.
+    """
+    try:
+        with path.open('rb') as file:
+            joints = loadmat(file).get('joints')
+    except (ValueError, MatReadError) as error:
+        raise ValueError(f'{path} is not a MATLAB file: {error}') from error
+    shape = None if joints is None else joints.shape
+    if shape is not None and len(shape) == 3 and shape[:2] == (NUM_JOINTS, 3):
+        return joints.transpose(2, 0, 1).astype(float)
+    if shape is not None and len(shape) == 3 and shape[:2] == (3, NUM_JOINTS):
+        joints = joints.transpose(2, 1, 0).astype(float)
+        joints[..., 2] = 1
+        return joints
+    raise ValueError(
+        f'{path}: joints must be ({NUM_JOINTS}, 3, N), as in LSP-Extended, or '
+        f'(3, {NUM_JOINTS}, N), as in LSP, got {shape}'
+    )
+
+
+def find_images(folder: Path, number: int) -> list[Path]:
+    """Find the image of each person; names contain numbers from 1.
+
+    Raises:
+        FileNotFoundError: If the number of images differs from that of people.
+    """
+    images = sorted(folder.glob('im*.jpg'))
+    if len(images) != number:
+        raise FileNotFoundError(
+            f'{folder} must contain im*.jpg for each of the {number} people of '
+            f'joints.mat, got {len(images)} images'
+        )
+    return images
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height of an image.
+
+    Raises:
+        ValueError: If the image cannot be read.
+    """
+    image = cv2.imread(str(path))
+    if image is None:
+        raise ValueError(f'{path} is not an image, or is damaged')
+    return image.shape[1], image.shape[0]
+
+
+def keypoints_of(joints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """COCO keypoints (14, 3) of joints (14, 3); 0 where not labelled."""
+    xy = joints[:, :2]
+    labelled = (joints[:, 2] > 0) & (xy >= 0).all(axis=1) & (xy < size).all(axis=1)
+    return np.column_stack((xy, np.full(NUM_JOINTS, 2))) * labelled[:, None]
+
+
+def box_of(keypoints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Box (4,), xyxy, around the labelled keypoints, within the image."""
+    xy = keypoints[keypoints[:, 2] > 0, :2]
+    margin = MARGIN * np.ptp(xy, axis=0).max()
+    low = np.maximum(xy.min(axis=0) - margin, 0)
+    high = np.minimum(xy.max(axis=0) + margin, size)
+    return np.concatenate((low, high))
+
+
+def convert(
+    joints: np.ndarray, images: list[Path], min_joints: int
+) -> tuple[list[dict], list[dict]]:
+    """Images and annotations of the people with enough labelled joints."""
+    records, annotations = [], []
+    pairs = zip(joints, images, strict=True)
+    for i, (person, path) in enumerate(
+        track(pairs, 'Reading images', total=len(images)), start=1
+    ):
+        width, height = size = image_size(path)
+        keypoints = keypoints_of(person, size)
+        if (keypoints[:, 2] > 0).sum() < min_joints:
+            continue
+        box = box_of(keypoints, size)
+        area = float(np.prod(box[2:] - box[:2]))
+        records.append(dict(id=i, file_name=path.name, width=width, height=height))
+        annotations.append(make_annotation(i, i, keypoints, box, area))
+    return records, annotations
+
+
+def main() -> int:
+    args = parse_args()
+    try:
+        joints = read_joints(args.folder / 'joints.mat')
+        images = find_images(args.folder / 'images', len(joints))
+        records, annotations = convert(joints, images, args.min_joints)
+        if not 0 <= args.num_val <= len(records):
+            raise ValueError(
+                f'--num-val must be at most {len(records)}, the number of people, got '
+                f'{args.num_val}'
+            )
+    except (OSError, ValueError) as error:
+        print(f'lsp_to_coco.py: error: {error}', file=sys.stderr)
+        return 2
+    order = np.random.default_rng(args.seed).permutation(len(records))
+    for split, part in (
+        ('val', order[: args.num_val]),
+        ('train', order[args.num_val :]),
+    ):
+        kept = sorted(part.tolist())
+        path = args.out / f'lsp_{split}.json'
+        with atomic_write(path) as file:
+            json.dump(
+                dict(
+                    images=[records[i] for i in kept],
+                    annotations=[annotations[i] for i in kept],
+                    categories=[category()],
+                ),
+                file,
+            )
+        print(f'{path}: {len(kept)} people')
+    dropped = len(joints) - len(records)
+    print(
+        f'dropped: {dropped} people with fewer than {args.min_joints} labelled joints'
+    )
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
