@@ -6,8 +6,10 @@ are the whole image. Writes annotated images and videos, COCO results (results.j
 AlphaPose results (alphapose-results.json). Files that cannot be read are skipped and
 listed at the end with the reason; the exit status is then 1.
 
-An ONNX file of tools/export_onnx.py takes the place of config and checkpoint:
+An ONNX file of tools/export_onnx.py, or the name of a trained model in this package,
+takes the place of config and checkpoint:
     python tools/demo.py MODEL.onnx INPUTS ...
+    python tools/demo.py --model photo INPUTS ...
 
 Example:
     python tools/demo.py configs/quickstart/td-hm_cpn-res18_synthetic-128x96.py \
@@ -43,6 +45,7 @@ from rmpe_plugin.apis import (
     PoseExporter,
     PoseResult,
     RMPEInferencer,
+    find_model,
 )
 from rmpe_plugin.lifting import FORMATS, LAYOUTS
 from rmpe_plugin.ops.pose_nms_params import DEFAULT_PRESET
@@ -54,17 +57,19 @@ LISTED = 10
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        usage='demo.py (CONFIG CHECKPOINT | MODEL.onnx | --model ALIAS) INPUT ... '
+        '(--det CONFIG CHECKPOINT | --boxes FILE | --whole-image) --out OUT [options]',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_input_arguments(parser)
     add_threshold_arguments(parser)
     add_runtime_arguments(parser)
     args = parser.parse_args()
-    if not args.config.is_file():
-        parser.error(f'{args.config} does not exist')
-    if args.config.suffix == '.onnx':
-        args.inputs.insert(0, args.checkpoint)
-        args.checkpoint = None
+    try:
+        args.config, args.checkpoint = take_model(args)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     if not args.inputs:
         parser.error('inputs are missing: images, videos, folders or a webcam')
     try:
@@ -78,17 +83,36 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+def take_model(args: argparse.Namespace) -> tuple[Path, str | None]:
+    """Take config and checkpoint from the arguments; the inputs are left.
+
+    Raises:
+        FileNotFoundError: If the config does not exist.
+        ValueError: If a model has no such alias, or a checkpoint is missing.
+    """
+    if args.model is not None:
+        return find_model(args.model)
+    config = Path(args.inputs.pop(0))
+    if not config.is_file():
+        raise FileNotFoundError(f'{config} does not exist')
+    if config.suffix == '.onnx':
+        return config, None
+    if not args.inputs:
+        raise ValueError(f'the checkpoint of {config} is missing')
+    return config, args.inputs.pop(0)
+
+
 def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the models, inputs and outputs."""
     parser.add_argument(
-        'config', type=Path,
-        help='config of a top-down pose estimator, or an ONNX file, then without '
-        'checkpoint',
+        'inputs', nargs='+', metavar='CONFIG CHECKPOINT INPUT',
+        help='config of a top-down pose estimator, and file or URL of its weights; or '
+        'an ONNX file; or neither with --model. Then images, videos, folders, quoted '
+        "globs, 'webcam' or 'webcam:INDEX'",
     )  # fmt: skip
-    parser.add_argument('checkpoint', help='file or URL of its weights')
     parser.add_argument(
-        'inputs', nargs='*',
-        help="images, videos, folders, quoted globs, 'webcam' or 'webcam:INDEX'",
+        '--model', metavar='ALIAS',
+        help="trained model in this package: 'photo' is for photographs",
     )  # fmt: skip
     people = parser.add_mutually_exclusive_group(required=True)
     people.add_argument(

@@ -6,6 +6,7 @@ from .frames import Frames
 from .image_writer import ImageWriter
 from .json_list import JsonList
 from .lifting_exporter import LiftingExporter
+from .model_zoo import ZooModel, find_model
 from .onnx_pose_estimator import OnnxPoseEstimator
 from .parallel_detection import DetectorSettings
 from .person_detector import PersonDetector
@@ -36,7 +37,9 @@ __all__ = [
     'PoseResult',
     'RMPEInferencer',
     'TorchPoseEstimator',
+    'ZooModel',
     'alphapose_records',
+    'find_model',
     'list_images',
     'load_pose_estimator',
     'read_image',

@@ -7,8 +7,9 @@ from typing import NamedTuple
 from mmengine.config import Config
 
 from rmpe_plugin.ops import ProposalModel
+from rmpe_plugin.utils.files import find_shipped
 
-from .experiments import find_config, train_and_evaluate
+from .experiments import train_and_evaluate
 
 NO_JITTER = dict(shift_prob=0.0, scale_prob=0.0)
 # Defaults of MMPose's RandomBBoxTransform.
@@ -92,7 +93,7 @@ def box_variant_config(
         Config: The config.
     """
     config = Config.fromfile(
-        find_config('quickstart/td-hm_cpn-res18_pgpg_synthetic-128x96.py')
+        find_shipped('configs/quickstart/td-hm_cpn-res18_pgpg_synthetic-128x96.py')
     )
     annotations = data / 'annotations'
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):

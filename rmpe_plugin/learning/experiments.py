@@ -2,33 +2,11 @@
 """Run variants of a training, and continue after an interruption."""
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 from rmpe_plugin.utils.files import ResumeJournal
-
-_PACKAGE = Path(__file__).resolve().parents[1]
-
-
-def find_config(name: str) -> Path:
-    """Find a config that this package ships.
-
-    Args:
-        name (str): Path below ``configs``.
-
-    Returns:
-        Path: The config.
-
-    Raises:
-        FileNotFoundError: If there is no such config.
-    """
-    # A wheel has the configs in .mim; a checkout has them beside the package.
-    for root in (_PACKAGE / '.mim', _PACKAGE.parent):
-        if (root / 'configs' / name).is_file():
-            return root / 'configs' / name
-    raise FileNotFoundError(f'{_PACKAGE} has no config {name}')
 
 
 def train_and_evaluate(config: Config) -> tuple[dict, dict]:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from .experiments import find_config, train_and_evaluate
+from rmpe_plugin.utils.files import find_shipped
+
+from .experiments import train_and_evaluate
 
 # The weight matches heatmap losses with a peak of 255.
 WINDOW_LOSS = dict(type='WindowCornerLoss', loss_weight=5000.0)
@@ -60,7 +62,7 @@ def sstn_variant_config(
         Config: The config.
     """
     config = Config.fromfile(
-        find_config('quickstart/td-hm_cpn-res18_sstn_synthetic-128x96.py')
+        find_shipped('configs/quickstart/td-hm_cpn-res18_sstn_synthetic-128x96.py')
     )
     config.load_from = str(stage1)
     config.model.stn.backbone.init_cfg.checkpoint = str(stage1)

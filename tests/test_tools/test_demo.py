@@ -170,6 +170,12 @@ def test_visualize_pipeline_writes_a_sheet(detector_files, images, tmp_path):  #
             'would be overwritten',
         ),
         (('{config}', 'x', '{images}'), 'is required'),
+        (('{config}', '--whole-image'), 'the checkpoint of {config} is missing'),
+        (('{config}', 'x', '--whole-image'), 'inputs are missing'),
+        (
+            ('--model', 'x', '{images}', '--whole-image'),
+            'no trained model has the alias',
+        ),
         (
             (
                 *('{config}', '{checkpoint}', '{images}', '--whole-image'),
@@ -188,7 +194,7 @@ def test_demo_fails_on_invalid_arguments(
     arguments = ('--out', tmp_path, *(a.format(**names) for a in arguments))
     result = run_tool('demo.py', *arguments, check=False)
     assert result.returncode == 2
-    assert message in result.stderr
+    assert message.format(**names) in result.stderr
     assert 'Traceback' not in result.stderr
 
 

@@ -215,8 +215,9 @@ def packages(tmp_path, monkeypatch):
 
 
 def test_loads_the_checkpoint_of_a_package_without_importing_it(packages):
-    state = load('package://one_file', map_location='cpu')
-    assert state['weight'].tolist() == [0, 1, 2]
+    for name in ('one_file', 'one_file/models/a.pth', 'two_files/models/b.pth'):
+        state = load(f'package://{name}', map_location='cpu')
+        assert state['weight'].tolist() == [0, 1, 2]
 
 
 def test_errors_of_packages(packages):
@@ -224,8 +225,12 @@ def test_errors_of_packages(packages):
         load('package://no_such_package')
     with pytest.raises(ModuleNotFoundError, match='not installed'):
         load('package://../one_file')
-    with pytest.raises(ValueError, match='must contain one checkpoint .* got 2'):
+    with pytest.raises(FileNotFoundError, match='must be one checkpoint .* found 2'):
         load('package://two_files')
+    with pytest.raises(FileNotFoundError, match='must be one checkpoint .* found 0'):
+        load('package://two_files/models/c.pth')
+    with pytest.raises(FileNotFoundError):
+        load('package://two_files/../one_file')
     marker = packages / 'ran'
     path = packages / 'one_file' / 'models' / 'a.pth'
     with path.open('wb') as file:

@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from rmpe_plugin.utils.files import ResumeJournal, atomic_write
+from rmpe_plugin.utils.files import ResumeJournal, atomic_write, find_shipped
+from tests.conftest import ROOT
 
 
 def test_atomic_write_replaces_the_file(tmp_path):
@@ -66,3 +67,10 @@ def test_journal_is_removed_when_the_work_is_finished(tmp_path):
     journal.append(dict(name='a'))
     journal.close(remove=True)
     assert not journal.path.exists()
+
+
+def test_finds_files_that_the_package_ships():
+    name = 'configs/quickstart/td-hm_cpn-res18_synthetic-128x96.py'
+    assert find_shipped(name) == ROOT / name
+    with pytest.raises(FileNotFoundError, match='installed without configs/missing.py'):
+        find_shipped('configs/missing.py')

@@ -8,13 +8,13 @@ from pathlib import Path
 from mmengine.config import Config
 
 from rmpe_plugin.learning.box_variants import NO_JITTER, perturb_boxes
-from rmpe_plugin.learning.experiments import find_config
 from rmpe_plugin.learning.sstn_variants import change_sstn
+from rmpe_plugin.utils.files import find_shipped
 
 from .plan import TRAININGS, Size
 
-_STAGE1 = 'quickstart/td-hm_cpn-res18_pgpg_synthetic-128x96.py'
-_STAGE2 = 'quickstart/td-hm_cpn-res18_sstn_synthetic-128x96.py'
+_STAGE1 = 'configs/quickstart/td-hm_cpn-res18_pgpg_synthetic-128x96.py'
+_STAGE2 = 'configs/quickstart/td-hm_cpn-res18_sstn_synthetic-128x96.py'
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def build_training_config(files: AblationFiles, name: str, seed: int) -> Config:
         Config: The config.
     """
     training = TRAININGS[name]
-    config = Config.fromfile(find_config(_STAGE1 if training.stage == 1 else _STAGE2))
+    config = Config.fromfile(find_shipped(_STAGE1 if training.stage == 1 else _STAGE2))
     _set_model(config, files, name, seed)
     _set_training_data(config, files, training.boxes)
     _set_evaluation(config, files, 'val', files.predictions(name, seed, 'val'))
@@ -148,7 +148,7 @@ def _set_training_data(config: Config, files: AblationFiles, boxes: str) -> None
     model = str(files.proposals) if boxes == 'proposals' else None
     # Without PGPG: shift and scale of about the size of a detector's errors.
     jitter = (
-        Config.fromfile(find_config(_STAGE2)).perturbation
+        Config.fromfile(find_shipped(_STAGE2)).perturbation
         if boxes == 'jitter'
         else NO_JITTER
     )

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trained models that are in this package, found by their alias in the metafiles."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import mmengine
+
+from rmpe_plugin.utils.files import find_shipped
+
+
+class ZooModel(NamedTuple):
+    """A trained model.
+
+    Attributes:
+        config (Path): Its config.
+        weights (str): Its checkpoint, as MMEngine loads it.
+    """
+
+    config: Path
+    weights: str
+
+
+def find_model(alias: str) -> ZooModel:
+    """Find a trained model that this package contains.
+
+    Args:
+        alias (str): ``Alias`` of the model in a metafile, such as ``'photo'``.
+
+    Returns:
+        ZooModel: Config and weights.
+
+    Raises:
+        ValueError: If no model with weights has this alias.
+
+    Example:
+        >>> from rmpe_plugin.apis import RMPEInferencer, find_model
+        >>> inferencer = RMPEInferencer(  # doctest: +SKIP
+        ...     *find_model('photo'), 'whole_image')
+    """
+    root = find_shipped('model-index.yml').parent
+    models = {}
+    for metafile in mmengine.load(root / 'model-index.yml')['Import']:
+        for model in mmengine.load(root / metafile).get('Models', []):
+            if 'Alias' in model and 'Weights' in model:
+                models[model['Alias']] = model
+    if alias not in models:
+        raise ValueError(
+            f'no trained model has the alias {alias!r}, the aliases are: '
+            f'{", ".join(sorted(models))}'
+        )
+    return ZooModel(root / models[alias]['Config'], models[alias]['Weights'])

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Variants of the CPN that is trained on photographs."""
+
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from rmpe_plugin.utils.files import find_shipped
+
+CONFIG = 'configs/cpn/lsp/td-hm_cpn-efficientnet-lite0_lsp-128x96.py'
+# Changes of the config: RefineNet with the loss on all 14 joints is L2.
+PHOTO_VARIANTS: dict[str, dict] = {
+    'random initialisation': {
+        'model.backbone.init_cfg': None,
+        'model.backbone.frozen_stages': 0,
+    },
+    'GlobalNet': {'model.head.refine_net': None},
+    'RefineNet, L2': {'model.head.loss.topk': 14},
+    'RefineNet, M = 7': {'model.head.loss.topk': 7},
+}
+
+
+def photo_variant_config(
+    variant: str, seed: int, epochs: int, folder: Path, cfg_options: dict
+) -> Config:
+    """Build the config of a variant.
+
+    Args:
+        variant (str): A key of :data:`PHOTO_VARIANTS`.
+        seed (int): Seed of the training.
+        epochs (int): Length of the training and of its learning rate schedule.
+        folder (Path): Folder of the trainings.
+        cfg_options (dict): Other changes, as ``--cfg-options`` of ``tools/train.py``.
+
+    Returns:
+        Config: The config.
+    """
+    config = Config.fromfile(find_shipped(CONFIG))
+    config.merge_from_dict(PHOTO_VARIANTS[variant])
+    config.train_cfg.update(max_epochs=epochs, val_interval=epochs)
+    config.param_scheduler[-1].end = epochs
+    config.randomness.seed = seed
+    config.merge_from_dict(cfg_options)
+    name = f'{variant.replace(", ", "-").replace(" ", "-")}-{seed}'
+    config.work_dir = str(folder / name)
+    config.experiment_name = name
+    return config
+
+
+def train_photo_variant(config: Config) -> dict[str, float]:
+    """Train a variant and evaluate it on the people held out.
+
+    Args:
+        config (Config): See :func:`photo_variant_config`. An interrupted training in
+            its ``work_dir`` is continued.
+
+    Returns:
+        dict[str, float]: Metrics of ``TorsoPCK``, and ``coco/AP`` and ``coco/AP .5``.
+    """
+    runner = Runner.from_cfg(Config(dict(config, resume=True)))
+    runner.train()
+    metrics = runner.val()
+    wanted = ('coco/AP', 'coco/AP .5')
+    return {
+        name: float(value)
+        for name, value in metrics.items()
+        if name.startswith('torso/') or name in wanted
+    }
+
+
+def mean_metrics(runs: list[dict[str, float]]) -> dict[str, float]:
+    """Mean of each metric over the seeds.
+
+    Args:
+        runs (list[dict[str, float]]): Metrics of the trainings of a variant.
+
+    Returns:
+        dict[str, float]: Means.
+    """
+    return {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
