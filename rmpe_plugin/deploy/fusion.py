@@ -6,6 +6,9 @@ from copy import deepcopy
 import torch
 from mmcv.cnn import fuse_conv_bn
 from mmengine.logging import print_log
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .pose_graph import PoseGraph
 
@@ -13,8 +16,33 @@ from .pose_graph import PoseGraph
 CPU_TOLERANCE, GPU_TOLERANCE = 1e-4, 1e-2
 
 
+def fuse_conv_norms(model: nn.Module) -> nn.Module:
+    """Fuse batch normalisation into the convolutions before it, in place.
+
+    Args:
+        model (nn.Module): Model in eval mode.
+
+    Returns:
+        nn.Module: The model.
+    """
+    for module in model.modules():
+        _fuse_activated_norms(module)
+    return fuse_conv_bn(model)
+
+
+def _fuse_activated_norms(module: nn.Module) -> None:
+    """Fuse timm's norms that contain the activation, which mmcv would remove."""
+    before = None
+    for name, child in module.named_children():
+        if isinstance(child, _BatchNorm) and hasattr(child, 'act') and before:
+            conv = fuse_conv_bn_eval(getattr(module, before), child)
+            setattr(module, before, conv)
+            setattr(module, name, child.act)
+        before = name if isinstance(child, nn.Conv2d) else None
+
+
 def fuse_batch_norms(graph: PoseGraph, input_size: tuple[int, int]) -> PoseGraph:
-    """Fuse batch normalisation into the convolutions before it, by mmcv.
+    """Fuse batch normalisation of a copy, and check the result.
 
     mmcv assumes that a module registers its layers in the order in which it applies
     them. The result is therefore compared with the original on a random crop.
@@ -28,7 +56,7 @@ def fuse_batch_norms(graph: PoseGraph, input_size: tuple[int, int]) -> PoseGraph
         predicts other heatmaps; the log says so.
     """
     fused = deepcopy(graph)
-    fused.model = fuse_conv_bn(fused.model)
+    fuse_conv_norms(fused.model)
     device = next(graph.parameters()).device
     generator = torch.Generator().manual_seed(0)
     width, height = input_size

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
+from copy import deepcopy
+
 import pytest
 import torch
+from mmpose.registry import MODELS
 from torch import nn
 
 from rmpe_plugin.deploy import PoseGraph
-from rmpe_plugin.deploy.fusion import fuse_batch_norms
+from rmpe_plugin.deploy.fusion import fuse_batch_norms, fuse_conv_norms
 from tests.factories import SPPES
 from tests.test_deploy.conftest import random_crops, small_model, stack
 
@@ -38,6 +41,23 @@ def test_fused_model_is_equal(sppe, window):
         actual, expected = (g.heatmaps(crops)[0] for g in (fused, graph))
     atol = 1e-5 * float(expected.abs().max().clamp(min=10))
     torch.testing.assert_close(actual, expected, rtol=0, atol=atol)
+
+
+# The first norm of resnet10t follows a sequence of layers, not a convolution.
+@pytest.mark.parametrize(
+    ('name', 'left'), [('tf_efficientnet_lite0', 0), ('resnet10t', 1)]
+)
+def test_norms_with_activation_are_fused(name, left):
+    backbone = MODELS.build(dict(type='TimmPyramid', model_name=name)).eval()
+    with_statistics(backbone)
+    fused = fuse_conv_norms(deepcopy(backbone))
+    assert batch_norms(backbone) > 10
+    assert batch_norms(fused) == left
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        for actual, expected in zip(fused(x), backbone(x), strict=True):
+            atol = 1e-5 * float(expected.abs().max())
+            torch.testing.assert_close(actual, expected, rtol=0, atol=atol)
 
 
 class OtherOrder(nn.Module):

@@ -38,8 +38,6 @@ from mmpose.structures import PoseDataSample
 from rich.console import Console
 from rich.table import Table
 from side_by_side import add_device_argument, device_name, measure
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 from workloads import (
     CONFIGS,
     CPN,
@@ -47,6 +45,7 @@ from workloads import (
     SIMPLE_BASELINE,
     build,
     forward,
+    gmacs,
     instances,
     loss_steps,
     random_split,
@@ -98,14 +97,6 @@ def parse_args() -> argparse.Namespace:
         if getattr(args, name) < 1:
             parser.error(f'--{name} must be at least 1, got {getattr(args, name)}')
     return args
-
-
-def gmacs(model: nn.Module, *stage: str) -> float:
-    """Count the multiply-adds of a forward pass at 256x192, in 1e9."""
-    device = next(model.parameters()).device
-    with FlopCounterMode(display=False) as counter:
-        forward(model, torch.zeros(1, 3, 256, 192, device=device), *stage)()
-    return counter.get_total_flops() / 2e9
 
 
 def plain_target(device: str) -> PoseDataSample:

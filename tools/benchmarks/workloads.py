@@ -12,6 +12,7 @@ from mmpose.models.losses import KeypointOHKMMSELoss
 from mmpose.registry import MODELS
 from mmpose.structures import MultilevelPixelData, PoseDataSample
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from rmpe_plugin.learning.evaluation_split import EvaluationSplit
 from rmpe_plugin.models.losses import OHKMMSELoss
@@ -73,6 +74,14 @@ def forward(
         return model.sdtn(heatmaps, invert_affine(theta))
 
     return run
+
+
+def gmacs(model: nn.Module, *stage: str) -> float:
+    """Count the multiply-adds of a forward pass at 256x192, in 1e9."""
+    device = next(model.parameters()).device
+    with FlopCounterMode(display=False) as counter:
+        forward(model, torch.zeros(1, 3, 256, 192, device=device), *stage)()
+    return counter.get_total_flops() / 2e9
 
 
 def step(model: nn.Module, images: torch.Tensor, samples: list) -> Callable:
