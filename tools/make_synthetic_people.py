@@ -13,7 +13,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from rmpe_plugin.datasets.synthetic import DIFFICULTIES, NOTICE, write_split
+from rmpe_plugin.datasets.synthetic import (
+    DIFFICULTIES,
+    LAYOUTS,
+    NOTICE,
+    write_split,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -38,6 +43,12 @@ def parse_args() -> argparse.Namespace:
         choices=tuple(DIFFICULTIES),
         default='crowd',
         help='number, poses and occlusion of the people (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--keypoints',
+        choices=tuple(LAYOUTS),
+        default='coco',
+        help='17 keypoints of COCO, or 16 of MPII and head boxes (default: coco)',
     )
     parser.add_argument(
         '--size',
@@ -82,6 +93,7 @@ def main() -> None:
             args.difficulty,
             args.seed,
             args.processes,
+            args.keypoints,
         )
         table.add_row(split, str(number), str(people), str(boxes))
     (args.root / 'README.txt').write_text(NOTICE + '\n')

@@ -5,17 +5,20 @@ import cv2
 import numpy as np
 import pytest
 from mmpose.datasets import CocoDataset
+from mmpose.registry import METRICS
 from xtcocotools.coco import COCO
 
 from rmpe_plugin.datasets.synthetic import (
     DIFFICULTIES,
     KEYPOINTS,
+    MPII_KEYPOINTS,
     Person,
     render_split,
     write_split,
 )
 from rmpe_plugin.datasets.synthetic.body import sample_body
 from rmpe_plugin.datasets.synthetic.detector import box_iou, perturb_box
+from rmpe_plugin.structures import read_annotations
 
 
 @pytest.fixture(scope='module')
@@ -50,6 +53,82 @@ def test_images_of_splits_differ():
         for split in ('train', 'val')
     )
     assert (train != val).any()
+
+
+def test_mpii_keypoints_are_those_of_the_body(crowd):
+    people = [person for _, people, _ in crowd for person in people]
+    coco, mpii = (
+        np.stack([getattr(person, name) for person in people])
+        for name in ('keypoints', 'mpii_keypoints')
+    )
+    for k, name in enumerate(MPII_KEYPOINTS):
+        if name in KEYPOINTS:
+            np.testing.assert_array_equal(mpii[:, k], coco[:, KEYPOINTS.index(name)])
+
+    def distance(a, b, between, layout=mpii, names=MPII_KEYPOINTS):
+        """Distance of the middle of two joints to a joint, in head sizes."""
+        first, second, third = (layout[:, names.index(n)] for n in (a, b, between))
+        labelled = (first[:, 2] > 0) & (second[:, 2] > 0) & (third[:, 2] > 0)
+        middle = (first[:, :2] + second[:, :2]) / 2
+        size = np.array([np.ptp(person.head_box.reshape(2, 2)) for person in people])
+        return (np.hypot(*(middle - third[:, :2]).T) / size)[labelled]
+
+    assert distance('left_hip', 'right_hip', 'pelvis').max() < 1e-9
+    assert distance('left_shoulder', 'right_shoulder', 'thorax').max() < 1e-9
+    # The head top is above the neck, and the upper neck between thorax and head.
+    assert distance('thorax', 'head_top', 'upper_neck').max() < 1
+    for person in people:
+        x1, y1, x2, y2 = person.head_box
+        face = person.keypoints[:5]
+        x, y, _ = face[face[:, 2] > 0].T
+        assert ((x >= x1) & (x <= x2) & (y >= y1) & (y <= y2)).all()
+
+
+def test_groups_overlap_and_have_two_to_four_people():
+    scenes = list(render_split('train', 60, (320, 240), 'groups', seed=0))
+    numbers = [len(people) for _, people, _ in scenes]
+    assert max(numbers) == 4
+    overlaps = [
+        max(
+            box_iou(a.full_bbox, b.full_bbox)
+            for i, a in enumerate(people)
+            for b in people[:i]
+        )
+        for _, people, _ in scenes
+        if len(people) > 1
+    ]
+    assert len(overlaps) > 50
+    assert np.mean(overlaps) > 0.3
+
+
+def test_mpii_annotations_have_head_boxes(tmp_path):
+    people, _ = write_split(
+        tmp_path, 'val', 5, (320, 240), 'groups', seed=0, layout='mpii'
+    )
+    path = tmp_path / 'annotations' / 'person_keypoints_val.json'
+    dataset = read_annotations(path)
+    assert dataset['categories'][0]['keypoints'] == list(MPII_KEYPOINTS)
+    assert len(dataset['annotations']) == people
+    metric = METRICS.build(dict(type='MultiPersonMAP', ann_file=str(path)))
+    metric.dataset_meta = dict(keypoint_id2name=dict(enumerate(MPII_KEYPOINTS)))
+    for person in dataset['annotations']:
+        keypoints = np.reshape(person['keypoints'], (1, 16, 3))
+        x, y, w, h = person['bbox']
+        pose = dict(
+            keypoints=keypoints[..., :2],
+            keypoint_scores=(keypoints[..., 2] > 0).astype(float),
+            bboxes=np.array([[x, y, x + w, y + h]]),
+        )
+        sample = dict(
+            id=person['id'],
+            img_id=person['image_id'],
+            pred_instances=pose,
+            gt_instances=dict(bbox_scores=np.ones(1)),
+        )
+        metric.process([], [sample])
+    assert metric.evaluate(size=people)['multi_person/mAP'] > 99
+    with pytest.raises(ValueError, match="layout must be one of .*, got 'h36m'"):
+        write_split(tmp_path, 'x', 1, (160, 120), 'easy', seed=0, layout='h36m')
 
 
 def test_annotations_are_valid_coco(synthetic):
@@ -168,7 +247,15 @@ def make_person(wrist, full_bbox):
     keypoints[:, :2] = np.linspace((110, 60), (140, 190), 17)
     keypoints[9, :2] = wrist
     bbox = np.array([100.0, 50, 150, 200])
-    return Person(keypoints, bbox, np.asarray(full_bbox, float), 4000, 1.0)
+    return Person(
+        keypoints=keypoints,
+        mpii_keypoints=np.zeros((16, 3)),
+        head_box=bbox,
+        bbox=bbox,
+        full_bbox=np.asarray(full_bbox, float),
+        area=4000,
+        visible=1.0,
+    )
 
 
 def edge_errors(person):
@@ -196,4 +283,4 @@ def test_detector_errors_are_larger_for_truncated_people():
 def test_raises_on_unknown_difficulty():
     with pytest.raises(ValueError, match="'hard'"):
         next(render_split('train', 1, (320, 240), 'hard', seed=0))
-    assert set(DIFFICULTIES) == {'easy', 'crowd'}
+    assert set(DIFFICULTIES) == {'easy', 'groups', 'crowd'}

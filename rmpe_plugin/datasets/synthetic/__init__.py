@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Synthetic people: a rendered COCO keypoint data set."""
 
-from .body import KEYPOINTS
-from .coco import NOTICE, render_split, write_split
+from .body import KEYPOINTS, MPII_KEYPOINTS
+from .coco import LAYOUTS, NOTICE, render_split, write_split
 from .detector import detect_people
 from .motion import Camera, MotionFrame, render_motion
 from .person import Person
@@ -12,6 +12,8 @@ from .videos import write_videos
 __all__ = [
     'DIFFICULTIES',
     'KEYPOINTS',
+    'LAYOUTS',
+    'MPII_KEYPOINTS',
     'NOTICE',
     'Camera',
     'Difficulty',

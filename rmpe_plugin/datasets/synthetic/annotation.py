@@ -4,7 +4,14 @@
 import cv2
 import numpy as np
 
-from .body import HEAD_RADIUS, KEYPOINTS, SHOULDER, Body
+from .body import (
+    HEAD_RADIUS,
+    KEYPOINTS,
+    MIDDLE_JOINTS,
+    MPII_KEYPOINTS,
+    SHOULDER,
+    Body,
+)
 from .canvas import Canvas
 from .figure import Figure
 from .parts import PART_INDEX, PARTS_OF_KEYPOINTS, decode_labels
@@ -53,12 +60,45 @@ def annotate(
     if area < MIN_AREA or visible < MIN_VISIBLE:
         return None
     pixels = figure.pixels
-    inside = ((pixels >= 0) & (pixels < (width, height))).all(axis=1)
-    v = np.where(_visible_keypoints(canvas, figure, person), 2, 1) * inside
-    keypoints = np.column_stack((np.where(inside[:, None], pixels, 0), v))
+    visible_keypoints = _visible_keypoints(canvas, figure, person)
+    keypoints = _coco_keypoints(pixels, visible_keypoints, (width, height))
     full_bbox = np.concatenate((pixels.min(axis=0), pixels.max(axis=0)))
     full_bbox += figure.scale * np.array([-0.04, -0.07, 0.04, 0.05])
-    return Person(keypoints, _mask_box(mask), full_bbox, area, visible)
+    radius = 1.1 * HEAD_RADIUS * figure.scale
+    return Person(
+        keypoints,
+        _mpii_keypoints(keypoints, figure, mask),
+        np.concatenate((figure.head - radius, figure.head + radius)),
+        _mask_box(mask),
+        full_bbox,
+        area,
+        visible,
+    )
+
+
+def _coco_keypoints(
+    pixels: np.ndarray, visible: np.ndarray, size: tuple[int, int]
+) -> np.ndarray:
+    """Keypoints (K, 3) with COCO's v; zeros outside the image."""
+    inside = ((pixels >= 0) & (pixels < size)).all(axis=1)
+    v = np.where(visible, 2, 1) * inside
+    return np.column_stack((np.where(inside[:, None], pixels, 0), v))
+
+
+def _mpii_keypoints(
+    coco_keypoints: np.ndarray, figure: Figure, mask: np.ndarray
+) -> np.ndarray:
+    """MPII's keypoints (16, 3) with COCO's v.
+
+    Those that COCO does not have are visible where the image shows the person.
+    """
+    height, width = mask.shape
+    x, y = np.floor(figure.middle).astype(int).T
+    visible = mask[y.clip(0, height - 1), x.clip(0, width - 1)]
+    middle = _coco_keypoints(figure.middle, visible, (width, height))
+    all_keypoints = dict(zip(KEYPOINTS, coco_keypoints, strict=True))
+    all_keypoints |= zip(MIDDLE_JOINTS, middle, strict=True)
+    return np.stack([all_keypoints[name] for name in MPII_KEYPOINTS])
 
 
 def _visible_keypoints(canvas: Canvas, figure: Figure, person: int) -> np.ndarray:

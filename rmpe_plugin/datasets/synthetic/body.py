@@ -47,6 +47,28 @@ H36M_JOINTS = (
     'right_wrist',
 )
 
+# Joints of MPII that are neither left nor right.
+MIDDLE_JOINTS = ('pelvis', 'thorax', 'upper_neck', 'head_top')
+# MPII's order; the limbs have COCO's names.
+MPII_KEYPOINTS = (
+    'right_ankle',
+    'right_knee',
+    'right_hip',
+    'left_hip',
+    'left_knee',
+    'left_ankle',
+    'pelvis',
+    'thorax',
+    'upper_neck',
+    'head_top',
+    'right_wrist',
+    'right_elbow',
+    'right_shoulder',
+    'left_shoulder',
+    'left_elbow',
+    'left_wrist',
+)
+
 # Lengths as fractions of the body height.
 HEAD_RADIUS = 0.068
 TORSO = 0.29
@@ -82,6 +104,12 @@ class Body:
     head: np.ndarray
     crown: np.ndarray
     facing: np.ndarray
+
+    @property
+    def middle_joints(self) -> np.ndarray:
+        """The joints :data:`MIDDLE_JOINTS` (4, 3)."""
+        upper_neck = (self.neck + self.head) / 2
+        return np.stack((np.zeros(3), self.neck, upper_neck, self.crown))
 
     @property
     def h36m_joints(self) -> np.ndarray:

@@ -14,7 +14,7 @@ from rich.progress import track
 
 from rmpe_plugin.structures import make_annotation
 
-from .body import KEYPOINTS
+from .body import KEYPOINTS, MPII_KEYPOINTS
 from .detector import detect_people
 from .person import Person
 from .scene import DIFFICULTIES, render_scene
@@ -30,13 +30,41 @@ SKELETON = [
     [4, 6], [5, 7],
 ]  # fmt: skip
 
-_CATEGORY = dict(
-    id=1,
-    name='person',
-    supercategory='person',
-    keypoints=list(KEYPOINTS),
-    skeleton=SKELETON,
-)
+MPII_SKELETON = [
+    [1, 2], [2, 3], [3, 7], [7, 4], [4, 5], [5, 6], [7, 8], [8, 9], [9, 10], [11, 12],
+    [12, 13], [13, 8], [8, 14], [14, 15], [15, 16],
+]  # fmt: skip
+
+# Keypoints and skeleton of each layout.
+LAYOUTS = {
+    'coco': (KEYPOINTS, SKELETON),
+    'mpii': (MPII_KEYPOINTS, MPII_SKELETON),
+}
+
+
+def _category(layout: str) -> dict:
+    keypoints, skeleton = LAYOUTS[layout]
+    return dict(
+        id=1,
+        name='person',
+        supercategory='person',
+        keypoints=list(keypoints),
+        skeleton=skeleton,
+    )
+
+
+def _annotation(annotation_id: int, image_id: int, person: Person, layout: str) -> dict:
+    """Make the annotation of a person; MPII's also has the head box."""
+    if layout == 'coco':
+        keypoints = person.keypoints
+        return make_annotation(
+            annotation_id, image_id, keypoints, person.bbox, person.area
+        )
+    annotation = make_annotation(
+        annotation_id, image_id, person.mpii_keypoints, person.bbox, person.area
+    )
+    x1, y1, x2, y2 = np.round(person.head_box, 2).tolist()
+    return dict(annotation, head_box=[x1, y1, x2 - x1, y2 - y1])
 
 
 def render_split(
@@ -109,6 +137,7 @@ def write_split(
     difficulty: str,
     seed: int,
     processes: int = 1,
+    layout: str = 'coco',
 ) -> tuple[int, int]:
     """Write a split as a COCO data set.
 
@@ -124,14 +153,18 @@ def write_split(
         seed (int): Seed, not negative.
         processes (int): Number of processes that render; the files do not depend on
             it. Defaults to 1.
+        layout (str): Keypoints of the annotations, ``'coco'`` or ``'mpii'``. MPII's
+            annotations also have ``head_box`` (x, y, w, h). Defaults to ``'coco'``.
 
     Returns:
         tuple[int, int]: Number of people and number of detections.
 
     Raises:
         OSError: If a file cannot be written.
-        ValueError: If the difficulty is unknown.
+        ValueError: If the difficulty or the layout is unknown.
     """
+    if layout not in LAYOUTS:
+        raise ValueError(f'layout must be one of {tuple(LAYOUTS)}, got {layout!r}')
     folder = root / 'annotations'
     for path in (root / split, folder):
         path.mkdir(parents=True, exist_ok=True)
@@ -151,8 +184,8 @@ def write_split(
                 dict(id=image_id, file_name=name, width=size[0], height=size[1])
             )
             annotations += [
-                make_annotation(i, image_id, p.keypoints, p.bbox, p.area)
-                for i, p in enumerate(people, start=len(annotations) + 1)
+                _annotation(i, image_id, person, layout)
+                for i, person in enumerate(people, start=len(annotations) + 1)
             ]
             detections += [dict(image_id=image_id, **box) for box in boxes]
 
@@ -160,7 +193,7 @@ def write_split(
         info=dict(description=NOTICE, difficulty=difficulty, seed=seed),
         images=images,
         annotations=annotations,
-        categories=[_CATEGORY],
+        categories=[_category(layout)],
     )
     (folder / f'person_keypoints_{split}.json').write_text(json.dumps(dataset))
     (folder / f'person_detections_{split}.json').write_text(json.dumps(detections))

@@ -27,6 +27,8 @@ class Figure:
         body (Body): The posed body.
         pixels (np.ndarray): Its joints (17, 2), pixels.
         head (np.ndarray): Centre of its head (2,), pixels.
+        middle (np.ndarray): Its joints that are neither left nor right (4, 2), pixels;
+            see :attr:`.body.Body.middle_joints`.
         scale (float): Its height, pixels.
         clothes (dict[str, np.ndarray]): BGR colour (3,) of the skin, the hair, the
             torso and each kind of limb.
@@ -36,6 +38,7 @@ class Figure:
     body: Body
     pixels: np.ndarray
     head: np.ndarray
+    middle: np.ndarray
     scale: float
     clothes: dict[str, np.ndarray]
     girth: float
@@ -83,6 +86,7 @@ def sample_figure(
         body=body,
         pixels=pelvis + scale * body.joints[:, :2],
         head=pelvis + scale * body.head[:2],
+        middle=pelvis + scale * body.middle_joints[:, :2],
         scale=scale,
         clothes=sample_clothes(rng),
         girth=rng.uniform(0.8, 1.3),

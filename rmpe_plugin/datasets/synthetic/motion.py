@@ -145,11 +145,15 @@ def _place(
     girth: float,
 ) -> Figure:
     """Project a body."""
-    head = _to_metres(body.head[None], position)
+
+    def project(points: np.ndarray) -> np.ndarray:
+        return camera.project(_to_metres(points, position))
+
     return Figure(
         body=body,
-        pixels=camera.project(_to_metres(body.joints, position)),
-        head=camera.project(head)[0],
+        pixels=project(body.joints),
+        head=project(body.head[None])[0],
+        middle=project(body.middle_joints),
         scale=camera.focal_length * HEIGHT / position[2],
         clothes=clothes,
         girth=girth,

@@ -40,6 +40,8 @@ class Difficulty:
 
 DIFFICULTIES = {
     'easy': Difficulty((1, 3), (0.55, 0.95), 0.7, 0.32, 0.05),
+    # one group of overlapping people, as in MPII's multi-person images
+    'groups': Difficulty((2, 4), (0.5, 0.9), 0.8, 0.13, 0.1),
     'crowd': Difficulty((4, 9), (0.4, 0.9), 1.0, 0.22, 0.25),
 }
 
