@@ -42,6 +42,7 @@ from .keypoint_similarity import (
     keypoint_similarity,
     oks_variances,
 )
+from .mpii_groups import poses_in_group
 from .multi_person_ap import multi_person_ap
 from .ohkm import hard_keypoint_loss, keypoint_mse
 from .oks_ap import oks_average_precision
@@ -112,6 +113,7 @@ __all__ = [
     'pose_error_types',
     'pose_oks',
     'pose_similarity',
+    'poses_in_group',
     'reliability',
     'render_targets',
     'resize_heatmap',

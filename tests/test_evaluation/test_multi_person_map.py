@@ -145,3 +145,58 @@ def test_settings(annotations, ann_file):
 def test_no_predictions(annotations, ann_file):
     metric = build(ann_file)
     assert metric.compute_metrics([])['mAP'] == 0
+
+
+def grouped(annotations):
+    """Annotations of two groups per image and of a person in none."""
+    for index, person in enumerate(annotations):
+        centre = np.reshape(person['keypoints'], (16, 3))[6:8, :2].mean(axis=0)
+        group = (0, 1, -1)[index % 3]
+        person |= dict(group=group, position=centre.tolist(), scale=0.5)
+    return annotations
+
+
+def test_groups_of_mpii(annotations, tmp_path):
+    path = tmp_path / 'groups.json'
+    images = [dict(id=i, file_name='x', width=400, height=400) for i in range(1, 6)]
+    content = dict(images=images, categories=[dict(id=1, name='person')])
+    path.write_text(json.dumps(dict(content, annotations=grouped(annotations))))
+    metric = build(path, groups='mpii')
+    samples = predictions(annotations, copies=2)
+    metric.process([], samples)
+    by_joint = metric.evaluate(size=len(samples))
+
+    gt, lengths, keypoints, scores = [], [], [], []
+    for person in annotations:
+        if person['group'] < 0:
+            continue
+        triples = np.reshape(person['keypoints'], (16, 3))
+        gt.append(np.where(triples[:, 2:] > 0, triples[:, :2], np.nan)[None])
+        lengths.append(np.array([30.0]))
+        poses = [
+            (
+                sample['pred_instances']['keypoints'][0],
+                sample['pred_instances']['keypoint_scores'][0],
+            )
+            for sample in samples
+            if sample['img_id'] == person['image_id']
+        ]
+        inside = [
+            (pose, score)
+            for pose, score in poses
+            if np.abs(pose[6:8].mean(axis=0) - person['position']).max() <= 25
+        ]
+        keypoints.append(np.array([p for p, _ in inside]).reshape(-1, 16, 2))
+        scores.append(np.array([s for _, s in inside]).reshape(-1, 16))
+    expected = multi_person_ap(gt, lengths, keypoints, scores)[EVALUATED]
+    assert by_joint['multi_person/mAP'] == pytest.approx(np.nanmean(expected))
+    assert sum(map(len, keypoints)) < len(samples)
+
+
+def test_errors_of_groups(ann_file, annotations):
+    with pytest.raises(ValueError, match="evaluator.groups must be one of .*'kit'"):
+        build(ann_file, groups='kit')
+    metric = build(ann_file, groups='mpii')
+    metric.process([], predictions(annotations))
+    with pytest.raises(ValueError, match='annotation 0 has no group, position, scale'):
+        metric.evaluate(size=9)

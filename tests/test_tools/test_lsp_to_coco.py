@@ -76,14 +76,17 @@ def test_split_depends_on_the_seed_only(folder):
     assert len({tuple(people_held_out(seed)) for seed in range(4)}) > 1
 
 
-def test_lsp_has_another_layout_and_all_joints(folder, joints):
+def test_lsp_has_another_layout_and_a_flag_for_occlusion(folder, joints):
+    joints[:, 2] = 0
+    joints[3, 2, 0] = 1
     savemat(folder / 'joints.mat', dict(joints=joints.transpose(1, 0, 2)))
     result, train, val = convert(folder, '--num-val', 0)
     assert result.returncode == 0, result.stderr
     assert val['annotations'] == []
     labelled = [a['num_keypoints'] for a in train['annotations']]
-    # The joint at (0, 0) is inside; occluded joints are located.
+    # The joint at (0, 0) is inside.
     assert labelled == [14, 14, 12, 14, 14, 14]
+    assert train['annotations'][0]['keypoints'][2::3] == [2] * 3 + [1] + [2] * 10
 
 
 def test_box_stays_within_the_image(folder, joints):

@@ -67,8 +67,9 @@ def read_joints(path: Path) -> np.ndarray:
     """Read ``joints.mat``.
 
     Returns:
-        np.ndarray: Joints (N, 14, 3): x, y in pixels, and 1 if located. All joints of
-        LSP are located; its flag marks occlusion and is not used.
+        np.ndarray: Joints (N, 14, 3): x, y in pixels and COCO's v. The flag is 1 for
+        visible joints in LSP-Extended, whose other joints have no position, and 1 for
+        occluded joints in LSP.
 
     Raises:
         ValueError: If the file is not a MATLAB file or the array has another shape.
@@ -80,10 +81,12 @@ def read_joints(path: Path) -> np.ndarray:
         raise ValueError(f'{path} is not a MATLAB file: {error}') from error
     shape = None if joints is None else joints.shape
     if shape is not None and len(shape) == 3 and shape[:2] == (NUM_JOINTS, 3):
-        return joints.transpose(2, 0, 1).astype(float)
+        joints = joints.transpose(2, 0, 1).astype(float)
+        joints[..., 2] *= 2
+        return joints
     if shape is not None and len(shape) == 3 and shape[:2] == (3, NUM_JOINTS):
         joints = joints.transpose(2, 1, 0).astype(float)
-        joints[..., 2] = 1
+        joints[..., 2] = 2 - joints[..., 2]
         return joints
     raise ValueError(
         f'{path}: joints must be ({NUM_JOINTS}, 3, N), as in LSP-Extended, or '
@@ -122,7 +125,7 @@ def keypoints_of(joints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """COCO keypoints (14, 3) of joints (14, 3); 0 where not labelled."""
     xy = joints[:, :2]
     labelled = (joints[:, 2] > 0) & (xy >= 0).all(axis=1) & (xy < size).all(axis=1)
-    return np.column_stack((xy, np.full(NUM_JOINTS, 2))) * labelled[:, None]
+    return np.where(labelled[:, None], joints, 0)
 
 
 def box_of(keypoints: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The multi-person mAP of MPII."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from rmpe_plugin.ops import (
     PoseNMSParams,
     multi_person_ap,
     parametric_pose_nms_batch,
+    poses_in_group,
     unit_scores,
 )
 from rmpe_plugin.structures import (
@@ -29,6 +30,9 @@ from rmpe_plugin.structures import (
 
 # Joints of MPII that its multi-person evaluation does not use.
 EXCLUDED = ('pelvis', 'thorax')
+GROUPS = ('image', 'mpii')
+# Joints of MPII whose mean is the centre of a pose.
+CENTRE = ('pelvis', 'thorax')
 # Column of the table for joints that are neither left nor right.
 COLUMNS = dict(upper_neck='head', head_top='head')
 
@@ -37,9 +41,9 @@ COLUMNS = dict(upper_neck='head', head_top='head')
 class MultiPersonMAP(BaseMetric):
     """Mean average precision of joints, the metric of RMPE (MPII multi-person).
 
-    See :func:`rmpe_plugin.ops.multi_person_ap` for the rules. The people of an image
-    are one group. The metrics are ``multi_person/mAP`` and the AP of each joint by its
-    name, percent. They are also logged as a table, with the mean of left and right.
+    See :func:`rmpe_plugin.ops.multi_person_ap` for the rules. The metrics are
+    ``multi_person/mAP`` and the AP of each joint by its name, percent. They are also
+    logged as a table, with the mean of left and right.
 
     Args:
         ann_file (str): COCO-style annotations of all images. Crowds and people without
@@ -56,11 +60,17 @@ class MultiPersonMAP(BaseMetric):
             [0, 1], see :func:`rmpe_plugin.codecs.score_range`. Defaults to (0, 1).
         threshold (float): Largest distance of a correct joint, relative to the
             reference length. Defaults to 0.5.
+        groups (str): ``'image'``: the people of an image are one group. ``'mpii'``: the
+            groups are those of the annotations (``group``, not negative), and
+            predictions belong to them by RMPE's rule, see
+            :func:`rmpe_plugin.ops.poses_in_group`, with ``position`` and ``scale`` of
+            the annotations, which ``tools/dataset_converters/mpii_to_coco.py`` writes.
+            Defaults to ``'image'``.
         kwargs: Arguments of ``mmengine.evaluator.BaseMetric``.
 
     Raises:
         ValueError: If a file or a setting is not valid; in :meth:`compute_metrics`, if
-            an annotation has no reference length or a joint is unknown.
+            an annotation has no reference length or group, or a joint is unknown.
     """
 
     default_prefix = 'multi_person'
@@ -73,9 +83,15 @@ class MultiPersonMAP(BaseMetric):
         pose_nms: dict | str | None = None,
         score_range: Sequence[float] = (0.0, 1.0),
         threshold: float = 0.5,
+        groups: str = 'image',
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
+        if groups not in GROUPS:
+            raise ValueError(
+                f'evaluator.groups must be one of {GROUPS}, got {groups!r}'
+            )
+        self.groups = groups
         self.ann_file = Path(ann_file)
         self.annotations = read_annotations(self.ann_file)['annotations']
         self.reference, self.joints = reference, joints
@@ -124,11 +140,8 @@ class MultiPersonMAP(BaseMetric):
         selected = _select_joints(names, self.joints)
         people = [a for a in self.annotations if is_evaluated(a)]
         people_of, poses_of = group_by_image(people), self._poses(results)
-        empty = np.zeros((0, len(names), 2)), np.zeros((0, len(names)))
         gt, lengths, keypoints, scores = [], [], [], []
-        for image in people_of.keys() | poses_of.keys():
-            persons = people_of.get(image, [])
-            pose, score = poses_of.get(image, empty)
+        for persons, pose, score in self._groups(people_of, poses_of, names):
             gt.append(labelled_keypoints(persons, len(names))[:, selected])
             lengths.append(np.array([self._length(person) for person in persons]))
             keypoints.append(pose[:, selected])
@@ -142,6 +155,45 @@ class MultiPersonMAP(BaseMetric):
         metrics = dict(by_joint, mAP=float(np.mean([*by_joint.values()])))
         MMLogger.get_current_instance().info('\n' + _table(metrics))
         return metrics
+
+    def _groups(
+        self,
+        people_of: dict[int, list[dict]],
+        poses_of: dict[int, tuple[np.ndarray, np.ndarray]],
+        names: list[str],
+    ) -> Iterator[tuple[list[dict], np.ndarray, np.ndarray]]:
+        """Annotations, keypoints (P, K, 2) and scores (P, K) of each group."""
+        empty = np.zeros((0, len(names), 2)), np.zeros((0, len(names)))
+        for image in people_of.keys() | poses_of.keys():
+            people = people_of.get(image, [])
+            pose, score = poses_of.get(image, empty)
+            if self.groups == 'image':
+                yield people, pose, score
+                continue
+            for group in self._annotated_groups(people):
+                inside = poses_in_group(
+                    pose,
+                    np.array([person['position'] for person in group]),
+                    np.array([person['scale'] for person in group]),
+                    [names.index(name) for name in CENTRE],
+                )
+                yield group, pose[inside], score[inside]
+
+    def _annotated_groups(self, people: list[dict]) -> list[list[dict]]:
+        """People of each group in an image."""
+        groups: dict[int, list[dict]] = {}
+        for person in people:
+            missing = [
+                key for key in ('group', 'position', 'scale') if key not in person
+            ]
+            if missing:
+                raise ValueError(
+                    f'{self.ann_file}: annotation {person["id"]} has no '
+                    f"{', '.join(missing)}, which evaluator.groups='mpii' needs"
+                )
+            if person['group'] >= 0:
+                groups.setdefault(person['group'], []).append(person)
+        return list(groups.values())
 
     def _poses(self, results: list[dict]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
         """Keypoints (P, K, 2) and scores (P, K) of each image, after pose NMS."""
