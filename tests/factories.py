@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.structures import InstanceData, PixelData
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import MODELS
 from mmpose.structures import MultilevelPixelData, PoseDataSample
 from torch import Tensor, nn
@@ -25,7 +26,9 @@ def use_synthetic_people(dataset: dict, folder: Path) -> None:
     People of data sets with fewer keypoints than COCO keep the first ones.
     """
     ann_file = folder / 'annotations' / 'person_keypoints_train.json'
-    number = len(dataset.get('metainfo', {}).get('keypoint_info', range(17)))
+    number = 17
+    if 'metainfo' in dataset:
+        number = parse_pose_metainfo(dataset['metainfo'])['num_keypoints']
     if number != 17:
         content = json.loads(ann_file.read_text())
         for person in content['annotations']:

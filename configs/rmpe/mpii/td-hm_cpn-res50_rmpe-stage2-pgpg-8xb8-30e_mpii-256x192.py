@@ -1,0 +1,33 @@
+# Stage 2 of RMPE: CPN-ResNet-50 with the SSTN and the parallel SPPE.
+_base_ = 'td-hm_cpn-res50_rmpe-stage1-pgpg-8xb8-30e_mpii-256x192.py'
+
+load_from = (
+    'work_dirs/td-hm_cpn-res50_rmpe-stage1-pgpg-8xb8-30e_mpii-256x192/epoch_30.pth'
+)
+model = _base_.sstn
+custom_hooks = _base_.sstn_hooks
+
+# pipeline: the ground-truth box is kept
+load, proposal, visibility, crop, flip, color, affine, target, pack = (
+    _base_.train_pipeline
+)
+train_pipeline = [
+    load,
+    proposal,
+    visibility,
+    crop,
+    flip,
+    dict(type='KeepTrueBox'),
+    color,
+    affine,
+    dict(type='TrueWindow'),
+    target,
+    dict(target, type='GenerateCentredTarget'),
+    dict(pack, type='PackSSTNInputs'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+
+# schedule
+optim_wrapper = dict(
+    optimizer=dict(lr=5e-5), paramwise_cfg=_base_.sstn_optim['paramwise_cfg']
+)

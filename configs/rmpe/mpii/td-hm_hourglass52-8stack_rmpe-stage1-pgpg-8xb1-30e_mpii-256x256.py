@@ -1,0 +1,86 @@
+# Stage 1 of RMPE as published: a stacked Hourglass with 8 stacks on proposals.
+_base_ = [
+    'mmpose::_base_/default_runtime.py',
+    '../../_base_/rmpe.py',
+    '../../_base_/rmpe_mpii.py',
+    '../../_base_/pgpg.py',
+    '../../_base_/safe.py',
+]
+
+custom_imports = dict(imports=['rmpe_plugin'], allow_failed_imports=False)
+
+# visualizer: the one of MMPose 1.3 fails with numpy >= 2.4
+visualizer = dict(type='NumpySafePoseVisualizer')
+
+# codec settings
+codec = dict(type='MSRAHeatmap', input_size=(256, 256), heatmap_size=(64, 64), sigma=1)
+
+# model settings
+model = dict(
+    type='TopdownPoseEstimator',
+    data_preprocessor=dict(
+        type='PoseDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+    ),
+    backbone=dict(type='HourglassNet', num_stacks=8),
+    head=dict(
+        type='CPMHead',
+        in_channels=256,
+        out_channels=16,
+        num_stages=8,
+        deconv_out_channels=None,
+        loss=dict(type='KeypointMSELoss', use_target_weight=True),
+        decoder=codec,
+    ),
+    test_cfg=dict(flip_test=True, flip_mode='heatmap', shift_heatmap=True),
+)
+
+# pipelines
+box = dict(type='GetBBoxCenterScale', padding=_base_.padding)
+affine = dict(type='TopdownAffine', input_size=codec['input_size'])
+train_pipeline = [
+    _base_.load_image,
+    _base_.proposal,
+    box,
+    dict(type='RandomFlip', direction='horizontal'),
+    _base_.color,
+    affine,
+    dict(type='GenerateTarget', encoder=codec),
+    dict(type='PackPoseInputs'),
+]
+val_pipeline = [_base_.load_image, box, affine, dict(type='PackPoseInputs')]
+
+# data loaders
+train_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    **_base_.train_workers,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(_base_.mpii_train, pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
+    dataset=dict(_base_.mpii_single, pipeline=val_pipeline),
+)
+test_dataloader = dict(
+    val_dataloader, dataset=dict(_base_.mpii_test, pipeline=val_pipeline)
+)
+
+# evaluators
+val_evaluator = dict(type='MpiiPCKAccuracy')
+test_evaluator = _base_.multi_person_map
+
+# schedule
+train_cfg = _base_.mpii_epochs
+param_scheduler = _base_.mpii_scheduler
+optim_wrapper = dict(optimizer=_base_.rmsprop)
+default_hooks = dict(
+    _base_.safe_hooks,
+    checkpoint=dict(_base_.safe_hooks['checkpoint'], save_best='PCK', rule='greater'),
+)
