@@ -122,8 +122,8 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     people.add_argument(
         '--boxes', type=Path,
-        help='JSON file of COCO results with person boxes; image ids are the numbers '
-        'in the file names of the images',
+        help='JSON file of person boxes, COCO results or annotations; image ids are the '
+        'numbers in the file names of the images',
     )  # fmt: skip
     people.add_argument(
         '--whole-image',
@@ -268,7 +268,7 @@ def main() -> int:
     args = parse_args()
     try:
         inferencer, results = start(args)
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         print(f'demo.py: error: {error}', file=sys.stderr)
         return 2
     try:

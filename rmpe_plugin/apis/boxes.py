@@ -9,7 +9,12 @@ from mmengine.structures import InstanceData
 from numpy.typing import ArrayLike
 
 from rmpe_plugin.ops import valid_boxes
-from rmpe_plugin.structures import boxes_from_records, group_by_image, read_results
+from rmpe_plugin.structures import (
+    boxes_from_records,
+    group_by_image,
+    read_annotations,
+    read_results,
+)
 
 from .frame import Frame
 from .frames import Frames
@@ -22,9 +27,10 @@ def boxes_by_image(boxes: Boxes, frames: Frames) -> dict[int | str, InstanceData
     """Convert given boxes to instances, grouped by image.
 
     Args:
-        boxes (Boxes): Path of a JSON file of COCO results; or, by image id or in the
-            order of the images, arrays (N, 5) of xyxy boxes and scores in pixels, or
-            (N, 4), whose scores are 1.
+        boxes (Boxes): Path of a JSON file of COCO results, or of COCO annotations,
+            whose crowds are ignored; or, by image id or in the order of the images,
+            arrays (N, 5) of xyxy boxes and scores in pixels, or (N, 4), whose scores
+            are 1.
         frames (Frames): The images.
 
     Returns:
@@ -36,7 +42,7 @@ def boxes_by_image(boxes: Boxes, frames: Frames) -> dict[int | str, InstanceData
             not the number of images, or if no box belongs to any image.
     """
     if isinstance(boxes, (str, Path)):
-        records = read_results(Path(boxes), {'image_id', 'bbox', 'score'})
+        records = _read_boxes(Path(boxes))
         people = {i: boxes_from_records(r) for i, r in group_by_image(records).items()}
     else:
         by_id = boxes if isinstance(boxes, Mapping) else _in_order(boxes, frames)
@@ -54,6 +60,16 @@ def boxes_by_image(boxes: Boxes, frames: Frames) -> dict[int | str, InstanceData
             f'those of the images {frames.ids[:3]}'
         )
     return people
+
+
+def _read_boxes(path: Path) -> list[dict]:
+    """Read COCO results, or the people of COCO annotations with a score of 1."""
+    with path.open() as file:
+        is_object = file.read(64).lstrip().startswith('{')
+    if not is_object:
+        return read_results(path, {'image_id', 'bbox', 'score'})
+    people = read_annotations(path)['annotations']
+    return [dict(person, score=1.0) for person in people if not person.get('iscrowd')]
 
 
 def empty_boxes() -> InstanceData:

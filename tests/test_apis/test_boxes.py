@@ -45,6 +45,23 @@ def test_boxes_by_image_id_and_from_a_file(frames, tmp_path):
     np.testing.assert_array_equal(people[1].bbox_scores, [0.25, 0.75])
 
 
+def test_boxes_of_annotations(frames, tmp_path):
+    people = [
+        dict(
+            id=i, image_id=i % 2, category_id=1, bbox=[1, 2, 2, 3], iscrowd=int(i == 2)
+        )
+        for i in range(4)
+    ]
+    images = [dict(id=i, file_name='x', width=5, height=6) for i in range(2)]
+    content = dict(images=images, annotations=people, categories=[dict(id=1, name='x')])
+    path = tmp_path / 'annotations.json'
+    path.write_text(json.dumps(content, indent=1))
+    boxes = boxes_by_image(path, frames)
+    np.testing.assert_array_equal(boxes[0].bboxes, [BOX])
+    np.testing.assert_array_equal(boxes[1].bboxes, [BOX, BOX])
+    np.testing.assert_array_equal(boxes[1].bbox_scores, [1, 1])
+
+
 def test_whole_image_boxes_skip_frames_without_an_image():
     people = whole_image_boxes([Frame(7, 'a', IMAGE), Frame(8, 'b', error='broken')])
     assert people.keys() == {7}
