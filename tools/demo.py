@@ -122,8 +122,8 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     people.add_argument(
         '--boxes', type=Path,
-        help='JSON file of person boxes, COCO results or annotations; image ids are the '
-        'numbers in the file names of the images',
+        help='JSON file of person boxes, COCO results or annotations; image ids are '
+        'the numbers in the file names of the images',
     )  # fmt: skip
     people.add_argument(
         '--whole-image',

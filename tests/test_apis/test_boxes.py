@@ -91,7 +91,8 @@ def test_raises_on_invalid_boxes(frames, boxes, message):
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
-        ('{}', 'must be a list of COCO results'),
+        ('{}', 'must hold COCO annotations: images and annotations'),
+        ('3', 'must be a list of COCO results'),
         ('[{"image_id": 1, "bbox": [0, 0, 1, 1]}]', 'result 0 has no score'),
         ('[', 'is not JSON'),
     ],
