@@ -2,9 +2,10 @@
 r"""Learn the parameters of pose NMS from predictions and annotations, as in RMPE.
 
 The parameters sigma1, sigma2, lambda and eta are searched in pairs; the other pair is
-fixed. This repeats until AP no longer improves. The search runs once from each --start
-set, on the fitting split of the images. On the held-out split, the learned parameters
-are compared with the published ones and with MMPose's NMS.
+fixed. This repeats until the metric no longer improves: COCO's AP, or MPII's
+multi-person mAP. The search runs once from each --start set, on the fitting split of
+the images. On the held-out split, the learned parameters are compared with the
+published ones and with MMPose's NMS.
 
 --pred must contain the poses of all boxes, without NMS. To write it, run tools/test.py
 with a detector's boxes, nms_mode='none' and
@@ -29,7 +30,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
 
-from rmpe_plugin.learning.evaluation_split import COCO_METAINFO, EvaluationSplit
+from rmpe_plugin.learning.evaluation_split import (
+    COCO_METAINFO,
+    METRICS,
+    EvaluationSplit,
+)
 from rmpe_plugin.learning.nms_comparison import MethodScores, compare_methods
 from rmpe_plugin.learning.nms_search import (
     DEFAULT_STARTS,
@@ -78,6 +83,19 @@ def parse_args() -> argparse.Namespace:
         default=COCO_METAINFO,
         help=f"MMPose's metainfo file of the data set (default: {COCO_METAINFO})",
     )
+    parser.add_argument(
+        '--metric',
+        choices=METRICS,
+        default='AP',
+        help="COCO's AP, or MPII's multi-person mAP for annotations with head boxes "
+        'or another reference length (default: AP)',
+    )
+    parser.add_argument(
+        '--reference',
+        default='head_box',
+        help='entry of the annotations with the reference length of mAP (default: '
+        'head_box)',
+    )
     args = parser.parse_args()
     for path in (args.pred, args.ann):
         if not path.exists():
@@ -98,14 +116,16 @@ def prepare(
 ) -> tuple[EvaluationSplit, EvaluationSplit, dict[str, PoseNMSParams], Trials]:
     """Read both splits, the starts and the finished trials."""
     try:
-        split = EvaluationSplit.from_files(args.pred, args.ann, args.metainfo)
+        split = EvaluationSplit.from_files(
+            args.pred, args.ann, args.metainfo, args.metric, args.reference
+        )
         fitted, held_out = split.divide(args.fit_share, args.seed)
         starts = {
             name: normalized_start(params, len(split.sigmas))
             for name, params in args.start.items()
         }
         settings = search_settings(
-            args.pred, args.ann, starts, args.fit_share, args.seed
+            args.pred, args.ann, starts, args.fit_share, args.seed, args.metric
         )
         trials = Trials(args.out / 'journal.jsonl', settings)
     except ValueError as error:
@@ -113,16 +133,18 @@ def prepare(
     return fitted, held_out, starts, trials
 
 
-def build_table(scores: dict[str, MethodScores]) -> Table:
+def build_table(scores: dict[str, MethodScores], metric: str) -> Table:
     """Build the table of all methods."""
-    table = Table('', 'AP, fitting split', 'AP, held out', 'poses kept, held out')
+    table = Table(
+        '', f'{metric}, fitting split', f'{metric}, held out', 'poses kept, held out'
+    )
     for name, (fit_ap, held_out_ap, num_kept) in scores.items():
         table.add_row(name, f'{fit_ap:.4f}', f'{held_out_ap:.4f}', f'{num_kept}')
     return table
 
 
-def draw(result: SearchResult, path: Path) -> None:
-    """Draw AP over each pair of parameters, around the best point."""
+def draw(result: SearchResult, metric: str, path: Path) -> None:
+    """Draw the metric over each pair of parameters, around the best point."""
     sweeps = result.sweeps
     figure, axes = plt.subplots(1, len(sweeps), figsize=(6 * len(sweeps), 5))
     for axis, ((first, second), points, values) in zip(
@@ -139,7 +161,7 @@ def draw(result: SearchResult, path: Path) -> None:
         middle = len(x) // 2
         axis.plot(middle, middle, marker='*', color='red', markersize=14)
         axis.set(xlabel=first.strip('_'), ylabel=second.strip('_'))
-        axis.set_title(f'AP, the other two at their best; best {ap.max():.4f}')
+        axis.set_title(f'{metric}, the other two at their best; best {ap.max():.4f}')
         figure.colorbar(image, ax=axis)
     figure.tight_layout()
     figure.savefig(path, dpi=100)
@@ -160,13 +182,13 @@ def main() -> None:
             result = search_parameters(starts, evaluate, trials, progress)
         scores = compare_methods(evaluate, held_out, result.params)
     result.params.to_json(args.out / 'pose_nms.json')
-    draw(result, args.out / 'search.png')
+    draw(result, args.metric, args.out / 'search.png')
 
     values = ', '.join(
         f'{name.strip("_")} {getattr(result.params, name):.4g}' for name in SEARCHED
     )
     console.print(f'{len(trials)} trials; learned from {result.start}: {values}')
-    console.print(build_table(scores))
+    console.print(build_table(scores, args.metric))
     for name in ('pose_nms.json', 'journal.jsonl', 'search.png'):
         print(args.out / name)
 

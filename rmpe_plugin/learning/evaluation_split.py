@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,15 +11,21 @@ import numpy as np
 from mmengine.structures import InstanceData
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
+from rmpe_plugin.evaluation.metrics.multi_person_map import EXCLUDED
+from rmpe_plugin.ops import multi_person_ap
 from rmpe_plugin.structures import (
     group_by_image,
+    is_evaluated,
+    labelled_keypoints,
     poses_from_records,
     read_coco,
+    reference_length,
     require_images,
     require_keypoints,
 )
 
 COCO_METAINFO = 'configs/_base_/datasets/coco.py'
+METRICS = ('AP', 'mAP')
 
 
 @dataclass
@@ -31,15 +37,26 @@ class EvaluationSplit:
         sigmas (np.ndarray): OKS sigmas (K,).
         predictions (dict[int, list[dict]]): COCO results by image id, for the images
             that have any.
+        metric (str): What :meth:`score` computes: ``'AP'`` is COCO's, ``'mAP'`` is
+            MPII's multi-person mAP. Defaults to ``'AP'``.
+        reference (str): Reference length of mAP, see :class:`MultiPersonMAP`. Defaults
+            to ``'head_box'``.
     """
 
     annotations: dict
     sigmas: np.ndarray
     predictions: dict[int, list[dict]]
+    metric: str = 'AP'
+    reference: str = 'head_box'
 
     @classmethod
     def from_files(
-        cls, pred: str | Path, ann: str | Path, metainfo: str = COCO_METAINFO
+        cls,
+        pred: str | Path,
+        ann: str | Path,
+        metainfo: str = COCO_METAINFO,
+        metric: str = 'AP',
+        reference: str = 'head_box',
     ) -> EvaluationSplit:
         """Read annotations and predictions.
 
@@ -47,14 +64,19 @@ class EvaluationSplit:
             pred (str | Path): Keypoint predictions in COCO's result format.
             ann (str | Path): COCO keypoint annotations.
             metainfo (str): MMPose's metainfo file of the data set. Defaults to COCO's.
+            metric (str): See :class:`EvaluationSplit`.
+            reference (str): See :class:`EvaluationSplit`.
 
         Returns:
             EvaluationSplit: All images of the files.
 
         Raises:
-            ValueError: If a file is malformed, or a prediction is of another image or
-                has another number of keypoints.
+            ValueError: If a file is malformed, a prediction is of another image or has
+                another number of keypoints, or if the metric is unknown or an
+                annotation has no reference length for it.
         """
+        if metric not in METRICS:
+            raise ValueError(f'metric must be one of {METRICS}, got {metric!r}')
         pred, ann = Path(pred), Path(ann)
         meta = parse_pose_metainfo(dict(from_file=metainfo))
         annotations, people = read_coco(
@@ -62,7 +84,11 @@ class EvaluationSplit:
         )
         require_images(pred, 'result', people, annotations)
         require_keypoints(pred, 'result', people, meta['num_keypoints'])
-        return cls(annotations, meta['sigmas'], dict(group_by_image(people)))
+        predictions = dict(group_by_image(people))
+        split = cls(annotations, meta['sigmas'], predictions, metric, reference)
+        if metric == 'mAP':
+            _ = split._groups  # raises if a reference length is missing
+        return split
 
     @cached_property
     def poses(self) -> list[InstanceData]:
@@ -96,6 +122,61 @@ class EvaluationSplit:
         ids = np.random.default_rng(seed).permutation(ids).tolist()
         number = round(share * len(ids))
         return self._select(set(ids[:number])), self._select(set(ids[number:]))
+
+    def score(self, people: list[dict]) -> float:
+        """Compute the metric of this split.
+
+        Args:
+            people (list[dict]): COCO results, a choice of the predictions.
+
+        Returns:
+            float: AP or mAP, 0 to 1.
+        """
+        if self.metric == 'AP':
+            return self.average_precision(people)
+        return self.multi_person_map(people)
+
+    def multi_person_map(self, people: list[dict]) -> float:
+        """Compute MPII's multi-person mAP; the people of an image are one group.
+
+        Args:
+            people (list[dict]): COCO results, a choice of the predictions.
+
+        Returns:
+            float: Mean over the joints but pelvis and thorax, 0 to 1.
+        """
+        joints, groups = self._groups
+        poses = group_by_image(people)
+        number = len(self.sigmas)
+        triples = [
+            np.reshape(
+                [pose['keypoints'] for pose in poses.get(i, [])], (-1, number, 3)
+            )
+            for i in groups
+        ]
+        ap = multi_person_ap(
+            [keypoints for keypoints, _ in groups.values()],
+            [lengths for _, lengths in groups.values()],
+            [pose[:, joints, :2] for pose in triples],
+            [pose[:, joints, 2] for pose in triples],
+        )
+        return float(np.nanmean(ap)) / 100
+
+    @cached_property
+    def _groups(self) -> tuple[list[int], dict[int, tuple[np.ndarray, np.ndarray]]]:
+        """Indices of the evaluated joints; by image, these joints and the lengths."""
+        names = self.annotations['categories'][0]['keypoints']
+        joints = [k for k, name in enumerate(names) if name not in EXCLUDED]
+        annotated = group_by_image(
+            filter(is_evaluated, self.annotations['annotations'])
+        )
+        groups = {}
+        for image in self.annotations['images']:
+            people = annotated.get(image['id'], [])
+            keypoints = labelled_keypoints(people, len(names))[:, joints]
+            lengths = [reference_length(person, self.reference) for person in people]
+            groups[image['id']] = keypoints, np.array(lengths)
+        return joints, groups
 
     def average_precision(self, people: list[dict]) -> float:
         """Compute COCO's keypoint AP over all areas.
@@ -147,4 +228,4 @@ class EvaluationSplit:
                 f'{len(image_ids)} of {len(self.annotations["images"])} images, '
                 f'{len(predictions)} of them with predictions'
             )
-        return EvaluationSplit(annotations, self.sigmas, predictions)
+        return replace(self, annotations=annotations, predictions=predictions)

@@ -53,7 +53,7 @@ def compare_methods(
     scores = {}
     for row, name in _rows(fit_aps).items():
         people = methods[name](held_out)
-        ap = held_out.average_precision(people)
+        ap = held_out.score(people)
         scores[row] = MethodScores(fit_aps[name], ap, len(people))
     return scores
 

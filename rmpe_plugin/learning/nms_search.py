@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Search the four parameters of pose NMS that maximise AP (RMPE, section 3.2)."""
+"""Search the parameters of pose NMS that maximise AP or mAP (RMPE, section 3.2)."""
 
 from __future__ import annotations
 
@@ -118,6 +118,7 @@ def search_settings(
     starts: dict[str, PoseNMSParams],
     fit_share: float,
     seed: int,
+    metric: str = 'AP',
 ) -> dict:
     """Describe what the trials of a search depend on.
 
@@ -127,6 +128,7 @@ def search_settings(
         starts (dict[str, PoseNMSParams]): Parameters to start from.
         fit_share (float): Share of the images in the fitting split.
         seed (int): Seed of the split.
+        metric (str): Metric that is maximised. Defaults to ``'AP'``.
 
     Returns:
         dict: Settings of a resume journal.
@@ -137,6 +139,7 @@ def search_settings(
         starts={name: asdict(params) for name, params in starts.items()},
         fit_share=fit_share,
         seed=seed,
+        metric=metric,
     )
 
 
@@ -169,7 +172,7 @@ def method_evaluation(split: EvaluationSplit, workers: int) -> Iterator[Evaluate
         Callable: Function that returns an iterator over the AP of some methods.
     """
     if workers == 1:
-        yield partial(map, lambda method: split.average_precision(method(split)))
+        yield partial(map, lambda method: split.score(method(split)))
         return
     with ProcessPoolExecutor(
         workers, get_context('spawn'), _start_worker, (split,)
@@ -238,4 +241,4 @@ def _start_worker(split: EvaluationSplit) -> None:
 
 def _evaluate_in_worker(method: Method) -> float:
     """AP of a method on the split of this process."""
-    return _worker_split.average_precision(method(_worker_split))
+    return _worker_split.score(method(_worker_split))

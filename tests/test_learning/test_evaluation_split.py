@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 
+import numpy as np
 import pytest
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.registry import METRICS
 
+from rmpe_plugin.datasets.synthetic import write_split
 from rmpe_plugin.learning.evaluation_split import EvaluationSplit
-from rmpe_plugin.learning.nms_methods import no_nms
+from rmpe_plugin.learning.nms_methods import no_nms, parametric_nms
+from rmpe_plugin.ops import PoseNMSParams
 
 from .factories import metric_ap
 
@@ -35,6 +40,73 @@ def test_ap_without_areas_equals_crowdpose_metric(predicted_crowd, tmp_path):
     )
     split = EvaluationSplit.from_files(predicted_crowd[0], ann)
     assert split.average_precision(no_nms(split)) == pytest.approx(ap, abs=1e-9)
+
+
+@pytest.fixture(scope='module')
+def mpii_crowd(tmp_path_factory):
+    """Predictions, with duplicates, and annotations with MPII's keypoints."""
+    folder = tmp_path_factory.mktemp('mpii')
+    write_split(folder, 'val', 8, (320, 240), 'groups', seed=0, layout='mpii')
+    ann = folder / 'annotations' / 'person_keypoints_val.json'
+    rng = np.random.default_rng(0)
+    predictions = []
+    for person in json.loads(ann.read_text())['annotations']:
+        for _ in range(rng.integers(1, 4)):
+            keypoints = np.reshape(person['keypoints'], (16, 3)).astype(float)
+            keypoints[:, :2] += rng.normal(0, 3, (16, 2))
+            keypoints[:, 2] = rng.random(16)
+            predictions.append(
+                dict(
+                    image_id=person['image_id'],
+                    category_id=1,
+                    bbox=person['bbox'],
+                    keypoints=keypoints.ravel().tolist(),
+                    score=float(rng.random()),
+                )
+            )
+    pred = folder / 'pred.json'
+    pred.write_text(json.dumps(predictions))
+    return pred, ann, 'configs/_base_/datasets/mpii.py'
+
+
+def test_map_equals_the_metric(mpii_crowd):
+    pred, ann, metainfo = mpii_crowd
+    split = EvaluationSplit.from_files(pred, ann, metainfo, 'mAP')
+    metric = METRICS.build(dict(type='MultiPersonMAP', ann_file=str(ann)))
+    meta = parse_pose_metainfo(dict(from_file=metainfo))
+    metric.dataset_meta = meta
+    for index, person in enumerate(json.loads(pred.read_text())):
+        triples = np.reshape(person['keypoints'], (1, 16, 3))
+        pose = dict(
+            keypoints=triples[..., :2],
+            keypoint_scores=triples[..., 2],
+            bboxes=np.array([person['bbox']]),
+        )
+        gt = dict(bbox_scores=np.ones(1))
+        sample = dict(id=index, img_id=person['image_id'], pred_instances=pose)
+        metric.process([], [dict(sample, gt_instances=gt)])
+    expected = metric.evaluate(size=split.num_predictions)['multi_person/mAP']
+    assert split.score(no_nms(split)) == pytest.approx(expected / 100, abs=1e-9)
+    one_each = {person['image_id']: person for person in no_nms(split)}
+    assert split.score([*one_each.values()]) < split.score(no_nms(split))
+    assert split.score([]) == 0
+
+
+def test_pose_nms_raises_map(mpii_crowd):
+    pred, ann, metainfo = mpii_crowd
+    split = EvaluationSplit.from_files(pred, ann, metainfo, 'mAP')
+    part, _ = split.divide(0.5, seed=0)
+    assert part.metric == 'mAP'
+    params = PoseNMSParams.preset('rmpe-mpii')
+    assert part.score(parametric_nms(part, params)) > part.score(no_nms(part)) + 0.05
+
+
+def test_errors_of_the_metric(predicted_crowd):
+    pred, ann, _ = predicted_crowd
+    with pytest.raises(ValueError, match="metric must be one of .*, got 'PCK'"):
+        EvaluationSplit.from_files(pred, ann, metric='PCK')
+    with pytest.raises(ValueError, match="must have 'head_box'"):
+        EvaluationSplit.from_files(pred, ann, metric='mAP')
 
 
 def test_divided_splits_share_no_image(predicted_crowd):
