@@ -247,7 +247,7 @@ def test_mpii_configs_have_the_published_settings(path):
         assert config.model.backbone.num_stacks == config.model.head.num_stages == 8
 
 
-DETECTORS = sorted((ROOT / 'configs' / 'detection' / 'coco').glob('*.py'))
+DETECTORS = sorted((ROOT / 'configs' / 'detection').glob('*/*.py'))
 DETECTORS.append(ROOT / 'configs' / 'quickstart' / 'rtmdet-small_synthetic-160x128.py')
 
 

@@ -30,6 +30,10 @@ def test_perfect_and_missing_boxes(tmp_path):
     # Recall is 0.5, so that 51 of COCO's 101 precisions are 1.
     metrics = evaluate(tmp_path, [ANNOTATION, second], [RESULT])
     assert metrics['AP'] == pytest.approx(51 / 101)
+    assert metrics['recall .5'] == 0.5
+    loose = dict(RESULT, image_id=2, bbox=[0, 0, 20, 24])  # IoU 0.6
+    metrics = evaluate(tmp_path, [ANNOTATION, second], [RESULT, loose])
+    assert metrics['recall .5'] == 1
 
 
 def test_other_categories_are_ignored(tmp_path):
@@ -40,7 +44,7 @@ def test_other_categories_are_ignored(tmp_path):
 
 def test_no_results_have_an_ap_of_zero(tmp_path, capsys):
     metrics = evaluate(tmp_path, [ANNOTATION], [])
-    assert len(metrics) == 12
+    assert len(metrics) == 13
     assert set(metrics.values()) == {0.0}
     assert capsys.readouterr().out == ''
 

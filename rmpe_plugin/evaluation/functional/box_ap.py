@@ -20,6 +20,8 @@ METRICS = (
     'AP', 'AP .5', 'AP .75', 'AP (S)', 'AP (M)', 'AP (L)',
     'AR (1 box)', 'AR (10 boxes)', 'AR (100 boxes)', 'AR (S)', 'AR (M)', 'AR (L)',
 )  # fmt: skip
+# Share of the people with a box of IoU 0.5 or more, among 100 boxes per image.
+RECALL = 'recall .5'
 PERSON = dict(id=1, name='person')
 
 
@@ -32,7 +34,8 @@ def person_box_ap(ann_file: Path, result_file: Path) -> dict[str, float]:
 
     Returns:
         dict[str, float]: ``'AP'``, the mean over IoU thresholds 0.5 to 0.95, and COCO's
-        other eleven box metrics, of the category person (id 1). A metric of an area
+        other eleven box metrics, and ``'recall .5'``, the share of people that are
+        found at an IoU of 0.5, of the category person (id 1). A metric of an area
         range without annotations is -1, as COCO defines it. Without results all are 0.
 
     Raises:
@@ -47,7 +50,7 @@ def person_box_ap(ann_file: Path, result_file: Path) -> dict[str, float]:
     results = read_results(result_file, {'image_id', 'category_id', 'bbox', 'score'})
     require_images(result_file, 'result', results, annotations)
     if not results:
-        return dict.fromkeys(METRICS, 0.0)
+        return dict.fromkeys((*METRICS, RECALL), 0.0)
     with redirect_stdout(StringIO()):
         coco = COCO()
         coco.dataset = {'categories': [PERSON], **annotations}
@@ -57,4 +60,6 @@ def person_box_ap(ann_file: Path, result_file: Path) -> dict[str, float]:
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    return dict(zip(METRICS, map(float, evaluation.stats), strict=True))
+    metrics = dict(zip(METRICS, map(float, evaluation.stats), strict=True))
+    # axes: IoU thresholds, categories, area ranges, numbers of boxes
+    return dict(metrics, **{RECALL: float(evaluation.eval['recall'][0, 0, 0, -1])})
