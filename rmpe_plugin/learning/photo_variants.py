@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from rmpe_plugin.utils.files import find_shipped
 
@@ -59,7 +59,10 @@ def train_photo_variant(config: Config) -> dict[str, float]:
     Returns:
         dict[str, float]: Metrics of ``TorsoPCK``, and ``coco/AP`` and ``coco/AP .5``.
     """
-    runner = Runner.from_cfg(Config(dict(config, resume=True)))
+    # MMEngine resumes from load_from, if it is set, instead of work_dir.
+    if (last := find_latest_checkpoint(config.work_dir)) is not None:
+        config = Config(dict(config, resume=True, load_from=last))
+    runner = Runner.from_cfg(config)
     runner.train()
     metrics = runner.val()
     wanted = ('coco/AP', 'coco/AP .5')
