@@ -13,6 +13,9 @@ from rmpe_plugin.version import __version__
 from tests.conftest import ROOT
 
 
+WEIGHTS = 'weights/cpn_efficientnet-lite0_lsp-160x128.pth'
+
+
 def build_wheel(folder):
     """Build the project's wheel into a folder."""
     source = folder / 'source'
@@ -47,7 +50,8 @@ def test_wheel_has_the_package_and_the_files_of_openmim(wheel):
         'model-index.yml',
     ):
         assert f'rmpe_plugin/.mim/{name}' in names
-    assert {'rmpe_plugin/models/heads/cpn_head.py', 'rmpe_plugin/py.typed'} <= names
+    package = ('models/heads/cpn_head.py', 'py.typed', WEIGHTS)
+    assert {f'rmpe_plugin/{name}' for name in package} <= names
     assert not any(name.startswith('tests/') for name in names)
 
 

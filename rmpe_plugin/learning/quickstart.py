@@ -11,6 +11,7 @@ import sys
 import time
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 from mmengine.config import Config
@@ -22,6 +23,8 @@ from rmpe_plugin.utils.stages import Stage
 
 from .stage_program import forget_stages, run_program
 
+PHOTOGRAPHS = Path('tests/data/coco_cc')
+PHOTO_DIR = Path('work_dirs/photo')
 DATA = Path('data/synthetic_people')
 VAL_ANN = DATA / 'annotations' / 'person_keypoints_val.json'
 CONFIGS = Path('configs/quickstart')
@@ -71,6 +74,15 @@ def drawing(start: float) -> Stage:
     return Stage('draw', 'drawing synthetic people', command, progress=progress)
 
 
+def photographs() -> Stage:
+    """Return the stage that predicts poses in photographs with the trained model."""
+    command = tool(
+        'demo', '--model', 'photo', PHOTOGRAPHS,
+        '--boxes', PHOTOGRAPHS / 'person_keypoints_cc.json', '--out', PHOTO_DIR,
+    )  # fmt: skip
+    return Stage('photo', f'predicting poses in photographs ({PHOTO_DIR})', command)
+
+
 def epochs_done(log: Path, epochs: int) -> float:
     """Return the fraction of a training that is done, according to its log."""
     steps = STEP.findall(log.read_text(errors='replace'))
@@ -108,7 +120,10 @@ def make_stages(seed: int) -> list[list[Stage]]:
         'demo', POSE, pose, DATA / 'val' / '00000*.jpg',
         '--boxes', BOXES, '--out', DRAWINGS,
     )  # fmt: skip
+    # The trained model needs timm, which a user's own environment may lack.
+    first = [[photographs()]] if find_spec('timm') else []
     return [
+        *first,
         [drawing(time.time())],
         [
             training('train', 'training a CPN', POSE, POSE_DIR, seed),

@@ -73,6 +73,20 @@ def test_demo_exports_readable_inputs_and_reports_the_others(
     assert cv2.VideoCapture(str(tmp_path / 'walk.mp4')).get(cv2.CAP_PROP_FPS) == 10
 
 
+def test_demo_with_a_trained_model(coco_cc, tmp_path):
+    pictures = (coco_cc / '000000234748.jpg', coco_cc / '000000397133.jpg')
+    boxes = coco_cc / 'person_keypoints_cc.json'
+    run_tool(
+        'demo.py', '--model', 'photo', *pictures, '--boxes', boxes, '--out', tmp_path
+    )
+    poses = json.loads((tmp_path / 'results.json').read_text())
+    assert {pose['image_id'] for pose in poses} == {234748, 397133}
+    assert all(len(pose['keypoints']) == 3 * 14 for pose in poses)
+    for picture in pictures:
+        drawing = cv2.imread(str(tmp_path / picture.name))
+        assert (drawing != cv2.imread(str(picture))).any()
+
+
 @pytest.mark.slow
 def test_detect_people_writes_boxes_for_the_demo(
     cpn, detector_files, synthetic, tmp_path  # noqa: F811
