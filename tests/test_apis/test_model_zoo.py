@@ -34,13 +34,17 @@ def test_unknown_alias():
         find_model('x')
 
 
-# A man who leans on a post, and a tennis player.
-@pytest.mark.parametrize('image_id', [234748, 174375])
+# A man who leans on a post, a tennis player, and a standing man.
+@pytest.mark.parametrize('image_id', [234748, 174375, 442450])
 def test_photo_model_finds_the_joints_of_upright_people(coco_cc, image_id):
     dataset = read_annotations(coco_cc / 'person_keypoints_cc.json')
     person = max(
-        (a for a in dataset['annotations'] if a['image_id'] == image_id),
-        key=lambda a: (a['num_keypoints'], a['area']),
+        (
+            a
+            for a in dataset['annotations']
+            if a['image_id'] == image_id and a['num_keypoints'] >= 8
+        ),
+        key=lambda a: a['area'],
     )
     x, y, w, h = person['bbox']
     inferencer = RMPEInferencer(*find_model('photo'), device='cpu')
@@ -54,6 +58,5 @@ def test_photo_model_finds_the_joints_of_upright_people(coco_cc, image_id):
     pose = poses.pred_instances.keypoints[0][[names.index(n) for n in shared]]
     gt = np.reshape(person['keypoints'], (17, 3))[[coco.index(n) for n in shared]]
     labelled = gt[:, 2] > 0
-    assert labelled.sum() >= 8
     distance = np.linalg.norm(pose - gt[:, :2], axis=1)[labelled]
     assert np.mean(distance < 0.1 * h) > 0.7
