@@ -5,8 +5,8 @@ The running statistics of batch normalisation stay in float32. Of the meta infor
 only the description of the keypoints is kept. Prints the size and the SHA-256 checksum.
 
 Example:
-    python tools/publish_weights.py work_dirs/photo/epoch_20.pth \
-        rmpe_plugin/weights/cpn_efficientnet-lite0_lsp-128x96.pth
+    python tools/publish_weights.py work_dirs/photo/epoch_10.pth \
+        rmpe_plugin/weights/cpn_efficientnet-lite0_lsp-160x128.pth
 """
 
 import argparse

@@ -125,7 +125,14 @@ def prepare(
             for name, params in args.start.items()
         }
         settings = search_settings(
-            args.pred, args.ann, starts, args.fit_share, args.seed, args.metric
+            args.pred,
+            args.ann,
+            starts,
+            args.fit_share,
+            args.seed,
+            args.metric,
+            args.reference,
+            args.metainfo,
         )
         trials = Trials(args.out / 'journal.jsonl', settings)
     except ValueError as error:

@@ -14,11 +14,13 @@ from rmpe_plugin.structures import (
     group_by_image,
     read_annotations,
     read_results,
+    require_keys,
 )
 
 from .frame import Frame
 from .frames import Frames
 
+PERSON = 1  # category of COCO
 BoxesById = Mapping[int | str, ArrayLike]
 Boxes = str | Path | BoxesById | Sequence[ArrayLike]
 
@@ -63,13 +65,18 @@ def boxes_by_image(boxes: Boxes, frames: Frames) -> dict[int | str, InstanceData
 
 
 def _read_boxes(path: Path) -> list[dict]:
-    """Read COCO results, or the people of COCO annotations with a score of 1."""
+    """Read COCO results, or the people (category 1) of COCO annotations."""
     with path.open() as file:
         is_object = file.read(64).lstrip().startswith('{')
     if not is_object:
         return read_results(path, {'image_id', 'bbox', 'score'})
-    people = read_annotations(path)['annotations']
-    return [dict(person, score=1.0) for person in people if not person.get('iscrowd')]
+    annotations = read_annotations(path)['annotations']
+    require_keys(path, 'annotation', annotations, {'bbox', 'category_id'})
+    return [
+        dict(annotation, score=1.0)
+        for annotation in annotations
+        if annotation['category_id'] == PERSON and not annotation.get('iscrowd')
+    ]
 
 
 def empty_boxes() -> InstanceData:

@@ -31,6 +31,7 @@ def find_model(alias: str) -> ZooModel:
         ZooModel: Config and weights.
 
     Raises:
+        FileNotFoundError: If the package was installed without its metafiles.
         ValueError: If no model with weights has this alias.
 
     Example:

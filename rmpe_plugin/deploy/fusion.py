@@ -19,6 +19,9 @@ CPU_TOLERANCE, GPU_TOLERANCE = 1e-4, 1e-2
 def fuse_conv_norms(model: nn.Module) -> nn.Module:
     """Fuse batch normalisation into the convolutions before it, in place.
 
+    Modules must register their layers in the order in which they apply them, which is
+    not verified, see :func:`fuse_batch_norms`.
+
     Args:
         model (nn.Module): Model in eval mode.
 
@@ -38,7 +41,9 @@ def _fuse_activated_norms(module: nn.Module) -> None:
             conv = fuse_conv_bn_eval(getattr(module, before), child)
             setattr(module, before, conv)
             setattr(module, name, child.act)
-        before = name if isinstance(child, nn.Conv2d) else None
+            before = None
+        if isinstance(child, nn.Conv2d):
+            before = name
 
 
 def fuse_batch_norms(graph: PoseGraph, input_size: tuple[int, int]) -> PoseGraph:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -41,6 +42,7 @@ class EvaluationSplit:
             MPII's multi-person mAP. Defaults to ``'AP'``.
         reference (str): Reference length of mAP, see :class:`MultiPersonMAP`. Defaults
             to ``'head_box'``.
+        names (Sequence[str]): Names of the keypoints, for mAP. Defaults to ``()``.
     """
 
     annotations: dict
@@ -48,6 +50,7 @@ class EvaluationSplit:
     predictions: dict[int, list[dict]]
     metric: str = 'AP'
     reference: str = 'head_box'
+    names: Sequence[str] = ()
 
     @classmethod
     def from_files(
@@ -84,8 +87,12 @@ class EvaluationSplit:
         )
         require_images(pred, 'result', people, annotations)
         require_keypoints(pred, 'result', people, meta['num_keypoints'])
+        require_keypoints(
+            ann, 'annotation', annotations['annotations'], meta['num_keypoints']
+        )
         predictions = dict(group_by_image(people))
-        split = cls(annotations, meta['sigmas'], predictions, metric, reference)
+        names = [*meta['keypoint_id2name'].values()]
+        split = cls(annotations, meta['sigmas'], predictions, metric, reference, names)
         if metric == 'mAP':
             _ = split._groups  # raises if a reference length is missing
         return split
@@ -165,15 +172,14 @@ class EvaluationSplit:
     @cached_property
     def _groups(self) -> tuple[list[int], dict[int, tuple[np.ndarray, np.ndarray]]]:
         """Indices of the evaluated joints; by image, these joints and the lengths."""
-        names = self.annotations['categories'][0]['keypoints']
-        joints = [k for k, name in enumerate(names) if name not in EXCLUDED]
+        joints = [k for k, name in enumerate(self.names) if name not in EXCLUDED]
         annotated = group_by_image(
             filter(is_evaluated, self.annotations['annotations'])
         )
         groups = {}
         for image in self.annotations['images']:
             people = annotated.get(image['id'], [])
-            keypoints = labelled_keypoints(people, len(names))[:, joints]
+            keypoints = labelled_keypoints(people, len(self.names))[:, joints]
             lengths = [reference_length(person, self.reference) for person in people]
             groups[image['id']] = keypoints, np.array(lengths)
         return joints, groups

@@ -119,6 +119,8 @@ def search_settings(
     fit_share: float,
     seed: int,
     metric: str = 'AP',
+    reference: str | None = None,
+    metainfo: str | None = None,
 ) -> dict:
     """Describe what the trials of a search depend on.
 
@@ -129,6 +131,8 @@ def search_settings(
         fit_share (float): Share of the images in the fitting split.
         seed (int): Seed of the split.
         metric (str): Metric that is maximised. Defaults to ``'AP'``.
+        reference (str, optional): Reference length of the metric. Defaults to ``None``.
+        metainfo (str, optional): Description of the keypoints. Defaults to ``None``.
 
     Returns:
         dict: Settings of a resume journal.
@@ -140,6 +144,8 @@ def search_settings(
         fit_share=fit_share,
         seed=seed,
         metric=metric,
+        reference=reference,
+        metainfo=metainfo,
     )
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Variants of the CPN that is trained on photographs."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,8 @@ def photo_variant_config(
     config.param_scheduler[-1].end = epochs
     config.randomness.seed = seed
     config.merge_from_dict(cfg_options)
-    name = f'{variant.replace(", ", "-").replace(" ", "-")}-{seed}'
+    options = hashlib.sha256(repr([epochs, cfg_options]).encode()).hexdigest()[:8]
+    name = f'{variant.replace(", ", "-").replace(" ", "-")}-{seed}-{options}'
     config.work_dir = str(folder / name)
     config.experiment_name = name
     return config

@@ -200,7 +200,13 @@ def report(console: Console, seconds: float) -> None:
     box_ap = validation_metrics(DETECTOR_DIR)['coco/bbox_mAP']
     boxes = count(BOXES)
     console.print(result_table())
+    photographs = (
+        f'Poses in photographs: {PHOTO_DIR}/*.jpg'
+        if find_spec('timm')
+        else "Poses in photographs need timm: pip install 'rmpe_plugin[light]'"
+    )
     lines = [
+        photographs,
         f'Detector: box AP {box_ap:.3f}, {boxes / IMAGES["val"]:.1f} boxes per image '
         f'with a score of at least {SCORE_THR}.',
         f'Images with poses: {DRAWINGS}/*.jpg',

@@ -52,6 +52,7 @@ def test_boxes_of_annotations(frames, tmp_path):
         )
         for i in range(4)
     ]
+    people.append(dict(people[0], id=9, category_id=2))  # another category
     images = [dict(id=i, file_name='x', width=5, height=6) for i in range(2)]
     content = dict(images=images, annotations=people, categories=[dict(id=1, name='x')])
     path = tmp_path / 'annotations.json'

@@ -200,3 +200,20 @@ def test_errors_of_groups(ann_file, annotations):
     metric.process([], predictions(annotations))
     with pytest.raises(ValueError, match='annotation 0 has no group, position, scale'):
         metric.evaluate(size=9)
+
+
+def test_error_without_groups(annotations, tmp_path):
+    path = tmp_path / 'groups.json'
+    people = [dict(a, group=-1, position=[1, 1], scale=1.0) for a in annotations]
+    images = [dict(id=i, file_name='x', width=400, height=400) for i in range(1, 6)]
+    content = dict(images=images, categories=[dict(id=1, name='person')])
+    path.write_text(json.dumps(dict(content, annotations=people)))
+    metric = build(path, groups='mpii')
+    metric.process([], predictions(annotations))
+    with pytest.raises(ValueError, match="no groups, which evaluator.groups='mpii'"):
+        metric.evaluate(size=9)
+    metric = build(path, groups='mpii', joints=['neck'])
+    metric.dataset_meta = dict(keypoint_id2name={0: 'neck'})
+    metric.process([], predictions(annotations))
+    with pytest.raises(ValueError, match='needs the joints pelvis, thorax'):
+        metric.evaluate(size=9)

@@ -58,6 +58,19 @@ def test_equals_loops(seed):
     assert metrics['torso/hip'] == pytest.approx(hips, abs=1e-6)
 
 
+def test_visibility_with_weights():
+    # KeypointConverter makes (1, K, 2): visibility and weight.
+    rng = np.random.default_rng(0)
+    gt = rng.uniform(0, 100, (5, 2))
+    pred = gt + [[0], [90], [0], [0], [90]]
+    labelled = np.array([1, 0, 1, 1, 1])
+    packed = np.column_stack((labelled, np.ones(5)))
+    expected = evaluate([(pred, gt, labelled)])
+    assert evaluate([(pred, gt, packed)]) == expected
+    assert expected['torso/neck'] == 0
+    assert expected['torso/hip'] == 1
+
+
 def test_threshold_and_joints():
     gt = np.array([[0, 30], [10, 30], [0, 0], [10, 0], [5, -5]], float)
     labelled = np.array([True] * 5)

@@ -117,6 +117,14 @@ def test_frozen_stages_do_not_change_in_training():
     )
 
 
+def test_levels_are_the_deepest_with_their_stride():
+    # The default features of a ViT are its last blocks, all with stride 16.
+    pyramid = MODELS.build(
+        dict(type='TimmPyramid', model_name='vit_tiny_patch16_224', strides=(16,))
+    )
+    assert pyramid.net.feature_info.module_name() == ['blocks.11']
+
+
 def test_frozen_stages_of_another_family():
     pyramid = MODELS.build(
         dict(type='TimmPyramid', model_name='convnext_atto', frozen_stages=1)
@@ -175,6 +183,8 @@ def test_error_for_weights_of_another_model(tmp_path, classifier):
     del state['classifier.bias']
     with pytest.raises(ValueError, match='it has 295 tensors, the model has 296'):
         load(state)
+    with pytest.raises(ValueError, match=r"not a state dict, .* \['model'\]"):
+        load(dict(model=classifier.state_dict()))
 
 
 @pytest.mark.parametrize(
@@ -187,6 +197,11 @@ def test_error_for_weights_of_another_model(tmp_path, classifier):
         (dict(strides=(4, 64)), r'among \[2, 4, 8, 16, 32\].*got \(4, 64\)'),
         (dict(strides=(8, 4)), 'backbone.strides must increase'),
         (dict(strides=()), 'backbone.strides must increase'),
+        (dict(model_args=dict(out_indices=(1,))), 'must not contain out_indices'),
+        (
+            dict(model_name='vit_tiny_patch16_224', strides=(16,), with_cp=True),
+            'backbone.with_cp is not supported for vit_tiny_patch16_224',
+        ),
         (dict(frozen_stages=5), 'backbone.frozen_stages must be 0 to 4'),
         (
             dict(model_name='hrnet_w18_small', strides=(2, 4), frozen_stages=1),

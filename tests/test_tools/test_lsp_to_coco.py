@@ -104,14 +104,15 @@ def test_box_stays_within_the_image(folder, joints):
     [
         (lambda f: savemat(f / 'joints.mat', dict(joints=np.zeros((16, 3, 6)))), (),
          'must be (14, 3, N), as in LSP-Extended, or (3, 14, N), as in LSP, got (16'),
-        (lambda f: savemat(f / 'joints.mat', dict(x=1)), (), 'as in LSP, got None'),
+        (lambda f: savemat(f / 'joints.mat', dict(x=1)), (), 'has no variable joints'),
         (lambda f: (f / 'joints.mat').write_text('text'), (), 'is not a MATLAB file'),
         (lambda f: (f / 'joints.mat').unlink(), (), 'joints.mat'),
         (lambda f: (f / 'images/im00004.jpg').unlink(), (),
          'for each of the 6 people of joints.mat, got 5 images'),
         (lambda f: (f / 'images/im00004.jpg').write_text('text'), (),
-         'im00004.jpg is not an image, or is damaged'),
-        (lambda f: None, ('--num-val', 9), '--num-val must be at most 5'),
+         'im00004.jpg is not an image'),
+        (lambda f: None, ('--min-joints', 1), '--min-joints must be at least 2'),
+        (lambda f: None, ('--num-val', 9), '--num-val must be 0 to 5'),
     ],
 )  # fmt: skip
 def test_errors(folder, damage, args, message):

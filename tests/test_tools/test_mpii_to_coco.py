@@ -167,6 +167,15 @@ def test_output_loads_and_is_evaluated(release):
     assert metric.evaluate(size=5)['multi_person/mAP'] == pytest.approx(100)
 
 
+def test_images_of_the_validation_are_not_used_for_training(release):
+    excluded = release / 'mpii_val.json'
+    excluded.write_text(json.dumps([dict(image='000000003.jpg')]))
+    args = ('--groups', release / 'groups.mat', '--num-val', 2, '--exclude', excluded)
+    assert convert(release, 'release.mat', *args).returncode == 0
+    train = read_annotations(release / 'out' / 'mpii_coco_train.json')
+    assert [image['id'] for image in train['images']] == [2]
+
+
 @pytest.fixture
 def mmpose(tmp_path):
     """Folder with annotations of two people in MMPose's format."""
@@ -237,6 +246,8 @@ def test_errors_of_the_release(release, change, args, message):
 
 
 def test_errors_of_annotations_of_mmpose(mmpose):
+    result = convert(mmpose, 'mpii_val.json', '--groups', mmpose / 'gt.mat')
+    assert '--groups and --exclude are for the release' in result.stderr
     result = convert(mmpose, 'mpii_val.json')
     assert result.returncode == 2
     assert 'contains no head boxes, which MultiPersonMAP needs' in result.stderr

@@ -22,8 +22,8 @@ from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 from mmpose.datasets.datasets import Human36mDataset
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
+from rmpe_plugin.datasets.conversion import make_category
 from rmpe_plugin.structures import make_annotation
 from rmpe_plugin.utils.files import atomic_write
 
@@ -42,14 +42,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('cameras', type=Path, help='cameras.pkl of MMPose')
     parser.add_argument('--out', type=Path, required=True, help='JSON file to write')
     return parser.parse_args()
-
-
-def category() -> dict:
-    """COCO's description of the joints."""
-    meta = parse_pose_metainfo(Human36mDataset.METAINFO)
-    names = [meta['keypoint_id2name'][i] for i in range(meta['num_keypoints'])]
-    skeleton = [[i + 1, j + 1] for i, j in meta['skeleton_links']]
-    return dict(id=1, name='person', keypoints=names, skeleton=skeleton)
 
 
 def boxes_of(joints: np.ndarray) -> np.ndarray:
@@ -121,7 +113,11 @@ def convert(arrays: dict[str, np.ndarray], cameras: dict) -> dict:
         keypoints = np.column_stack((part[:, :2], 2 * (part[:, 2] > 0)))
         area = float(np.prod(box[2:] - box[:2]))
         annotations.append(make_annotation(i, i, keypoints, box, area))
-    return dict(images=images, annotations=annotations, categories=[category()])
+    return dict(
+        images=images,
+        annotations=annotations,
+        categories=[make_category(Human36mDataset.METAINFO)],
+    )
 
 
 def main() -> int:

@@ -20,20 +20,20 @@ import json
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
-from mmengine.config import Config
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from rich.progress import track
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
+from rmpe_plugin.datasets.conversion import (
+    box_around,
+    image_size,
+    make_category,
+    read_mat,
+)
 from rmpe_plugin.structures import make_annotation
-from rmpe_plugin.utils.files import atomic_write
+from rmpe_plugin.utils.files import atomic_write, find_shipped
 
-MARGIN = 0.05
 NUM_JOINTS = 14
-METAINFO = Path(__file__).parents[2] / 'configs/_base_/datasets/lsp.py'
+METAINFO = dict(from_file=str(find_shipped('configs/_base_/datasets/lsp.py')))
 
 
 def parse_args() -> argparse.Namespace:
@@ -52,15 +52,10 @@ def parse_args() -> argparse.Namespace:
         help='people held out for validation (1000)',
     )
     parser.add_argument('--seed', type=int, default=0, help='seed of the split (0)')
-    return parser.parse_args()
-
-
-def category() -> dict:
-    """COCO's description of the joints."""
-    meta = parse_pose_metainfo(Config.fromfile(METAINFO).dataset_info)
-    names = [meta['keypoint_id2name'][i] for i in range(meta['num_keypoints'])]
-    skeleton = [[i + 1, j + 1] for i, j in meta['skeleton_links']]
-    return dict(id=1, name='person', keypoints=names, skeleton=skeleton)
+    args = parser.parse_args()
+    if args.min_joints < 2:
+        parser.error(f'--min-joints must be at least 2, got {args.min_joints}')
+    return args
 
 
 def read_joints(path: Path) -> np.ndarray:
@@ -74,17 +69,13 @@ def read_joints(path: Path) -> np.ndarray:
     Raises:
         ValueError: If the file is not a MATLAB file or the array has another shape.
     """
-    try:
-        with path.open('rb') as file:
-            joints = loadmat(file).get('joints')
-    except (ValueError, MatReadError) as error:
-        raise ValueError(f'{path} is not a MATLAB file: {error}') from error
-    shape = None if joints is None else joints.shape
-    if shape is not None and len(shape) == 3 and shape[:2] == (NUM_JOINTS, 3):
+    joints = read_mat(path, 'joints')
+    shape = joints.shape
+    if len(shape) == 3 and shape[:2] == (NUM_JOINTS, 3):
         joints = joints.transpose(2, 0, 1).astype(float)
         joints[..., 2] *= 2
         return joints
-    if shape is not None and len(shape) == 3 and shape[:2] == (3, NUM_JOINTS):
+    if len(shape) == 3 and shape[:2] == (3, NUM_JOINTS):
         joints = joints.transpose(2, 1, 0).astype(float)
         joints[..., 2] = 2 - joints[..., 2]
         return joints
@@ -109,32 +100,11 @@ def find_images(folder: Path, number: int) -> list[Path]:
     return images
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Width and height of an image.
-
-    Raises:
-        ValueError: If the image cannot be read.
-    """
-    image = cv2.imread(str(path))
-    if image is None:
-        raise ValueError(f'{path} is not an image, or is damaged')
-    return image.shape[1], image.shape[0]
-
-
 def keypoints_of(joints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """COCO keypoints (14, 3) of joints (14, 3); 0 where not labelled."""
     xy = joints[:, :2]
     labelled = (joints[:, 2] > 0) & (xy >= 0).all(axis=1) & (xy < size).all(axis=1)
     return np.where(labelled[:, None], joints, 0)
-
-
-def box_of(keypoints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Box (4,), xyxy, around the labelled keypoints, within the image."""
-    xy = keypoints[keypoints[:, 2] > 0, :2]
-    margin = MARGIN * np.ptp(xy, axis=0).max()
-    low = np.maximum(xy.min(axis=0) - margin, 0)
-    high = np.minimum(xy.max(axis=0) + margin, size)
-    return np.concatenate((low, high))
 
 
 def convert(
@@ -150,7 +120,7 @@ def convert(
         keypoints = keypoints_of(person, size)
         if (keypoints[:, 2] > 0).sum() < min_joints:
             continue
-        box = box_of(keypoints, size)
+        box = box_around(keypoints[keypoints[:, 2] > 0, :2], size)
         area = float(np.prod(box[2:] - box[:2]))
         records.append(dict(id=i, file_name=path.name, width=width, height=height))
         annotations.append(make_annotation(i, i, keypoints, box, area))
@@ -165,7 +135,7 @@ def main() -> int:
         records, annotations = convert(joints, images, args.min_joints)
         if not 0 <= args.num_val <= len(records):
             raise ValueError(
-                f'--num-val must be at most {len(records)}, the number of people, got '
+                f'--num-val must be 0 to {len(records)}, the number of people, got '
                 f'{args.num_val}'
             )
     except (OSError, ValueError) as error:
@@ -183,7 +153,7 @@ def main() -> int:
                 dict(
                     images=[records[i] for i in kept],
                     annotations=[annotations[i] for i in kept],
-                    categories=[category()],
+                    categories=[make_category(METAINFO)],
                 ),
                 file,
             )

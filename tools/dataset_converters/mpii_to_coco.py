@@ -6,8 +6,10 @@ annotated joints. Of the images with a group of several people, --num-val are he
 at random with --seed, as RMPE's authors do. The groups are those of groups_v12.mat in
 MPII's evaluation kit.
 
-From MMPose's mpii_train.json or mpii_val.json: these have no groups, and no head boxes,
-which are in mpii_gt_val.mat for the validation split.
+From MMPose's mpii_val.json with the head boxes in mpii_gt_val.mat: it has no groups.
+
+MMPose validates PCKh on single people of the same release. --exclude mpii_val.json
+leaves their images out of the training split.
 
 Coordinates are 1-based in both and 0-based in the output. Boxes enclose joints and head
 box with a margin of 5 % of the larger side, within the image. Annotations have head_box
@@ -17,7 +19,8 @@ the image, or -1 for people who are not in a group of several.
 Example:
     python tools/dataset_converters/mpii_to_coco.py \
         data/mpii/mpii_human_pose_v1_u12_1.mat data/mpii/images \
-        --groups data/mpii/groups_v12.mat --out data/mpii/annotations
+        --groups data/mpii/groups_v12.mat \
+        --exclude data/mpii/annotations/mpii_val.json --out data/mpii/annotations
 """
 
 import argparse
@@ -27,20 +30,21 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from mmpose.datasets.datasets import MpiiDataset
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from PIL import Image, UnidentifiedImageError
 from rich.progress import track
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError, mat_struct
+from scipy.io.matlab import mat_struct
 
+from rmpe_plugin.datasets.conversion import (
+    box_around,
+    image_size,
+    make_category,
+    read_mat,
+)
 from rmpe_plugin.structures import area_of, make_annotation
 from rmpe_plugin.utils.files import atomic_write
 
-MARGIN = 0.05
 NUM_JOINTS = 16
 HEAD = ('x1', 'y1', 'x2', 'y2')
 NO_GROUP = -1
@@ -53,7 +57,7 @@ class Person:
     Attributes:
         image (str): File name of the image.
         keypoints (np.ndarray): Joints (16, 3) with COCO's v.
-        head_box (np.ndarray, optional): Box (4,), xyxy, pixels.
+        head_box (np.ndarray): Box (4,), xyxy, pixels.
         position (tuple[float, float]): Rough position, pixels.
         scale (float): Height divided by 200 pixels.
         group (int): Number of the group in the image, or -1.
@@ -61,7 +65,7 @@ class Person:
 
     image: str
     keypoints: np.ndarray
-    head_box: np.ndarray | None
+    head_box: np.ndarray
     position: tuple[float, float]
     scale: float
     group: int
@@ -78,6 +82,10 @@ def parse_args() -> argparse.Namespace:
         '--groups', type=Path, help='groups_v12.mat, for the release (default: none)'
     )
     parser.add_argument(
+        '--exclude', type=Path,
+        help='mpii_val.json, whose images are not used for training, for the release',
+    )  # fmt: skip
+    parser.add_argument(
         '--head-boxes', type=Path, help='mpii_gt_val.mat, for a .json of MMPose'
     )
     parser.add_argument(
@@ -85,26 +93,16 @@ def parse_args() -> argparse.Namespace:
         help='images with groups that are held out, for the release (500)',
     )  # fmt: skip
     parser.add_argument('--seed', type=int, default=0, help='seed of the split (0)')
-    return parser.parse_args()
+    args = parser.parse_args()
+    is_json = args.ann_file.suffix == '.json'
+    if is_json and (args.groups or args.exclude):
+        parser.error('--groups and --exclude are for the release, not for a .json file')
+    if not is_json and args.head_boxes:
+        parser.error('--head-boxes is for a .json file; the release has head boxes')
+    return args
 
 
 # --- release --------------------------------------------------------------------------
-
-
-def read_mat(path: Path, name: str) -> Any:
-    """Read a variable of a MATLAB file; structs are ``mat_struct``.
-
-    Raises:
-        ValueError: If the file is not a MATLAB file, or has no such variable.
-    """
-    try:
-        with path.open('rb') as file:
-            content = loadmat(file, struct_as_record=False)
-    except (ValueError, MatReadError) as error:
-        raise ValueError(f'{path} is not a MATLAB file: {error}') from error
-    if name not in content:
-        raise ValueError(f'{path} has no variable {name}')
-    return content[name]
 
 
 def field(struct: mat_struct, name: str) -> np.ndarray | None:
@@ -114,8 +112,15 @@ def field(struct: mat_struct, name: str) -> np.ndarray | None:
 
 
 def number(struct: mat_struct, name: str) -> float:
-    """A number in a struct."""
-    return float(np.ravel(getattr(struct, name))[0])
+    """A number in a struct.
+
+    Raises:
+        ValueError: If it is missing.
+    """
+    value = field(struct, name)
+    if value is None:
+        raise ValueError(f'an annotation of the release lacks {name}')
+    return float(np.ravel(value)[0])
 
 
 def keypoints_of(points: np.ndarray) -> np.ndarray:
@@ -143,7 +148,7 @@ def people_of(
         single (set[int]): Numbers of people who are sufficiently separated.
     """
     image = str(annotation.image[0, 0].name[0])
-    several = [group for group in groups if not single.intersection(group)]
+    several = [g for g in groups if len(g) > 1 and not single.intersection(g)]
     group_of = {ridx: i for i, group in enumerate(several) for ridx in group}
     rects = field(annotation, 'annorect')
     for ridx, rect in enumerate([] if rects is None else np.ravel(rects), start=1):
@@ -253,19 +258,6 @@ def read_mmpose(path: Path, head_boxes_file: Path | None) -> list[Person]:
 # --- output ---------------------------------------------------------------------------
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Width and height of an image.
-
-    Raises:
-        ValueError: If the file is not an image.
-    """
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except UnidentifiedImageError as error:
-        raise ValueError(f'{path} is not an image') from error
-
-
 def annotation_of(person: Person, index: int, image_id: int, size: tuple) -> dict:
     """COCO annotation of a person; joints outside the image are not labelled."""
     xy = person.keypoints[:, :2]
@@ -273,11 +265,8 @@ def annotation_of(person: Person, index: int, image_id: int, size: tuple) -> dic
     keypoints = np.where(inside[:, None], person.keypoints, 0)
     corners = person.head_box.reshape(2, 2)
     points = np.concatenate((keypoints[inside, :2], corners))
-    margin = MARGIN * np.ptp(points, axis=0).max()
-    low = np.maximum(points.min(axis=0) - margin, 0)
-    high = np.minimum(points.max(axis=0) + margin, size)
-    area = area_of(dict(bbox=[*low, *(high - low)]))
-    box = np.concatenate((low, high))
+    box = box_around(points, size)
+    area = area_of(dict(bbox=[*box[:2], *(box[2:] - box[:2])]))
     (x1, y1), (x2, y2) = corners.tolist()
     return dict(
         make_annotation(index, image_id, keypoints, box, float(area)),
@@ -286,14 +275,6 @@ def annotation_of(person: Person, index: int, image_id: int, size: tuple) -> dic
         scale=person.scale,
         group=person.group,
     )
-
-
-def category() -> dict:
-    """COCO's description of the joints."""
-    meta = parse_pose_metainfo(MpiiDataset.METAINFO)
-    names = [meta['keypoint_id2name'][i] for i in range(NUM_JOINTS)]
-    skeleton = [[i + 1, j + 1] for i, j in meta['skeleton_links']]
-    return dict(id=1, name='person', keypoints=names, skeleton=skeleton)
 
 
 def write(path: Path, images: dict[str, list[Person]], folder: Path) -> None:
@@ -307,7 +288,11 @@ def write(path: Path, images: dict[str, list[Person]], folder: Path) -> None:
             annotation_of(person, index, image_id, size)
             for index, person in enumerate(people, start=len(annotations) + 1)
         ]
-    content = dict(images=records, annotations=annotations, categories=[category()])
+    content = dict(
+        images=records,
+        annotations=annotations,
+        categories=[make_category(MpiiDataset.METAINFO)],
+    )
     with atomic_write(path) as file:
         json.dump(content, file)
     print(f'{path}: {len(records)} images, {len(annotations)} people')
@@ -321,8 +306,24 @@ def by_image(people: list[Person]) -> dict[str, list[Person]]:
     return images
 
 
+def read_excluded(path: Path | None) -> set[str]:
+    """Images of an annotation file of MMPose.
+
+    Raises:
+        ValueError: If it is no such file.
+    """
+    if path is None:
+        return set()
+    try:
+        return {record['image'] for record in json.loads(path.read_text())}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f'{path} is not an annotation file of MMPose: {error!r}'
+        ) from error
+
+
 def split_release(
-    people: list[Person], num_val: int, seed: int
+    people: list[Person], num_val: int, seed: int, excluded: set[str]
 ) -> dict[str, dict[str, list[Person]]]:
     """Hold out images with a group; the people of each image by split.
 
@@ -338,7 +339,7 @@ def split_release(
         )
     held_out = set(np.random.default_rng(seed).permutation(grouped)[:num_val].tolist())
     return {
-        'train': {n: p for n, p in images.items() if n not in held_out},
+        'train': {n: p for n, p in images.items() if n not in held_out | excluded},
         'val': {n: p for n, p in images.items() if n in held_out},
     }
 
@@ -351,7 +352,8 @@ def main() -> int:
             splits = {args.ann_file.stem.removeprefix('mpii_'): by_image(people)}
         else:
             people = read_release(args.ann_file, args.groups)
-            splits = split_release(people, args.num_val, args.seed)
+            excluded = read_excluded(args.exclude)
+            splits = split_release(people, args.num_val, args.seed, excluded)
         for split, images in splits.items():
             write(args.out / f'mpii_coco_{split}.json', images, args.images)
     except (OSError, ValueError) as error:

@@ -146,6 +146,11 @@ class MultiPersonMAP(BaseMetric):
             lengths.append(np.array([self._length(person) for person in persons]))
             keypoints.append(pose[:, selected])
             scores.append(score[:, selected])
+        if not gt:
+            raise ValueError(
+                f"{self.ann_file} has no groups, which evaluator.groups='mpii' needs; "
+                'they are written by mpii_to_coco.py --groups'
+            )
         ap = multi_person_ap(gt, lengths, keypoints, scores, self.threshold)
         by_joint = {
             names[k]: float(value)
@@ -164,6 +169,11 @@ class MultiPersonMAP(BaseMetric):
     ) -> Iterator[tuple[list[dict], np.ndarray, np.ndarray]]:
         """Annotations, keypoints (P, K, 2) and scores (P, K) of each group."""
         empty = np.zeros((0, len(names), 2)), np.zeros((0, len(names)))
+        centre = [names.index(name) for name in CENTRE if name in names]
+        if self.groups == 'mpii' and len(centre) < len(CENTRE):
+            raise ValueError(
+                f"evaluator.groups='mpii' needs the joints {', '.join(CENTRE)}"
+            )
         for image in people_of.keys() | poses_of.keys():
             people = people_of.get(image, [])
             pose, score = poses_of.get(image, empty)
@@ -175,7 +185,7 @@ class MultiPersonMAP(BaseMetric):
                     pose,
                     np.array([person['position'] for person in group]),
                     np.array([person['scale'] for person in group]),
-                    [names.index(name) for name in CENTRE],
+                    centre,
                 )
                 yield group, pose[inside], score[inside]
 

@@ -52,11 +52,14 @@ class TorsoPCK(BaseMetric):
         """
         for sample in data_samples:
             gt = sample['gt_instances']
+            visible = gt['keypoints_visible'][0]
+            if visible.ndim == 2:  # with weights, from KeypointConverter
+                visible = visible[:, 0]
             self.results.append(
                 dict(
                     pred=sample['pred_instances']['keypoints'][0],  # (K, 2)
                     gt=gt['keypoints'][0],
-                    labelled=gt['keypoints_visible'].reshape(1, -1)[0] > 0,
+                    labelled=visible > 0,
                 )
             )
 

@@ -3,6 +3,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmpose.registry import MODELS
@@ -14,6 +15,10 @@ try:
     import timm
 except ImportError:
     timm = None
+
+
+# Arguments of timm.create_model that TimmPyramid sets.
+RESERVED = {'out_indices', 'features_only', 'pretrained'}
 
 
 @MODELS.register_module()
@@ -45,8 +50,8 @@ class TimmPyramid(BaseModule):
     Raises:
         ImportError: If timm is not installed.
         ValueError: If timm has no such model, the model has no level with a stride, or
-            ``frozen_stages`` is not valid; in :meth:`init_weights`, if the checkpoint
-            does not fit the model.
+            a setting is not valid or not supported by the model; in
+            :meth:`init_weights`, if the checkpoint does not fit the model.
     """
 
     def __init__(
@@ -73,20 +78,30 @@ class TimmPyramid(BaseModule):
         self.model_name = model_name
         self.model_args = dict(model_args or {})
         self.norm_eval = norm_eval
+        reserved = self.model_args.keys() & {
+            'out_indices',
+            'features_only',
+            'pretrained',
+        }
+        if reserved:
+            raise ValueError(
+                f'backbone.model_args must not contain {", ".join(sorted(reserved))}: '
+                'use backbone.strides and backbone.init_cfg'
+            )
         self.model_args['out_indices'] = self._levels(strides)
         self.net = self._create(pretrained=False)
         if with_cp:
-            self.net.set_grad_checkpointing()
+            self._checkpoint_gradients()
         self.strides = tuple(self.net.feature_info.reduction())
         self.channels = tuple(self.net.feature_info.channels())
         self.frozen = self._modules_before(frozen_stages)
-        for module in self.frozen:
-            module.requires_grad_(False)
+        for name in self.frozen:
+            self.net.get_submodule(name).requires_grad_(False)
 
     def _levels(self, strides: Sequence[int]) -> list[int]:
         """Indices of timm's features with these strides, the deepest of each."""
-        available = self._create(pretrained=False).feature_info.reduction()
-        level_of = {stride: level for level, stride in enumerate(available)}
+        info = self._create(pretrained=False).feature_info
+        level_of = dict(zip(info.reduction(), info.out_indices, strict=True))
         missing = [stride for stride in strides if stride not in level_of]
         if missing or list(strides) != sorted(set(strides)) or not strides:
             raise ValueError(
@@ -100,8 +115,14 @@ class TimmPyramid(BaseModule):
         args = dict(self.model_args, **kwargs)
         return timm.create_model(self.model_name, features_only=True, **args)
 
-    def _modules_before(self, num_levels: int) -> list[nn.Module]:
-        """Modules with parameters, up to the end of the first levels."""
+    def _checkpoint_gradients(self) -> None:
+        """Enable gradient checkpointing."""
+        if not hasattr(self.net, 'set_grad_checkpointing'):
+            raise ValueError(f'backbone.with_cp is not supported for {self.model_name}')
+        self.net.set_grad_checkpointing()
+
+    def _modules_before(self, num_levels: int) -> list[str]:
+        """Names of the modules with parameters, up to the end of the first levels."""
         if not 0 <= num_levels <= len(self.channels):
             raise ValueError(
                 f'backbone.frozen_stages must be 0 to {len(self.channels)}, the number '
@@ -111,19 +132,19 @@ class TimmPyramid(BaseModule):
             return []
         end = self.net.feature_info.module_name()[num_levels - 1]
         leaves = [
-            (name, module)
+            name
             for name, module in self.net.named_modules()
             if next(module.parameters(recurse=False), None) is not None
         ]
         prefixes = (f'{end}.', f'{end.replace(".", "_")}.')
-        inside = [name.startswith(prefixes) for name, _ in leaves]
+        inside = [name.startswith(prefixes) for name in leaves]
         if not any(inside):
             raise ValueError(
                 f'backbone.frozen_stages is not supported for {self.model_name}, whose '
                 f'level {end!r} is not a module with parameters'
             )
         last = max(i for i, is_inside in enumerate(inside) if is_inside)
-        return [module for _, module in leaves[: last + 1]]
+        return leaves[: last + 1]
 
     def init_weights(self) -> None:
         """Load the pretrained weights of ``init_cfg``."""
@@ -143,9 +164,9 @@ class TimmPyramid(BaseModule):
     def train(self, mode: bool = True) -> 'TimmPyramid':
         """Set the mode; frozen layers, and all with ``norm_eval``, use statistics."""
         super().train(mode)
-        modules = self.modules() if self.norm_eval else self.frozen
-        for module in modules:
-            if isinstance(module, _BatchNorm):
+        for name, module in self.net.named_modules():
+            fixed = self.norm_eval or name in self.frozen
+            if fixed and isinstance(module, _BatchNorm):
                 module.eval()
         return self
 
@@ -180,9 +201,16 @@ def read_classifier(filename: str, model_name: str) -> dict[str, Tensor]:
     checkpoint = CheckpointLoader.load_checkpoint(filename, map_location='cpu')
     state = checkpoint.get('state_dict', checkpoint)
     expected = timm.create_model(model_name).state_dict()
+    if not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f'{filename} is not a state dict, it contains {[*state][:3]}')
     same_names = state.keys() == expected.keys()
     names = expected.keys() if same_names else state.keys()
-    # Other implementations have other names, but the same tensors in the same order.
+    if not same_names:
+        # Other implementations have the same tensors in the same order.
+        print_log(
+            f'{filename} has other names than timm: its tensors are taken in order',
+            logger='current',
+        )
     for name, wanted in zip(names, expected, strict=False):
         if state[name].shape != expected[wanted].shape:
             raise ValueError(
