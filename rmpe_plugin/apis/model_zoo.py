@@ -4,7 +4,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-import mmengine
+import yaml
 
 from rmpe_plugin.utils.files import find_shipped
 
@@ -41,8 +41,8 @@ def find_model(alias: str) -> ZooModel:
     """
     root = find_shipped('model-index.yml').parent
     models = {}
-    for metafile in mmengine.load(root / 'model-index.yml')['Import']:
-        for model in mmengine.load(root / metafile).get('Models', []):
+    for metafile in _read(root / 'model-index.yml')['Import']:
+        for model in _read(root / metafile).get('Models', []):
             if 'Alias' in model and 'Weights' in model:
                 models[model['Alias']] = model
     if alias not in models:
@@ -51,3 +51,8 @@ def find_model(alias: str) -> ZooModel:
             f'{", ".join(sorted(models))}'
         )
     return ZooModel(root / models[alias]['Config'], models[alias]['Weights'])
+
+
+def _read(path: Path) -> dict:
+    """Read a YAML file."""
+    return yaml.safe_load(path.read_text())
