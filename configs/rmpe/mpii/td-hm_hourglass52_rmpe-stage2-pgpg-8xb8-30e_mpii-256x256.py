@@ -1,30 +1,11 @@
-# Stage 2 of RMPE: the Hourglass with one stack with the SSTN and the parallel SPPE.
-_base_ = 'td-hm_hourglass52_rmpe-stage1-pgpg-8xb8-30e_mpii-256x256.py'
+# Stage 2 of RMPE: the Hourglass with one stack, with the SSTN and the parallel SPPE.
+_base_ = 'td-hm_hourglass52-8stack_rmpe-stage2-pgpg-8xb1-30e_mpii-256x256.py'
 
 load_from = (
     'work_dirs/td-hm_hourglass52_rmpe-stage1-pgpg-8xb8-30e_mpii-256x256/epoch_30.pth'
 )
-model = _base_.sstn
-custom_hooks = _base_.sstn_hooks
 
-# pipeline: the ground-truth box is kept
-load, proposal, box, flip, color, affine, target, pack = _base_.train_pipeline
-train_pipeline = [
-    load,
-    proposal,
-    box,
-    flip,
-    dict(type='KeepTrueBox'),
-    color,
-    affine,
-    dict(type='TrueWindow'),
-    target,
-    dict(target, type='GenerateCentredTarget'),
-    dict(pack, type='PackSSTNInputs'),
-]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-
-# schedule
-optim_wrapper = dict(
-    optimizer=dict(lr=5e-5), paramwise_cfg=_base_.sstn_optim['paramwise_cfg']
-)
+# MMPose builds a block between stacks even for one stack; it has no gradient
+find_unused_parameters = True
+model = dict(backbone=dict(num_stacks=1), head=dict(num_stages=1))
+train_dataloader = dict(batch_size=8)
