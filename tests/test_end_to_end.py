@@ -121,4 +121,4 @@ def test_errors_name_the_wrong_argument(tmp_path):
         'make_synthetic_people.py', tmp_path, '--difficulty', 'hard', check=False
     )
     assert result.returncode == 2
-    assert "'easy', 'crowd'" in result.stderr
+    assert "'easy', 'groups', 'crowd'" in result.stderr
