@@ -208,7 +208,7 @@ def read_classifier(filename: str, model_name: str) -> dict[str, Tensor]:
     if not same_names:
         # Other implementations have the same tensors in the same order.
         print_log(
-            f'{filename} has other names than timm: its tensors are taken in order',
+            f'{filename} has other names than timm: tensors are matched by their order',
             logger='current',
         )
     for name, wanted in zip(names, expected, strict=False):
