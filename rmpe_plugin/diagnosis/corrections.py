@@ -160,12 +160,11 @@ def coco_ap(diagnosis: Diagnosis, correct: Correct | None = None) -> float:
     oks, scores, ignored, crowd = [], [], [], []
     for image, corrected in _corrected_images(diagnosis, correct):
         keypoints, score, kept, people = corrected
-        others = image.ignored_oks[kept]
         people_oks = _oks(image, keypoints)[np.ix_(kept, people)]
-        oks.append(np.concatenate((people_oks, others), axis=1))
+        matching = image.matching(people_oks, kept)
+        for values, value in zip((oks, ignored, crowd), matching, strict=True):
+            values.append(value)
         scores.append(score[kept])
-        ignored.append(np.arange(oks[-1].shape[1]) >= len(people))
-        crowd.append(np.concatenate((np.zeros(len(people), bool), image.crowd)))
     return oks_average_precision(oks, scores, ignored, crowd)
 
 

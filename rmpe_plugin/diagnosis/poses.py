@@ -67,6 +67,24 @@ class ImagePoses:
         """Whether a prediction is of an annotation that is not evaluated (P,)."""
         return (self.ignored_oks >= MIN_IGNORED_OKS).any(axis=1)
 
+    def matching(
+        self, oks: np.ndarray, kept: np.ndarray | slice = slice(None)
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Arguments of :func:`rmpe_plugin.ops.oks_average_precision` but the scores.
+
+        Args:
+            oks (np.ndarray): OKS of predictions and people (P, G).
+            kept (np.ndarray | slice): Indices of these predictions. Defaults to all.
+
+        Returns:
+            tuple[np.ndarray, np.ndarray, np.ndarray]: OKS (P, G + O) with all
+            annotations, whether an annotation is not evaluated (G + O,), and whether it
+            is a crowd (G + O,).
+        """
+        is_person = np.arange(oks.shape[1] + len(self.crowd)) < oks.shape[1]
+        crowd = np.concatenate((np.zeros(oks.shape[1], bool), self.crowd))
+        return np.hstack((oks, self.ignored_oks[kept])), ~is_person, crowd
+
 
 @dataclass
 class DiagnosedPoses:

@@ -12,8 +12,9 @@ import numpy as np
 from mmengine.structures import InstanceData
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
+from rmpe_plugin.diagnosis.poses import DiagnosedPoses
 from rmpe_plugin.evaluation.metrics.multi_person_map import EXCLUDED
-from rmpe_plugin.ops import multi_person_ap
+from rmpe_plugin.ops import ScoredDetections, joint_detections, pose_detections
 from rmpe_plugin.structures import (
     group_by_image,
     is_evaluated,
@@ -152,6 +153,17 @@ class EvaluationSplit:
         Returns:
             float: Mean over the joints but pelvis and thorax, 0 to 1.
         """
+        return float(np.nanmean(self.joint_detections(people).average_precision()))
+
+    def joint_detections(self, people: list[dict]) -> ScoredDetections:
+        """Assign predictions to people by the rules of MPII's multi-person mAP.
+
+        Args:
+            people (list[dict]): COCO results, a choice of the predictions.
+
+        Returns:
+            ScoredDetections: A column per joint but pelvis and thorax.
+        """
         joints, groups = self._groups
         poses = group_by_image(people)
         number = len(self.sigmas)
@@ -161,13 +173,12 @@ class EvaluationSplit:
             )
             for i in groups
         ]
-        ap = multi_person_ap(
+        return joint_detections(
             [keypoints for keypoints, _ in groups.values()],
             [lengths for _, lengths in groups.values()],
             [pose[:, joints, :2] for pose in triples],
             [pose[:, joints, 2] for pose in triples],
         )
-        return float(np.nanmean(ap)) / 100
 
     @cached_property
     def _groups(self) -> tuple[list[int], dict[int, tuple[np.ndarray, np.ndarray]]]:
@@ -192,28 +203,23 @@ class EvaluationSplit:
 
         Returns:
             float: AP, 0 to 1.
-
-        Raises:
-            ImportError: If faster-coco-eval (the extra ``learn``) is not installed.
         """
-        from faster_coco_eval import COCO, COCOeval_faster
+        return float(self.pose_detections(people).average_precision().mean())
 
-        annotations = COCO(self.annotations)
-        evaluation = COCOeval_faster(
-            annotations,
-            annotations.loadRes([dict(person) for person in people]),
-            'keypoints',
-            print_function=lambda *_: None,
-            kpt_oks_sigmas=self.sigmas,
-            # Without areas, as in CrowdPose, OKS uses the area of the boxes.
-            use_area=all('area' in p for p in self.annotations['annotations']),
-        )
-        evaluation.params.areaRng = evaluation.params.areaRng[:1]
-        evaluation.params.areaRngLbl = evaluation.params.areaRngLbl[:1]
-        evaluation.evaluate()
-        evaluation.accumulate()
-        precision = evaluation.eval['precision']
-        return float(precision[precision > -1].mean())
+    def pose_detections(self, people: list[dict]) -> ScoredDetections:
+        """Match predictions to people as COCO's evaluation does.
+
+        Args:
+            people (list[dict]): COCO results, a choice of the predictions.
+
+        Returns:
+            ScoredDetections: A column per OKS threshold.
+        """
+        meta = dict(num_keypoints=len(self.sigmas), sigmas=self.sigmas)
+        images = [*DiagnosedPoses(self.annotations, people, meta)]
+        matching = [image.matching(image.oks) for image in images]
+        oks, ignored, crowd = zip(*matching, strict=True)
+        return pose_detections(oks, [image.scores for image in images], ignored, crowd)
 
     def _select(self, image_ids: set[int]) -> EvaluationSplit:
         """Keep some images."""

@@ -24,6 +24,7 @@ from .atomic_poses import (
     nearest_atom,
 )
 from .blur import blur_heatmaps, gaussian_kernel
+from .bootstrap import bootstrap_weights
 from .boxes import valid_boxes
 from .crops import ImageStack, crop_matrices, stack_images, warp_crops
 from .crowd_index import crowd_index
@@ -43,9 +44,9 @@ from .keypoint_similarity import (
     oks_variances,
 )
 from .mpii_groups import poses_in_group
-from .multi_person_ap import multi_person_ap
+from .multi_person_ap import joint_detections, multi_person_ap
 from .ohkm import hard_keypoint_loss, keypoint_mse
-from .oks_ap import oks_average_precision
+from .oks_ap import oks_average_precision, pose_detections
 from .peak_refinement import (
     decode_dark,
     decode_dark_udp,
@@ -64,6 +65,7 @@ from .precision import at_least_float32
 from .proposals import ProposalModel, box_offsets
 from .reliability import Reliability, reliability
 from .resize import resize_heatmap
+from .scored_detections import ScoredDetections
 from .targets import render_targets
 from .unit_scores import unit_scores
 
@@ -76,10 +78,12 @@ __all__ = [
     'PoseNMSResult',
     'ProposalModel',
     'Reliability',
+    'ScoredDetections',
     'align_poses',
     'alternating_search',
     'at_least_float32',
     'blur_heatmaps',
+    'bootstrap_weights',
     'box_offsets',
     'coco_to_h36m',
     'compose_affine',
@@ -100,6 +104,7 @@ __all__ = [
     'heatmap_peaks',
     'identity_affine',
     'invert_affine',
+    'joint_detections',
     'keypoint_accuracy',
     'keypoint_mse',
     'keypoint_similarity',
@@ -110,6 +115,7 @@ __all__ = [
     'parametric_pose_nms',
     'parametric_pose_nms_batch',
     'pck_accuracy',
+    'pose_detections',
     'pose_error_types',
     'pose_oks',
     'pose_similarity',

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .scored_detections import ScoredDetections
+
 # Pairs of a prediction and a person that are compared together, to bound memory.
 _CHUNK = 2**16
 
@@ -80,6 +82,41 @@ def multi_person_ap(
         >>> multi_person_ap([person], [np.array([10.0])], [duplicate], [scores])
         array([100.,  50.])
     """
+    detections = joint_detections(
+        gt_keypoints, reference_lengths, keypoints, keypoint_scores, threshold
+    )
+    return 100 * detections.average_precision()
+
+
+def joint_detections(
+    gt_keypoints: Sequence[np.ndarray],
+    reference_lengths: Sequence[np.ndarray],
+    keypoints: Sequence[np.ndarray],
+    keypoint_scores: Sequence[np.ndarray],
+    threshold: float = 0.5,
+) -> ScoredDetections:
+    """Assign predictions to people by the rules of :func:`multi_person_ap`.
+
+    Args:
+        gt_keypoints (Sequence[np.ndarray]): As :func:`multi_person_ap`'s.
+        reference_lengths (Sequence[np.ndarray]): As :func:`multi_person_ap`'s.
+        keypoints (Sequence[np.ndarray]): As :func:`multi_person_ap`'s.
+        keypoint_scores (Sequence[np.ndarray]): As :func:`multi_person_ap`'s.
+        threshold (float): As :func:`multi_person_ap`'s. Defaults to 0.5.
+
+    Returns:
+        ScoredDetections: A column per joint, an image per group.
+
+    Raises:
+        ValueError: As :func:`multi_person_ap`.
+
+    Example:
+        >>> person = np.array([[[10.0, 10.0], [20.0, 40.0]]])
+        >>> length, scores = np.array([10.0]), np.array([[0.9, 0.4]])
+        >>> detections = joint_detections([person], [length], [person + 4], [scores])
+        >>> detections.correct
+        array([[False, False]])
+    """
     _check(gt_keypoints, reference_lengths, keypoints, keypoint_scores)
     people, predictions = np.concatenate(gt_keypoints), np.concatenate(keypoints)
     annotated = np.isfinite(people).all(axis=-1)  # (ΣG, K)
@@ -104,10 +141,17 @@ def multi_person_ap(
     correct = np.zeros(predictions.shape[:2], dtype=bool)  # (ΣP, K)
     correct[pairs.prediction] = _matches(people, radius, predictions, pairs)
 
-    # 4: area below the curve
+    # 4: order
     detected = np.isfinite(predictions).all(axis=-1)
     scores = np.where(detected, np.concatenate(keypoint_scores), -np.inf)
-    return 100 * _average_precision(scores, correct, detected, annotated.sum(axis=0))
+    order = np.argsort(-scores, axis=0, kind='stable')
+    group = np.repeat(np.arange(len(keypoints)), [*map(len, keypoints)])
+    return ScoredDetections(
+        image=group[order],
+        correct=np.take_along_axis(correct, order, axis=0),
+        counted=np.take_along_axis(detected, order, axis=0),
+        number=_sum_by_group(annotated, [*map(len, gt_keypoints)]),
+    )
 
 
 def _check(
@@ -195,23 +239,8 @@ def _best(
     return similarity[kept], _Pairs(*(index[kept] for index in pairs))
 
 
-def _average_precision(
-    scores: np.ndarray, correct: np.ndarray, detected: np.ndarray, number: np.ndarray
-) -> np.ndarray:
-    """Average precision of each joint (K,).
-
-    Args:
-        scores (np.ndarray): Scores of all predictions (P, K), -inf if not detected.
-        correct (np.ndarray): Whether a joint is correct (P, K).
-        detected (np.ndarray): Whether a joint is a detection (P, K).
-        number (np.ndarray): Number of annotated joints (K,).
-    """
-    order = np.argsort(-scores, axis=0, kind='stable')
-    correct, detected = (
-        np.take_along_axis(x, order, axis=0) for x in (correct, detected)
-    )
-    precision = correct.cumsum(axis=0) / detected.cumsum(axis=0).clip(min=1)
-    monotone = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
-    with np.errstate(invalid='ignore'):
-        # Each correct detection adds 1 / number to the recall.
-        return (correct * monotone).sum(axis=0) / number
+def _sum_by_group(values: np.ndarray, sizes: list[int]) -> np.ndarray:
+    """Sum the rows of each group: (ΣG, K) to (number of groups, K)."""
+    ends = np.cumsum(sizes)
+    total = np.pad(values.cumsum(axis=0), ((1, 0), (0, 0)))
+    return total[ends] - total[ends - sizes]

@@ -13,10 +13,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from .keypoint_similarity import THRESHOLDS
+from .scored_detections import ScoredDetections
 
 #: COCO evaluates the predictions with the highest scores of each image.
 MAX_PREDICTIONS = 20
-_RECALLS = np.linspace(0, 1, 101)
+_NUM_RECALLS = 101
 # Images that are matched together, to bound memory.
 _CHUNK = 256
 
@@ -49,9 +50,34 @@ def oks_average_precision(
         >>> round(ap, 3)
         0.702
     """
-    number = sum(int((~x).sum()) for x in ignored)
-    if not number:
-        return float('nan')
+    return float(
+        pose_detections(oks, scores, ignored, crowd).average_precision().mean()
+    )
+
+
+def pose_detections(
+    oks: Sequence[np.ndarray],
+    scores: Sequence[np.ndarray],
+    ignored: Sequence[np.ndarray],
+    crowd: Sequence[np.ndarray],
+) -> ScoredDetections:
+    """Match predictions to annotations as COCO's evaluation does.
+
+    Args:
+        oks (Sequence[np.ndarray]): As :func:`oks_average_precision`'s.
+        scores (Sequence[np.ndarray]): As :func:`oks_average_precision`'s.
+        ignored (Sequence[np.ndarray]): As :func:`oks_average_precision`'s.
+        crowd (Sequence[np.ndarray]): As :func:`oks_average_precision`'s.
+
+    Returns:
+        ScoredDetections: A column per OKS threshold.
+
+    Example:
+        >>> oks, no = np.array([[0.9], [0.8]]), np.zeros(1, bool)
+        >>> detections = pose_detections([oks], [np.array([0.8, 0.6])], [no], [no])
+        >>> detections.correct[:, 0]
+        array([ True, False])
+    """
     # Images of similar size are padded together.
     order = sorted(range(len(oks)), key=lambda i: oks[i].shape)
     parts = [
@@ -67,7 +93,15 @@ def oks_average_precision(
     # Equal scores are ranked in the order of the images.
     image = np.repeat(order, [min(len(scores[i]), MAX_PREDICTIONS) for i in order])
     ranking = np.lexsort((image, -flat_scores))
-    return _interpolated_ap(correct[ranking], skipped[ranking], number)
+    columns = np.ones(len(THRESHOLDS), int)
+    number = np.array([int((~x).sum()) for x in ignored])
+    return ScoredDetections(
+        image=image[ranking, None] * columns,
+        correct=correct[ranking],
+        counted=~skipped[ranking],
+        number=number[:, None] * columns,
+        num_recalls=_NUM_RECALLS,
+    )
 
 
 def _match_images(
@@ -117,17 +151,3 @@ def _match_images(
         free[image, level, person] = is_crowd[image, person]
     kept = np.concatenate([scores[i][top] for i, top in enumerate(tops)])
     return kept, correct[exists], skipped[exists]
-
-
-def _interpolated_ap(correct: np.ndarray, skipped: np.ndarray, number: int) -> float:
-    """AP of sorted predictions (N, T), with precision at 101 recalls."""
-    true = np.cumsum(correct, axis=0)  # (N, T)
-    false = np.cumsum(~correct & ~skipped, axis=0)
-    precision = true / (true + false + np.spacing(1))
-    precision = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
-    values = []
-    for level in range(correct.shape[1]):
-        index = np.searchsorted(true[:, level] / number, _RECALLS, side='left')
-        found = index < len(true)
-        values.append(precision[index[found], level].sum() / len(_RECALLS))
-    return float(np.mean(values))

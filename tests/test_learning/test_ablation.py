@@ -9,19 +9,28 @@ from mmengine.runner import Runner
 from rich.progress import Progress
 
 from rmpe_plugin.learning.ablation import (
+    INITIALISATION,
+    METRICS,
     SIZES,
     TABLES,
     TRAININGS,
     Ablation,
     AblationFiles,
+    Change,
+    RowResult,
     agreement,
+    build_detector_config,
     build_test_config,
     build_training_config,
+    compare_rows,
     launch,
     to_markdown,
 )
+from rmpe_plugin.ops import bootstrap_weights, joint_detections, pose_detections
 
-TINY = replace(SIZES['tiny'], images=dict(train=4, tune=6, val=2), jobs=1)
+IMAGES = dict(train=4, tune=6, val=2)
+TINY = replace(SIZES['tiny'], images=IMAGES, jobs=1)
+WITH_DETECTOR = replace(TINY, images=dict(IMAGES, detector=8), detector_epochs=1)
 
 
 @pytest.fixture(scope='module')
@@ -58,11 +67,36 @@ def differing_trainings(files, name, other):
 
 
 @pytest.mark.parametrize('name', TRAININGS)
-def test_trainings_have_the_same_precision_and_layout(files, name):
+def test_trainings_of_a_stage_have_the_same_precision_and_layout(files, name):
     config = build_training_config(files, name, 0)
-    assert config.optim_wrapper.precision == 'float32'
+    expected = 'float32' if TRAININGS[name].stage == 2 else 'auto'
+    assert config.optim_wrapper.precision == expected
     hooks = [hook['type'] for hook in config.custom_hooks]
     assert hooks.count('ChannelsLastHook') == 1
+
+
+def test_every_training_starts_from_the_same_initialisation(files):
+    assert build_training_config(files, INITIALISATION, 0).load_from is None
+    initial = str(files.checkpoint(INITIALISATION, 0))
+    for seed in (0, 1):
+        for name, training in TRAININGS.items():
+            config = build_training_config(files, name, seed)
+            if training.stage == 1:
+                assert config.load_from == initial
+            if training.stage == 2:
+                assert config.load_from == str(files.checkpoint(training.after, seed))
+                assert TRAININGS[training.after].stage == 1
+
+
+def test_detector_has_images_of_its_own(tmp_path):
+    files = AblationFiles(tmp_path, WITH_DETECTOR)
+    config = build_detector_config(files)
+    assert config.train_dataloader.dataset.data_prefix.img == 'detector/'
+    assert config.train_dataloader.dataset.ann_file == str(
+        files.annotations('detector')
+    )
+    pose = build_training_config(files, 'cpn', 0)
+    assert pose.train_dataloader.dataset.data_prefix.img == 'train/'
 
 
 @pytest.mark.parametrize('m', [6, 10, 12, 14])
@@ -131,38 +165,90 @@ def test_tests_differ_only_in_the_test_data(files, boxes, split):
 
 
 def test_every_training_is_used():
-    rows = {row.training for table in TABLES.values() for row in table.values()}
+    rows = {row.training for table in TABLES.values() for row in table.rows.values()}
     stage1 = {training.after for training in TRAININGS.values()} - {None}
     assert rows | stage1 == set(TRAININGS)
 
 
 @pytest.mark.parametrize(
-    ('changes', 'paper', 'expected'),
+    ('seeds', 'interval', 'paper', 'expected'),
     [
-        ([0.01, 0.02], 3.4, 'yes'),
-        ([-0.01, -0.02], 3.4, 'no'),
-        ([-0.01, -0.02], -3.4, 'yes'),
-        ([-0.01, 0.02], 3.4, 'seeds differ'),
-        ([0.0, 0.0], 3.4, 'seeds differ'),
-        ([0.01], 3.4, 'yes'),
-        ([0.01], None, ''),
+        ([0.01, 0.02], (0.002, 0.03), 3.4, 'yes'),
+        ([-0.01, -0.02], (-0.03, -0.002), 3.4, 'no'),
+        ([-0.01, -0.02], (-0.03, -0.002), -3.4, 'yes'),
+        # the images, or the seeds, do not agree
+        ([0.01, 0.02], (-0.002, 0.03), 3.4, 'undecided'),
+        ([-0.01, 0.05], (0.001, 0.04), 3.4, 'undecided'),
+        ([0.0, 0.0], (0.0, 0.0), 3.4, 'undecided'),
+        ([0.01], (0.002, 0.03), None, ''),
     ],
 )
-def test_agreement(changes, paper, expected):
-    assert agreement(np.array(changes), paper) == expected
+def test_agreement(seeds, interval, paper, expected):
+    assert agreement(Change(seeds, interval), paper) == expected
+
+
+def random_detections(rng, noise, images=8):
+    """Detections of one person per image by both metrics."""
+    gt = [rng.uniform(0, 100, (1, 4, 2)) for _ in range(images)]
+    poses = [people + rng.normal(0, noise, people.shape) for people in gt]
+    joints = joint_detections(
+        gt, [np.full(1, 20.0)] * images, poses, [rng.random((1, 4)) for _ in gt]
+    )
+    oks = [np.exp(-np.square(g - p).mean((1, 2)) / 200)[:, None]
+           for g, p in zip(gt, poses, strict=True)]  # fmt: skip
+    no = [np.zeros(1, bool)] * images
+    return dict(
+        mAP=joints, AP=pose_detections(oks, [rng.random(1) for _ in gt], no, no)
+    )
+
+
+def test_intervals_equal_those_of_repeated_images():
+    """Against the changes in every bootstrap sample, one after the other."""
+    rng = np.random.default_rng(0)
+    rows = {
+        name: [random_detections(rng, noise) for _ in range(2)]
+        for name, noise in (('first', 8), ('worse', 20))
+    }
+    result = compare_rows(rows)
+    assert result['first'].changes == {}
+    for metric in METRICS:
+        changes = []
+        for weights in bootstrap_weights(8, 1000, seed=0):
+            means = [
+                np.mean([
+                    np.nanmean(s[metric].average_precision(weights)) for s in seeds
+                ])
+                for seeds in rows.values()
+            ]  # fmt: skip
+            changes.append(means[1] - means[0])
+        change = result['worse'].changes[metric]
+        np.testing.assert_allclose(change.interval, np.percentile(changes, (2.5, 97.5)))
+        values = [np.array(row.values[metric]) for row in result.values()]
+        np.testing.assert_allclose(change.seeds, values[1] - values[0])
+        assert change.mean < 0
+
+
+def test_change_from_an_equal_row_is_zero():
+    seeds = [random_detections(np.random.default_rng(1), 10)]
+    result = compare_rows({'first': seeds, 'same': seeds})
+    for change in result['same'].changes.values():
+        assert change == ([0], (0, 0))
+        assert change.sign == 0
 
 
 def test_markdown_has_a_line_per_row():
-    rng = np.random.default_rng(0)
-    results = {
-        title: {row: rng.uniform(0.1, 0.2, 2).tolist() for row in rows}
-        for title, rows in TABLES.items()
+    values = dict(mAP=[0.3, 0.4], AP=[0.2, 0.3])
+    change = Change([-0.05, -0.1], (-0.11, -0.02))
+    rows = {
+        name: RowResult(values, dict(mAP=change, AP=change) if i else {})
+        for i, name in enumerate(TABLES['RMPE, table 3 of the paper'].rows)
     }
-    title = next(iter(results))
-    results[title].update({'full RMPE': [0.2, 0.3], 'no PGPG': [0.1, 0.25]})
-    text = to_markdown(results)
-    expected = '| no PGPG | 0.1750 | 0.1000, 0.2500 | -0.0750 | -7.8 | yes |'
-    assert expected in text.splitlines()
+    lines = to_markdown({'RMPE, table 3 of the paper': rows}).splitlines()
+    assert len(lines) == len(rows) + 2
+    assert lines[2] == '| full RMPE | 0.350 | 0.250 |  |  |  |  |  |  |'
+    interval = '-0.075 | -0.110 to -0.020'
+    expected = f'| no PGPG | 0.350 | 0.250 | {interval} | {interval} | -7.8 | yes |'
+    assert expected in lines
 
 
 def launch_here(config, checkpoint, threads):
@@ -198,11 +284,11 @@ def test_trains_every_row_and_continues(tmp_path, unformatted_configs):
     assert len(jobs) == len(TRAININGS) + 2
     results = ablation.results([0])
     assert {t: list(rows) for t, rows in results.items()} == {
-        title: list(rows) for title, rows in TABLES.items()
+        title: list(table.rows) for title, table in TABLES.items()
     }
-    assert all(
-        0 <= ap <= 1 for rows in results.values() for aps in rows.values() for ap in aps
-    )
+    for rows in results.values():
+        for row in rows.values():
+            assert all(0 <= row.values[metric][0] <= 1 for metric in METRICS)
     # Only the job without predictions runs again.
     (tmp_path / 'seed-0' / 'cpn-m6' / 'val.keypoints.json').unlink()
     again, ablation = run(tmp_path, launch_here)
@@ -218,8 +304,10 @@ def test_continues_after_an_interruption(tmp_path, unformatted_configs):
     files = AblationFiles(tmp_path, TINY)
     journal = tmp_path / 'journal.jsonl'
     settings = asdict(TINY)
-    prepared = [dict(crowd='train'), dict(crowd='tune'), dict(crowd='val'),
-                dict(fitted='pgpg.json')]  # fmt: skip
+    prepared = [
+        *(dict(images=split) for split in IMAGES),
+        dict(fitted='pgpg.json'),
+    ]
     journal.write_text(''.join(json.dumps(r) + '\n' for r in (settings, *prepared)))
 
     def stop(config, checkpoint, threads):
@@ -237,6 +325,25 @@ def test_continues_after_an_interruption(tmp_path, unformatted_configs):
 
 
 @pytest.mark.slow
+def test_detector_is_trained_and_run(tmp_path, monkeypatch, unformatted_configs):
+    """It has not learnt from eight images, so its weakest boxes are kept."""
+    monkeypatch.setattr('rmpe_plugin.learning.ablation.steps._SCORE_THR', 0.0)
+    # Its boxes are of no use to PGPG.
+    monkeypatch.setattr(
+        'rmpe_plugin.learning.ablation.runner.fit_proposals',
+        lambda files: files.proposals.write_text('{}'),
+    )
+    ablation = Ablation(tmp_path, WITH_DETECTOR, launch=launch_here)
+    ablation.prepare()
+    for split, number in IMAGES.items():
+        boxes = json.loads(ablation.files.detections(split).read_text())
+        assert {box['image_id'] for box in boxes} == set(range(1, number + 1))
+    # Nothing is repeated.
+    ablation = Ablation(tmp_path, WITH_DETECTOR, launch=lambda *_: pytest.fail())
+    ablation.prepare()
+
+
+@pytest.mark.slow
 def test_launch_raises_with_the_end_of_the_log(tmp_path):
     config = tmp_path / 'val.py'
     config.write_text('raise ValueError("no config")')
@@ -251,13 +358,14 @@ def test_launch_trains_and_tests(tmp_path):
     ablation = Ablation(tmp_path, TINY)
     ablation.prepare()
     files = ablation.files
-    for boxes, checkpoint, config in (
-        ('val', None, build_training_config(files, 'cpn', 0)),
-        ('gt', files.checkpoint('cpn', 0), build_test_config(files, 'cpn', 0, 'gt')),
+    checkpoint = files.checkpoint(INITIALISATION, 0)
+    for boxes, weights, config in (
+        ('val', None, build_training_config(files, INITIALISATION, 0)),
+        ('gt', checkpoint, build_test_config(files, INITIALISATION, 0, 'gt')),
     ):
-        path = files.config('cpn', 0, boxes)
+        path = files.config(INITIALISATION, 0, boxes)
         path.parent.mkdir(parents=True, exist_ok=True)
         config.dump(path)
-        launch(path, checkpoint, threads=1)
-        assert json.loads(files.predictions('cpn', 0, boxes).read_text())
+        launch(path, weights, threads=1)
+        assert json.loads(files.predictions(INITIALISATION, 0, boxes).read_text())
         assert 'coco/AP' in path.with_suffix('.txt').read_text()

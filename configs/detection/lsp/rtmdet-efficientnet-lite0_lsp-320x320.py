@@ -18,16 +18,19 @@ model = dict(
     neck=dict(in_channels=[40, 112, 320]),
 )
 
-# data: mosaics of four photographs contain several people at different scales
+# data: A photograph has one labelled person. Mosaics of 4 and of 16 photographs contain
+# several people, at the scales of people in a scene.
 data_root = 'data/lspet/'
+mosaic = dict(type='CachedMosaic', img_scale=input_size, pad_val=114.0)
 train_pipeline = [
     _base_.load,
     _base_.annotate,
-    dict(type='CachedMosaic', img_scale=input_size, pad_val=114.0),
+    mosaic,
+    dict(type='RandomApply', transforms=[mosaic], prob=0.5),
     dict(
         type='RandomResize',
         scale=(2 * input_size[0], 2 * input_size[1]),
-        ratio_range=(0.25, 1.5),
+        ratio_range=(0.4, 1.5),
         keep_ratio=True,
     ),
     dict(type='RandomCrop', crop_size=input_size),
@@ -36,10 +39,12 @@ train_pipeline = [
     dict(type='Pad', size=input_size, pad_val=_base_.grey),
     dict(type='PackDetInputs'),
 ]
+# Twice the size of the training crops, because people in a scene are small.
+test_size = (640, 640)
 test_pipeline = [
     _base_.load,
-    dict(_base_.resize, scale=input_size),
-    dict(type='Pad', size=input_size, pad_val=_base_.grey),
+    dict(_base_.resize, scale=test_size),
+    dict(type='Pad', size=test_size, pad_val=_base_.grey),
     *_base_.test_pipeline[3:],
 ]
 train_dataloader = dict(

@@ -54,14 +54,10 @@ def _category(layout: str) -> dict:
 
 
 def _annotation(annotation_id: int, image_id: int, person: Person, layout: str) -> dict:
-    """Make the annotation of a person; MPII's also has the head box."""
-    if layout == 'coco':
-        keypoints = person.keypoints
-        return make_annotation(
-            annotation_id, image_id, keypoints, person.bbox, person.area
-        )
+    """Make the annotation of a person, with the head box (x, y, w, h)."""
+    keypoints = person.keypoints if layout == 'coco' else person.mpii_keypoints
     annotation = make_annotation(
-        annotation_id, image_id, person.mpii_keypoints, person.bbox, person.area
+        annotation_id, image_id, keypoints, person.bbox, person.area
     )
     x1, y1, x2, y2 = np.round(person.head_box, 2).tolist()
     return dict(annotation, head_box=[x1, y1, x2 - x1, y2 - y1])
@@ -142,7 +138,8 @@ def write_split(
     """Write a split as a COCO data set.
 
     Writes ``{split}/*.jpg``, ``annotations/person_keypoints_{split}.json`` and
-    ``annotations/person_detections_{split}.json`` (COCO result format, simulated).
+    ``annotations/person_detections_{split}.json`` (COCO result format, simulated). The
+    annotations also have ``head_box`` (x, y, w, h), the reference length of mAP.
 
     Args:
         root (Path): Folder of the data set.
@@ -153,8 +150,8 @@ def write_split(
         seed (int): Seed, not negative.
         processes (int): Number of processes that render; the files do not depend on
             it. Defaults to 1.
-        layout (str): Keypoints of the annotations, ``'coco'`` or ``'mpii'``. MPII's
-            annotations also have ``head_box`` (x, y, w, h). Defaults to ``'coco'``.
+        layout (str): Keypoints of the annotations, ``'coco'`` or ``'mpii'``. Defaults
+            to ``'coco'``.
 
     Returns:
         tuple[int, int]: Number of people and number of detections.

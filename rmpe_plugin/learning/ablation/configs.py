@@ -11,10 +11,13 @@ from rmpe_plugin.learning.box_variants import NO_JITTER, perturb_boxes
 from rmpe_plugin.learning.sstn_variants import change_sstn
 from rmpe_plugin.utils.files import find_shipped
 
-from .plan import TRAININGS, Size
+from .plan import INITIALISATION, TRAININGS, Size
 
+_DETECTOR = 'configs/quickstart/rtmdet-small_synthetic-160x128.py'
 _STAGE1 = 'configs/quickstart/td-hm_cpn-res18_pgpg_synthetic-128x96.py'
 _STAGE2 = 'configs/quickstart/td-hm_cpn-res18_sstn_synthetic-128x96.py'
+# Twice the learning rate of stage 1: the initialisation starts from random weights.
+_INITIAL_LR = 4e-3
 
 
 @dataclass(frozen=True)
@@ -31,29 +34,42 @@ class AblationFiles:
 
     @property
     def data(self) -> Path:
-        """Data set of the synthetic crowd."""
-        return self.folder / 'crowd'
+        """Data set of the synthetic people."""
+        return self.folder / 'people'
 
     @property
     def proposals(self) -> Path:
         """Proposal model."""
         return self.folder / 'pgpg.json'
 
+    @property
+    def detector(self) -> Path:
+        """Config of the detector, in its work directory."""
+        return self.folder / 'detector' / 'detector.py'
+
+    @property
+    def detector_checkpoint(self) -> Path:
+        """Last checkpoint of the detector."""
+        return self.detector.parent / f'epoch_{self.size.detector_epochs}.pth'
+
     def annotations(self, split: str) -> Path:
         """COCO annotations of a split."""
         return self.data / 'annotations' / f'person_keypoints_{split}.json'
 
     def detections(self, split: str) -> Path:
-        """Simulated detections of a split."""
-        return self.data / 'annotations' / f'person_detections_{split}.json'
+        """The detector's boxes of a split; simulated ones if there is no detector."""
+        if not self.size.detector_epochs:
+            return self.data / 'annotations' / f'person_detections_{split}.json'
+        return self.detector.parent / f'{split}.json'
 
     def work_dir(self, name: str, seed: int) -> Path:
-        """Work directory of a training."""
-        return self.folder / f'seed-{seed}' / name
+        """Work directory of a training; all seeds have the same initialisation."""
+        folder = '' if name == INITIALISATION else f'seed-{seed}'
+        return self.folder / folder / name
 
     def checkpoint(self, name: str, seed: int) -> Path:
         """Last checkpoint of a training."""
-        epochs = self.size.epochs[TRAININGS[name].stage - 1]
+        epochs = self.size.epochs[TRAININGS[name].stage]
         return self.work_dir(name, seed) / f'epoch_{epochs}.pth'
 
     def config(self, name: str, seed: int, boxes: str) -> Path:
@@ -63,6 +79,33 @@ class AblationFiles:
     def predictions(self, name: str, seed: int, boxes: str) -> Path:
         """Predicted poses: of a split's detections, or of the ground-truth boxes."""
         return self.work_dir(name, seed) / f'{boxes}.keypoints.json'
+
+
+def build_detector_config(files: AblationFiles) -> Config:
+    """Build the config of the detector, trained on a split of its own.
+
+    Args:
+        files (AblationFiles): The files.
+
+    Returns:
+        Config: The config.
+    """
+    config = Config.fromfile(find_shipped(_DETECTOR))
+    for loader, split in (
+        (config.train_dataloader, 'detector'),
+        (config.val_dataloader, 'val'),
+    ):
+        loader.dataset.update(
+            data_root=str(files.data),
+            ann_file=str(files.annotations(split)),
+            data_prefix=dict(img=f'{split}/'),
+        )
+        loader.num_workers = files.size.num_workers
+    config.val_evaluator.ann_file = str(files.annotations('val'))
+    config.test_dataloader = copy.deepcopy(config.val_dataloader)
+    config.test_evaluator = copy.deepcopy(config.val_evaluator)
+    _set_epochs(config, files.size.detector_epochs)
+    return config
 
 
 def build_training_config(files: AblationFiles, name: str, seed: int) -> Config:
@@ -80,18 +123,19 @@ def build_training_config(files: AblationFiles, name: str, seed: int) -> Config:
         Config: The config.
     """
     training = TRAININGS[name]
-    config = Config.fromfile(find_shipped(_STAGE1 if training.stage == 1 else _STAGE2))
+    config = Config.fromfile(find_shipped(_STAGE1 if training.stage < 2 else _STAGE2))
     _set_model(config, files, name, seed)
     _set_training_data(config, files, training.boxes)
     _set_evaluation(config, files, 'val', files.predictions(name, seed, 'val'))
     config.test_dataloader.dataset.bbox_file = str(files.detections('val'))
     config.val_dataloader = copy.deepcopy(config.test_dataloader)
     config.val_evaluator = copy.deepcopy(config.test_evaluator)
-
-    epochs = files.size.epochs[training.stage - 1]
-    config.train_cfg.update(max_epochs=epochs, val_interval=epochs)
-    config.param_scheduler[-1].end = epochs
-    config.default_hooks.checkpoint.update(interval=epochs, save_best=None)
+    _set_epochs(config, files.size.epochs[training.stage])
+    if training.stage == 0:
+        config.optim_wrapper.optimizer.lr = _INITIAL_LR
+    if training.stage < 2:
+        # Only the windows of an SSTN need float32.
+        config.optim_wrapper.precision = 'auto'
     config.randomness.seed = seed
     return config
 
@@ -117,8 +161,15 @@ def build_test_config(files: AblationFiles, name: str, seed: int, boxes: str) ->
     return config
 
 
+def _set_epochs(config: Config, epochs: int) -> None:
+    """Set the length of a training, with a validation and a checkpoint at its end."""
+    config.train_cfg.update(max_epochs=epochs, val_interval=epochs)
+    config.param_scheduler[-1].end = epochs
+    config.default_hooks.checkpoint.update(interval=epochs, save_best=None)
+
+
 def _set_model(config: Config, files: AblationFiles, name: str, seed: int) -> None:
-    """Set the width of the networks and what a training changes in them."""
+    """Set the width of the networks, what a training changes, and where it starts."""
     training = TRAININGS[name]
     channels = [files.size.width * 2**level for level in range(4)]
     backbone = dict(base_channels=channels[0], stem_channels=channels[0])
@@ -126,12 +177,12 @@ def _set_model(config: Config, files: AblationFiles, name: str, seed: int) -> No
     model.backbone.update(backbone)
     model.head.update(in_channels=channels, feat_channels=channels[1])
     model.test_cfg.flip_test = False
-    if training.after is None:
-        config.merge_from_dict(dict(model=dict(head=copy.deepcopy(training.head))))
-    else:
-        stage1 = str(files.checkpoint(training.after, seed))
-        config.load_from = model.stn.backbone.init_cfg.checkpoint = stage1
+    config.merge_from_dict(dict(model=dict(head=copy.deepcopy(training.head))))
+    if training.after is not None:
+        config.load_from = str(files.checkpoint(training.after, seed))
+    if training.stage == 2:
         model.stn.backbone.update(backbone)
+        model.stn.backbone.init_cfg.checkpoint = config.load_from
         model.stn.in_channels = channels[-1]
         change_sstn(config, training.sstn)
         # The config of stage 1 has it already.

@@ -3,15 +3,22 @@
 
 from dataclasses import dataclass, field
 
+#: The training from which those of stage 1 start.
+INITIALISATION = 'initialisation'
+
 
 @dataclass(frozen=True)
 class Size:
     """Size of the ablation.
 
     Attributes:
-        images (dict[str, int]): Number of images of the splits ``'train'``, ``'tune'``
-            (to learn pose NMS) and ``'val'`` (to test).
-        epochs (tuple[int, int]): Epochs of stage 1 and of stage 2.
+        images (dict[str, int]): Number of images of each split: ``'detector'`` and
+            ``'train'`` (trainings of the detector and of the poses), ``'tune'`` (to
+            learn pose NMS) and ``'val'`` (to test).
+        detector_epochs (int): Epochs of the detector; 0 for the simulated detections of
+            the data set instead of a detector.
+        epochs (tuple[int, int, int]): Epochs of the initialisation, of stage 1 and of
+            stage 2.
         batch_size (int): People per batch.
         jobs (int): Number of trainings that run in parallel.
         num_workers (int): Data loading processes of each training.
@@ -20,7 +27,8 @@ class Size:
     """
 
     images: dict[str, int]
-    epochs: tuple[int, int]
+    detector_epochs: int
+    epochs: tuple[int, int, int]
     batch_size: int
     jobs: int
     num_workers: int
@@ -28,10 +36,14 @@ class Size:
 
 
 SIZES = {
-    'cpu': Size(dict(train=1000, tune=200, val=400), (4, 2), 32, 2, 0, 16),
-    'gpu': Size(dict(train=4000, tune=400, val=800), (4, 2), 32, 4, 4, 24),
+    'cpu': Size(
+        dict(detector=3000, train=3000, tune=300, val=400), 2, (6, 2, 1), 32, 2, 0, 24
+    ),
+    'gpu': Size(
+        dict(detector=4000, train=4000, tune=600, val=800), 4, (10, 5, 3), 32, 4, 4, 32
+    ),
     # Only to try the script.
-    'tiny': Size(dict(train=8, tune=8, val=4), (1, 1), 8, 2, 0, 16),
+    'tiny': Size(dict(train=8, tune=8, val=4), 0, (1, 1, 1), 8, 2, 0, 16),
 }
 
 
@@ -42,28 +54,34 @@ class Training:
     Attributes:
         boxes (str): Training boxes: ``'proposals'`` of PGPG, ``'jitter'`` (jittered
             ground-truth boxes) or ``'gt'`` (ground-truth boxes).
-        head (dict): Changes of the head in stage 1.
-        after (str, optional): Stage 2: the training of stage 1 that it continues.
+        head (dict): Changes of the head; in stage 2 the head is that of stage 1.
+        after (str, optional): The training that it continues; ``None`` for a training
+            from scratch.
         sstn (dict, optional): Stage 2: changes of the SSTN; ``None`` for no SSTN.
     """
 
     boxes: str = 'proposals'
     head: dict = field(default_factory=dict)
-    after: str | None = None
+    after: str | None = INITIALISATION
     sstn: dict | None = None
 
     @property
     def stage(self) -> int:
-        """1 or 2."""
-        return 1 if self.after is None else 2
+        """0 for the initialisation, 1 or 2."""
+        return 0 if self.after is None else TRAININGS[self.after].stage + 1
 
 
+_GLOBAL = dict(refine_net=None)
 _L2 = dict(_delete_=True, type='KeypointMSELoss', use_target_weight=True)
 TRAININGS = {
+    # All rows start from this GlobalNet, so they differ in nothing that is learnt
+    # before. It has neither a RefineNet nor boxes other than the ground truth, so it
+    # favours none of the compared losses and boxes.
+    INITIALISATION: Training('gt', _GLOBAL, after=None),
     'cpn': Training(),
     'gt': Training('gt'),
     'jitter': Training('jitter'),
-    'cpn-global': Training(head=dict(refine_net=None)),
+    'cpn-global': Training(head=_GLOBAL),
     'cpn-l2': Training(head=dict(loss=_L2)),
     **{f'cpn-m{m}': Training(head=dict(loss=dict(topk=m))) for m in (6, 10, 12, 14)},
     'rmpe': Training(after='cpn', sstn={}),
@@ -81,8 +99,7 @@ class Row:
 
     Attributes:
         training (str): The training that it tests, a key of :data:`TRAININGS`.
-        paper (float, optional): Result in the paper: mAP of MPII, or AP of COCO
-            minival.
+        paper (float, optional): Result in the paper, in the metric of the table.
         nms (str): NMS of the predicted poses: ``'none'``, ``'pose NMS'``,
             ``'OKS-NMS'`` or ``'soft OKS-NMS'``.
         boxes (str): Test boxes: ``'val'`` for the detections of that split, ``'gt'``
@@ -95,27 +112,52 @@ class Row:
     boxes: str = 'val'
 
 
-# The first row of a table is the reference of the others.
+@dataclass(frozen=True)
+class ComparisonTable:
+    """A table of the ablation.
+
+    Attributes:
+        metric (str): Metric of the paper's results: ``'mAP'`` of MPII or ``'AP'`` of
+            COCO.
+        rows (dict[str, Row]): The rows by name. The others are compared with the first.
+    """
+
+    metric: str
+    rows: dict[str, Row]
+
+    @property
+    def reference(self) -> str:
+        """Name of the first row."""
+        return next(iter(self.rows))
+
+
+FULL_MODEL = 'rmpe'
 TABLES = {
-    'RMPE, table 3 of the paper': {
-        'full RMPE': Row('rmpe', 80.8),
-        'no SSTN, no parallel SPPE': Row('no-sstn', 78.2),
-        'no parallel SPPE': Row('no-parallel', 79.1),
-        'no PGPG': Row('rmpe-gt', 73.0),
-        'random jitter instead of PGPG': Row('rmpe-jitter', 77.9),
-        'no pose NMS': Row('rmpe', 75.7, 'none'),
-        'OKS-NMS instead of pose NMS': Row('rmpe', None, 'OKS-NMS'),
-        'soft OKS-NMS instead of pose NMS': Row('rmpe', None, 'soft OKS-NMS'),
-        'two-step baseline': Row('two-step', 71.7, 'none'),
-        'ground-truth boxes': Row('rmpe', 84.2, 'none', 'gt'),
-    },
-    'CPN': {
-        'GlobalNet, RefineNet, OHKM with M = 8': Row('cpn', 69.4, 'none'),
-        'GlobalNet only': Row('cpn-global', 66.6, 'none'),
-        'RefineNet with L2 (M = 17)': Row('cpn-l2', 68.6, 'none'),
-        'M = 6': Row('cpn-m6', 68.8, 'none'),
-        'M = 10': Row('cpn-m10', 69.0, 'none'),
-        'M = 12': Row('cpn-m12', 69.0, 'none'),
-        'M = 14': Row('cpn-m14', 69.0, 'none'),
-    },
+    'RMPE, table 3 of the paper': ComparisonTable(
+        'mAP',
+        {
+            'full RMPE': Row(FULL_MODEL, 80.8),
+            'no SSTN, no parallel SPPE': Row('no-sstn', 78.2),
+            'no parallel SPPE': Row('no-parallel', 79.1),
+            'no PGPG': Row('rmpe-gt', 73.0),
+            'random jitter instead of PGPG': Row('rmpe-jitter', 77.9),
+            'no pose NMS': Row(FULL_MODEL, 75.7, 'none'),
+            'OKS-NMS instead of pose NMS': Row(FULL_MODEL, None, 'OKS-NMS'),
+            'soft OKS-NMS instead of pose NMS': Row(FULL_MODEL, None, 'soft OKS-NMS'),
+            'two-step baseline': Row('two-step', 71.7, 'none'),
+            'ground-truth boxes': Row(FULL_MODEL, 84.2, 'none', 'gt'),
+        },
+    ),
+    'CPN': ComparisonTable(
+        'AP',
+        {
+            'GlobalNet, RefineNet, OHKM with M = 8': Row('cpn', 69.4, 'none'),
+            'GlobalNet only': Row('cpn-global', 66.6, 'none'),
+            'RefineNet with L2 (M = 17)': Row('cpn-l2', 68.6, 'none'),
+            'M = 6': Row('cpn-m6', 68.8, 'none'),
+            'M = 10': Row('cpn-m10', 69.0, 'none'),
+            'M = 12': Row('cpn-m12', 69.0, 'none'),
+            'M = 14': Row('cpn-m14', 69.0, 'none'),
+        },
+    ),
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run the trainings and tests of the ablation, and compute the AP of every row."""
+"""Run the trainings and tests of the ablation, and evaluate every row."""
 
 import os
 import subprocess
@@ -15,12 +15,19 @@ from rich.progress import Progress
 from rmpe_plugin.datasets.synthetic import write_split
 from rmpe_plugin.learning.evaluation_split import EvaluationSplit
 from rmpe_plugin.learning.nms_methods import Method, no_nms, parametric_nms
+from rmpe_plugin.ops import ScoredDetections
 from rmpe_plugin.utils.files import ResumeJournal
 from rmpe_plugin.utils.mmpose_tools import find_mmpose_tool
 
-from .configs import AblationFiles, build_test_config, build_training_config
-from .plan import TABLES, TRAININGS, Size
-from .steps import best_oks_methods, fit_proposals, learn_pose_nms
+from .comparison import TableResult, compare_rows
+from .configs import (
+    AblationFiles,
+    build_detector_config,
+    build_test_config,
+    build_training_config,
+)
+from .plan import FULL_MODEL, INITIALISATION, TABLES, TRAININGS, Row, Size
+from .steps import best_oks_methods, detect_people, fit_proposals, learn_pose_nms
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ def launch(config: Path, checkpoint: Path | None, threads: int) -> None:
 
 
 class Ablation:
-    """The ablations of RMPE and CPN on a synthetic crowd.
+    """The ablations of RMPE and CPN on groups of synthetic people.
 
     An interrupted run continues with the jobs that are not in its resume journal,
     ``journal.jsonl``.
@@ -102,21 +109,30 @@ class Ablation:
         self._journal = ResumeJournal(self.files.folder / 'journal.jsonl', asdict(size))
 
     def prepare(self) -> None:
-        """Draw the crowd and fit the proposal model, unless the journal has them."""
-        files = self.files
+        """Draw the people, train the detector, and fit the proposal model to its boxes.
+
+        What the journal has is not repeated.
+
+        Raises:
+            RuntimeError: If the training of the detector fails.
+        """
+        files, processes = self.files, os.cpu_count() or 1
         for split, number in files.size.images.items():
-            record = dict(crowd=split)
-            if record not in self._journal.records:
-                write_split(files.data, split, number, (320, 240), 'crowd', seed=0)
-                self._journal.append(record)
-        record = dict(fitted=files.proposals.name)
-        if record not in self._journal.records:
-            model = fit_proposals(files.annotations('train'), files.detections('train'))
-            model.to_json(files.proposals)
-            self._journal.append(record)
+            size, difficulty, seed = (320, 240), 'groups', 0
+            draw = partial(
+                write_split, files.data, split, number, size, difficulty, seed,
+                processes,
+            )  # fmt: skip
+            self._once(draw, images=split)
+        if files.size.detector_epochs:
+            self._once(self._train_detector, trained='detector')
+            for split in ('train', 'tune', 'val'):
+                detect = partial(detect_people, files, split, self.jobs)
+                self._once(detect, detected=split)
+        self._once(partial(fit_proposals, files), fitted=files.proposals.name)
 
     def run(self, seeds: Sequence[int], progress: Progress) -> None:
-        """Run the trainings and tests that are missing.
+        """Run the trainings and tests that are missing, one seed after the other.
 
         Args:
             seeds (Sequence[int]): Seeds of the trainings.
@@ -136,8 +152,8 @@ class Ablation:
 
     def results(
         self, seeds: Sequence[int], progress: Progress | None = None
-    ) -> dict[str, dict[str, list[float]]]:
-        """Compute the AP of every row.
+    ) -> dict[str, TableResult]:
+        """Evaluate every row.
 
         Args:
             seeds (Sequence[int]): Seeds of the trainings, which are finished.
@@ -145,20 +161,51 @@ class Ablation:
                 parameters. Defaults to ``None``.
 
         Returns:
-            dict[str, dict[str, list[float]]]: For each table and row the AP per seed.
+            dict[str, TableResult]: The results of every table.
         """
-        aps = {title: {row: [] for row in rows} for title, rows in TABLES.items()}
-        for seed in seeds:
-            methods = self._learn_nms(seed, progress)
-            for title, rows in TABLES.items():
-                for name, row in rows.items():
-                    split = EvaluationSplit.from_files(
-                        self.files.predictions(row.training, seed, row.boxes),
-                        self.files.annotations('val'),
-                    )
-                    people = methods[row.nms](split)
-                    aps[title][name].append(split.average_precision(people))
-        return aps
+        methods = [self._learn_nms(seed, progress) for seed in seeds]
+        return {
+            title: compare_rows(
+                {
+                    name: [
+                        self._evaluate(row, seed, methods[i])
+                        for i, seed in enumerate(seeds)
+                    ]
+                    for name, row in table.rows.items()
+                }
+            )
+            for title, table in TABLES.items()
+        }
+
+    def _evaluate(
+        self, row: Row, seed: int, methods: dict[str, Method]
+    ) -> dict[str, ScoredDetections]:
+        """Match the poses of a row to the people of the validation split."""
+        split = self._read(row.training, seed, row.boxes)
+        people = methods[row.nms](split)
+        return dict(
+            mAP=split.joint_detections(people), AP=split.pose_detections(people)
+        )
+
+    def _read(self, training: str, seed: int, boxes: str) -> EvaluationSplit:
+        """Read the predictions of a training and the annotations of their images."""
+        return EvaluationSplit.from_files(
+            self.files.predictions(training, seed, boxes),
+            self.files.annotations('tune' if boxes == 'tune' else 'val'),
+            metric='mAP',
+        )
+
+    def _once(self, action: Callable[[], object], **record: str) -> None:
+        """Run an action unless the journal has its record, and add the record."""
+        if record not in self._journal.records:
+            action()
+            self._journal.append(record)
+
+    def _train_detector(self) -> None:
+        config = self.files.detector
+        config.parent.mkdir(parents=True, exist_ok=True)
+        build_detector_config(self.files).dump(config)
+        self._launch(config, None, os.cpu_count() or 1)
 
     def _is_finished(self, job: Job) -> bool:
         predictions = self.files.predictions(job.training, job.seed, job.boxes)
@@ -177,8 +224,10 @@ class Ablation:
 
     def _run_parallel(self, jobs: list[Job], advance: Callable[[], None]) -> None:
         """Run jobs in parallel, and add each to the journal when it is finished."""
-        with ThreadPoolExecutor(self.jobs) as pool:
-            futures = {pool.submit(self._run_job, job): job for job in jobs}
+        parallel = min(self.jobs, max(1, len(jobs)))
+        threads = max(1, (os.cpu_count() or 1) // parallel)
+        with ThreadPoolExecutor(parallel) as pool:
+            futures = {pool.submit(self._run_job, job, threads): job for job in jobs}
             try:
                 for future in as_completed(futures):
                     future.result()
@@ -188,40 +237,46 @@ class Ablation:
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def _run_job(self, job: Job) -> None:
+    def _run_job(self, job: Job, threads: int) -> None:
         checkpoint = (
             None
             if job.boxes == 'val'
             else self.files.checkpoint(job.training, job.seed)
         )
-        threads = max(1, (os.cpu_count() or 1) // self.jobs)
         config = self.files.config(job.training, job.seed, job.boxes)
         self._launch(config, checkpoint, threads)
 
     def _learn_nms(self, seed: int, progress: Progress | None) -> dict[str, Method]:
         """NMS methods by name, with what is best on the tuning split."""
         folder = self.files.folder / f'seed-{seed}' / 'pose_nms'
-        pred = self.files.predictions('rmpe', seed, 'tune')
-        ann = self.files.annotations('tune')
-        params = learn_pose_nms(pred, ann, folder / 'journal.jsonl', progress)
+        split = self._read(FULL_MODEL, seed, 'tune')
+        pred = self.files.predictions(FULL_MODEL, seed, 'tune')
+        params = learn_pose_nms(
+            split,
+            pred,
+            self.files.annotations('tune'),
+            folder / 'journal.jsonl',
+            progress,
+        )
         params.to_json(folder / 'pose_nms.json')
         return {
             'none': no_nms,
             'pose NMS': partial(parametric_nms, params=params),
-            **best_oks_methods(EvaluationSplit.from_files(pred, ann)),
+            **best_oks_methods(split),
         }
 
 
 def _phases(seeds: Sequence[int]) -> dict[str, list[Job]]:
     """Jobs of each phase, which needs the phases before it."""
-    stages = {
-        f'stage {stage}': [
-            Job(name, seed)
-            for seed in seeds
-            for name, training in TRAININGS.items()
-            if training.stage == stage
+    phases = {INITIALISATION: [Job(INITIALISATION, 0)]}
+    for seed in seeds:
+        for stage in (1, 2):
+            phases[f'seed {seed}, stage {stage}'] = [
+                Job(name, seed)
+                for name, training in TRAININGS.items()
+                if training.stage == stage
+            ]
+        phases[f'seed {seed}, tests'] = [
+            Job(FULL_MODEL, seed, boxes) for boxes in ('tune', 'gt')
         ]
-        for stage in (1, 2)
-    }
-    tests = [Job('rmpe', seed, boxes) for seed in seeds for boxes in ('tune', 'gt')]
-    return dict(stages, tests=tests)
+    return phases

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the ablation learns beside its networks: proposals and pose NMS parameters."""
+"""What the ablation does beside its trainings: boxes, proposals, pose NMS."""
 
 import os
 from functools import partial
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.progress import Progress, track
 
+from rmpe_plugin.apis import DatasetDetection, DetectorSettings, list_images
 from rmpe_plugin.learning.evaluation_split import EvaluationSplit
 from rmpe_plugin.learning.matching import (
     MatchedPeople,
@@ -25,67 +26,96 @@ from rmpe_plugin.learning.nms_search import (
 from rmpe_plugin.learning.proposal_fitting import hold_out_images
 from rmpe_plugin.ops import PoseNMSParams, ProposalModel
 
+from .configs import AblationFiles
+
 _NUM_KEYPOINTS = 17
-# Share of the tuning split that pose NMS is fitted to.
-_FIT_SHARE = 0.9
+# Detections with a lower score are dropped, as in the quickstart.
+_SCORE_THR = 0.2
 
 
-def fit_proposals(ann: Path, det: Path) -> ProposalModel:
+def detect_people(files: AblationFiles, split: str, processes: int) -> None:
+    """Detect people in a split with the ablation's detector.
+
+    Args:
+        files (AblationFiles): The files; the detections are written.
+        split (str): The split.
+        processes (int): Number of processes.
+
+    Raises:
+        RuntimeError: If an image cannot be read.
+    """
+    settings = DetectorSettings(
+        str(files.detector), str(files.detector_checkpoint), _SCORE_THR
+    )
+    images = list_images(files.annotations(split), files.data / split)
+    with DatasetDetection(images, settings, files.detections(split)) as run:
+        results = run.detect(num_processes=processes)
+        for _ in track(results, f'detecting {split}', total=len(run.pending)):
+            pass
+        if run.failed:
+            raise RuntimeError(f'{run.failed[0].name}: {run.failed[0].error}')
+        run.write()
+
+
+def fit_proposals(files: AblationFiles) -> None:
     """Fit a proposal model, with the defaults of ``tools/fit_pgpg.py``.
 
     Args:
-        ann (Path): COCO annotations of the training images.
-        det (Path): Detections on them.
-
-    Returns:
-        ProposalModel: The model.
+        files (AblationFiles): The files; the model is written.
 
     Raises:
         ImportError: If scikit-learn (the extra ``learn``) is not installed.
-        ValueError: If a file is malformed, or too few people are matched.
+        ValueError: If too few people are matched.
     """
+    ann, det = files.annotations('train'), files.detections('train')
     annotations, detections = read_matching_inputs(ann, det, _NUM_KEYPOINTS)
     pairs, _ = match_detections(
         annotations, detections, track=partial(track, description='matching')
     )
     people = MatchedPeople.from_pairs(pairs, annotations['images'])
     fitted, _ = hold_out_images(people)
-    return ProposalModel.fit(
+    model = ProposalModel.fit(
         *fitted.model_inputs,
         fitted.detections,
         track=partial(track, description='fitting'),
     )
+    model.to_json(files.proposals)
 
 
 def learn_pose_nms(
-    pred: Path, ann: Path, journal: Path, progress: Progress | None = None
+    split: EvaluationSplit,
+    pred: Path,
+    ann: Path,
+    journal: Path,
+    progress: Progress | None = None,
 ) -> PoseNMSParams:
     """Learn pose NMS parameters, with the default starts of ``tools/tune_pose_nms.py``.
 
     Args:
-        pred (Path): Predicted poses of the tuning split, before any NMS.
-        ann (Path): COCO annotations of the tuning split.
+        split (EvaluationSplit): The tuning split, with the metric to maximise.
+        pred (Path): Its predicted poses, before any NMS.
+        ann (Path): Its COCO annotations.
         journal (Path): Resume journal of the search.
         progress (Progress, optional): Gets a task for each start. Defaults to ``None``.
 
     Returns:
         PoseNMSParams: The parameters.
     """
-    fitted, _ = EvaluationSplit.from_files(pred, ann).divide(_FIT_SHARE, seed=0)
     starts = {
         name: normalized_start(PoseNMSParams.preset(name), _NUM_KEYPOINTS)
         for name in DEFAULT_STARTS
     }
-    trials = Trials(journal, search_settings(pred, ann, starts, _FIT_SHARE, seed=0))
-    with method_evaluation(fitted, os.cpu_count() or 1) as evaluate:
+    settings = search_settings(pred, ann, starts, 1.0, 0, split.metric, split.reference)
+    trials = Trials(journal, settings)
+    with method_evaluation(split, os.cpu_count() or 1) as evaluate:
         return search_parameters(starts, evaluate, trials, progress).params
 
 
 def best_oks_methods(split: EvaluationSplit) -> dict[str, Method]:
-    """Choose the threshold of MMPose's NMS methods that has the highest AP.
+    """Choose the threshold of MMPose's NMS methods that has the highest score.
 
     Args:
-        split (EvaluationSplit): The tuning split.
+        split (EvaluationSplit): The tuning split, with the metric to maximise.
 
     Returns:
         dict[str, Method]: Method by name, see
@@ -94,7 +124,7 @@ def best_oks_methods(split: EvaluationSplit) -> dict[str, Method]:
     return {
         name: max(
             oks_methods(name).values(),
-            key=lambda method: split.average_precision(method(split)),
+            key=lambda method: split.score(method(split)),
         )
         for name in MMPOSE_NMS
     }

@@ -1,83 +1,95 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of the ablation: the change of AP in every row, and that in the paper."""
+"""Tables of the ablation: metrics, changes with intervals, and those of the papers."""
 
 from collections.abc import Iterator
 
-import numpy as np
+from .comparison import METRICS, Change, TableResult
+from .plan import TABLES, ComparisonTable
 
-from .plan import TABLES
-
-HEADINGS = (
-    '',
-    'mean AP',
-    'AP per seed',
-    'change',
-    'change in the paper',
-    'same direction',
-)
+_INTERVAL = '95 % interval'
 
 
-def agreement(changes: np.ndarray, paper: float | None) -> str:
-    """Compare the sign of the changes with that of the paper's.
+def headings(title: str) -> tuple[str, ...]:
+    """Headings of a table.
 
     Args:
-        changes (np.ndarray): Change of AP per seed (S,).
+        title (str): Title of the table.
+
+    Returns:
+        tuple[str, ...]: The first one is empty.
+    """
+    changes = [h for m in METRICS for h in (f'change of {m}', _INTERVAL)]
+    metric = TABLES[title].metric
+    return '', *METRICS, *changes, f"paper's change of {metric}", 'as in the paper'
+
+
+def agreement(change: Change, paper: float | None) -> str:
+    """Compare the sign of a change with that of the paper's.
+
+    Args:
+        change (Change): The change.
         paper (float, optional): Change in the paper.
 
     Returns:
-        str: ``'yes'``, ``'no'``, ``'seeds differ'``, or empty without ``paper``.
+        str: ``'yes'``, ``'no'``, ``'undecided'`` if :attr:`Change.sign` is 0, or empty
+        without ``paper``.
     """
     if paper is None:
         return ''
-    if len(set(np.sign(changes))) > 1 or not changes.any():
-        return 'seeds differ'
-    return 'yes' if np.sign(changes[0]) == np.sign(paper) else 'no'
+    if not change.sign:
+        return 'undecided'
+    return 'yes' if change.sign * paper > 0 else 'no'
 
 
-def table_lines(
-    results: dict[str, dict[str, list[float]]],
-) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
-    """Format the results of every table.
+def table_lines(title: str, results: TableResult) -> Iterator[tuple[str, ...]]:
+    """Format the results of a table.
 
     Args:
-        results (dict[str, dict[str, list[float]]]): AP per seed of every table and row.
+        title (str): Title of the table.
+        results (TableResult): Its results.
 
     Yields:
-        tuple[str, list[tuple[str, ...]]]: Title, and the cells of every row below
-        :data:`HEADINGS`. The first row is the reference.
+        tuple[str, ...]: The cells of every row below :func:`headings`.
     """
-    for title, rows in TABLES.items():
-        reference = next(iter(rows))
-        lines = []
-        for name, row in rows.items():
-            aps = np.array(results[title][name])
-            cells = (name, f'{aps.mean():.4f}', ', '.join(f'{ap:.4f}' for ap in aps))
-            if name == reference:
-                lines.append((*cells, '', '', ''))
-                continue
-            changes = aps - np.array(results[title][reference])
-            paper = None
-            if row.paper is not None:
-                paper = row.paper - rows[reference].paper
-            lines.append((
-                *cells,
-                f'{changes.mean():+.4f}',
-                '' if paper is None else f'{paper:+.1f}',
-                agreement(changes, paper),
-            ))  # fmt: skip
-        yield title, lines
+    table = TABLES[title]
+    for name, (values, changes) in results.items():
+        means = [f'{sum(seeds) / len(seeds):.3f}' for seeds in values.values()]
+        cells = [
+            cell
+            for metric in METRICS
+            for cell in (_change_cells(changes[metric]) if changes else ('', ''))
+        ]
+        yield name, *means, *cells, *_paper_cells(table, name, changes)
 
 
-def to_markdown(results: dict[str, dict[str, list[float]]]) -> str:
+def _change_cells(change: Change) -> tuple[str, str]:
+    low, high = change.interval
+    return f'{change.mean:+.3f}', f'{low:+.3f} to {high:+.3f}'
+
+
+def _paper_cells(
+    table: ComparisonTable, name: str, changes: dict[str, Change]
+) -> tuple[str, str]:
+    """The paper's change, and whether this one has its sign."""
+    paper, reference = table.rows[name].paper, table.rows[table.reference].paper
+    if not changes or paper is None or reference is None:
+        return '', ''
+    change = paper - reference
+    return f'{change:+.1f}', agreement(changes[table.metric], change)
+
+
+def to_markdown(results: dict[str, TableResult]) -> str:
     """Format the results as Markdown tables.
 
     Args:
-        results (dict[str, dict[str, list[float]]]): See :func:`table_lines`.
+        results (dict[str, TableResult]): The results of every table.
 
     Returns:
         str: The tables.
     """
     text = []
-    for title, lines in table_lines(results):
-        text += [(title, *HEADINGS[1:]), ('---',) * len(HEADINGS), *lines, ()]
+    for title, result in results.items():
+        names = headings(title)
+        text += [(title, *names[1:]), ('---',) * len(names)]
+        text += [*table_lines(title, result), ()]
     return '\n'.join(f'| {" | ".join(line)} |' if line else '' for line in text)

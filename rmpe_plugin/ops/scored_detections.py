@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Average precision of detections that are already matched to people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class ScoredDetections:
+    """Detections of some images, sorted by decreasing score.
+
+    Columns are evaluated separately: joints (mAP) or thresholds (COCO's AP).
+
+    Args:
+        image (np.ndarray): Index of the image of each detection (N, C).
+        correct (np.ndarray): Whether it is correct (N, C).
+        counted (np.ndarray): Whether it counts (N, C); one that does not is no false
+            positive either.
+        number (np.ndarray): Number of people or joints to detect in each image (I, C).
+        num_recalls (int, optional): Number of equidistant recalls at which the
+            precision is averaged, 101 for COCO. Defaults to ``None``: the area below
+            the curve.
+    """
+
+    image: np.ndarray
+    correct: np.ndarray
+    counted: np.ndarray
+    number: np.ndarray
+    num_recalls: int | None = None
+
+    def average_precision(self, weights: np.ndarray | None = None) -> np.ndarray:
+        """Compute the average precision of each column.
+
+        Precision is made monotone: at each recall it is the highest precision at this
+        or a higher recall.
+
+        Args:
+            weights (np.ndarray, optional): How often each image occurs (..., I), as in
+                a bootstrap sample. Defaults to ``None``: once.
+
+        Returns:
+            np.ndarray: AP (..., C), 0 to 1; NaN where there is nothing to detect.
+
+        Example:
+            >>> image = np.array([[0], [1], [0]])
+            >>> correct = np.array([[True], [False], [True]])
+            >>> detections = ScoredDetections(
+            ...     image, correct, np.full((3, 1), True), np.array([[2], [0]])
+            ... )
+            >>> detections.average_precision().round(3)
+            array([0.833])
+            >>> detections.average_precision(np.array([[1, 1], [1, 0]])).round(3)
+            array([[0.833],
+                   [1.   ]])
+        """
+        if weights is None:
+            weights = np.ones(len(self.number))
+        weight = np.asarray(weights, float)[..., self.image]  # (..., N, C)
+        true = (weight * self.correct).cumsum(axis=-2)
+        counted = (weight * self.counted).cumsum(axis=-2)
+        precision = true / counted.clip(min=1)
+        monotone = np.maximum.accumulate(precision[..., ::-1, :], axis=-2)[..., ::-1, :]
+        number = weights @ self.number  # (..., C)
+        recall = true / np.maximum(number, 1)[..., None, :]
+        share = np.diff(self._share_below(recall), axis=-2, prepend=0)
+        area = (share * monotone).sum(axis=-2)
+        return np.where(number > 0, area, np.nan)
+
+    def _share_below(self, recall: np.ndarray) -> np.ndarray:
+        """Share of the recalls that are averaged up to a recall."""
+        if self.num_recalls is None:
+            return recall
+        recalls = np.linspace(0, 1, self.num_recalls)
+        return np.searchsorted(recalls, recall, side='right') / self.num_recalls
