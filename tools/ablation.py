@@ -16,7 +16,6 @@ Example:
 
 import argparse
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import matplotlib
@@ -30,6 +29,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 from rich.table import Table
 
 from rmpe_plugin.learning.ablation import (
+    GT_BOXES_ROW,
+    RMPE_TABLE,
     SIZES,
     TABLES,
     Ablation,
@@ -40,8 +41,7 @@ from rmpe_plugin.learning.ablation import (
 )
 from rmpe_plugin.utils.files import atomic_write
 
-# The papers' networks have learnt; below this AP of the full model on ground-truth
-# boxes, a comparison says little about them.
+# AP of a sufficiently trained full model on ground-truth boxes.
 MIN_AP = 0.45
 
 
@@ -77,17 +77,13 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def run(args: argparse.Namespace) -> dict[str, TableResult]:
+def run(ablation: Ablation, seeds: list[int]) -> dict[str, TableResult]:
     """Run what is missing; the results of every table."""
-    try:
-        ablation = Ablation(args.work_dir, SIZES[args.size], args.jobs)
-        ablation.prepare()
-        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress('{task.description}', *columns, refresh_per_second=1) as progress:
-            ablation.run(args.seeds, progress)
-            return ablation.results(args.seeds, progress)
-    except (RuntimeError, ValueError) as error:
-        raise SystemExit(str(error)) from error
+    ablation.prepare()
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress('{task.description}', *columns, refresh_per_second=1) as progress:
+        ablation.run(seeds, progress)
+        return ablation.results(seeds, progress)
 
 
 def draw(results: dict[str, TableResult], path: Path) -> None:
@@ -101,18 +97,20 @@ def draw(results: dict[str, TableResult], path: Path) -> None:
         names = [name for name, row in rows.items() if row.changes]
         for y, name in enumerate(names):
             change = rows[name].changes[metric]
-            axis.plot(change.interval, (y, y), color='black', linewidth=1.5)
-            axis.plot(change.mean, y, '|', color='black', markersize=12)
-            seeds = change.seeds
-            axis.plot(seeds, [y] * len(seeds), 'o', color='steelblue', alpha=0.7)
+            seeds, interval = (100 * np.array(values) for values in change)
+            axis.plot(interval, (y, y), color='black', linewidth=1.5)
+            axis.plot(seeds.mean(), y, '|', color='black', markersize=12)
+            axis.plot(seeds, np.full(len(seeds), y), 'o', color='steelblue', alpha=0.7)
         axis.axvline(0, color='grey', linewidth=0.8)
         axis.set_yticks(range(len(names)), names)
         axis.set_ylim(len(names) - 0.5, -0.5)
         axis.grid(axis='x', alpha=0.3)
         reference = TABLES[title].reference
-        mean = np.mean(rows[reference].values[metric])
-        axis.set_title(f'{reference}: {metric} {mean:.3f}', fontsize=10)
-        axis.set_xlabel(f'change of {metric} (dots: seeds, lines: 95 % intervals)')
+        mean = 100 * np.mean(rows[reference].values[metric])
+        axis.set_title(f'{reference}: {metric} {mean:.1f} %', fontsize=10)
+        axis.set_xlabel(
+            f'change of {metric}, percent (dots: seeds; lines: 95 % intervals)'
+        )
     figure.tight_layout()
     figure.savefig(path, dpi=100)
 
@@ -125,20 +123,22 @@ def print_tables(results: dict[str, TableResult]) -> None:
         for line in table_lines(title, result):
             table.add_row(*line)
         console.print(table)
-    rows = next(iter(results.values()))
-    aps = rows['ground-truth boxes'].values['AP']
-    if np.mean(aps) < MIN_AP:
+    ap = np.mean(results[RMPE_TABLE][GT_BOXES_ROW].values['AP'])
+    if ap < MIN_AP:
         console.print(
-            f'The full model has AP {np.mean(aps):.3f} on ground-truth boxes. Below '
-            f'{MIN_AP}, the comparison says little about trained networks.'
+            f'The full model has AP {ap:.3f} on ground-truth boxes. Below {MIN_AP} '
+            'the comparison says little about trained networks.'
         )
 
 
 def main() -> None:
     args = parse_args()
-    results = run(args)
+    try:
+        ablation = Ablation(args.work_dir, SIZES[args.size], args.jobs)
+        results = run(ablation, args.seeds)
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        raise SystemExit(str(error)) from error
     print_tables(results)
-    size = asdict(SIZES[args.size])
     tables = {
         title: {
             name: dict(
@@ -148,7 +148,9 @@ def main() -> None:
         }
         for title, result in results.items()
     }
-    record = dict(size=args.size, **size, seeds=args.seeds, tables=tables)
+    record = dict(
+        size=args.size, seeds=args.seeds, tables=tables, settings=ablation.settings
+    )
     with atomic_write(args.work_dir / 'results.json') as file:
         json.dump(record, file, indent=1)
     with atomic_write(args.work_dir / 'table.md') as file:

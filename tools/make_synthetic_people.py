@@ -48,7 +48,7 @@ def parse_args() -> argparse.Namespace:
         '--keypoints',
         choices=tuple(LAYOUTS),
         default='coco',
-        help='17 keypoints of COCO, or 16 of MPII and head boxes (default: coco)',
+        help='17 keypoints of COCO or 16 of MPII (default: coco)',
     )
     parser.add_argument(
         '--size',

@@ -27,6 +27,7 @@ from rmpe_plugin.structures import (
 )
 
 COCO_METAINFO = 'configs/_base_/datasets/coco.py'
+#: COCO's AP and MPII's multi-person mAP.
 METRICS = ('AP', 'mAP')
 
 
@@ -140,30 +141,41 @@ class EvaluationSplit:
         Returns:
             float: AP or mAP, 0 to 1.
         """
-        if self.metric == 'AP':
-            return self.average_precision(people)
-        return self.multi_person_map(people)
+        return self._mean_ap(people, self.metric)
 
-    def multi_person_map(self, people: list[dict]) -> float:
-        """Compute MPII's multi-person mAP; the people of an image are one group.
+    def average_precision(self, people: list[dict]) -> float:
+        """Compute COCO's keypoint AP over all areas.
 
         Args:
             people (list[dict]): COCO results, a choice of the predictions.
 
         Returns:
-            float: Mean over the joints but pelvis and thorax, 0 to 1.
+            float: AP, 0 to 1.
         """
-        return float(np.nanmean(self.joint_detections(people).average_precision()))
+        return self._mean_ap(people, 'AP')
 
-    def joint_detections(self, people: list[dict]) -> ScoredDetections:
-        """Assign predictions to people by the rules of MPII's multi-person mAP.
+    def detections(self, people: list[dict], metric: str) -> ScoredDetections:
+        """Match predictions to people by the rules of a metric.
 
         Args:
             people (list[dict]): COCO results, a choice of the predictions.
+            metric (str): ``'AP'`` or ``'mAP'``. The people of an image are one group.
 
         Returns:
-            ScoredDetections: A column per joint but pelvis and thorax.
+            ScoredDetections: A column per OKS threshold (AP), or per joint but pelvis
+            and thorax (mAP). The images are those of the annotations.
         """
+        if metric == 'AP':
+            return self._pose_detections(people)
+        return self._joint_detections(people)
+
+    def _mean_ap(self, people: list[dict], metric: str) -> float:
+        """Mean of the columns' AP."""
+        ap = self.detections(people, metric).average_precision()
+        return float(np.nanmean(ap))
+
+    def _joint_detections(self, people: list[dict]) -> ScoredDetections:
+        """Assign predictions to people by MPII's rules."""
         joints, groups = self._groups
         poses = group_by_image(people)
         number = len(self.sigmas)
@@ -195,26 +207,8 @@ class EvaluationSplit:
             groups[image['id']] = keypoints, np.array(lengths)
         return joints, groups
 
-    def average_precision(self, people: list[dict]) -> float:
-        """Compute COCO's keypoint AP over all areas.
-
-        Args:
-            people (list[dict]): COCO results, a choice of the predictions.
-
-        Returns:
-            float: AP, 0 to 1.
-        """
-        return float(self.pose_detections(people).average_precision().mean())
-
-    def pose_detections(self, people: list[dict]) -> ScoredDetections:
-        """Match predictions to people as COCO's evaluation does.
-
-        Args:
-            people (list[dict]): COCO results, a choice of the predictions.
-
-        Returns:
-            ScoredDetections: A column per OKS threshold.
-        """
+    def _pose_detections(self, people: list[dict]) -> ScoredDetections:
+        """Match predictions to people by COCO's rules."""
         meta = dict(num_keypoints=len(self.sigmas), sigmas=self.sigmas)
         images = [*DiagnosedPoses(self.annotations, people, meta)]
         matching = [image.matching(image.oks) for image in images]

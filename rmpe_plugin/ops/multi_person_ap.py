@@ -150,7 +150,7 @@ def joint_detections(
         image=group[order],
         correct=np.take_along_axis(correct, order, axis=0),
         counted=np.take_along_axis(detected, order, axis=0),
-        number=_sum_by_group(annotated, [*map(len, gt_keypoints)]),
+        num_targets=_sum_by_group(annotated, [*map(len, gt_keypoints)]),
     )
 
 

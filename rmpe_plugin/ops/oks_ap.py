@@ -43,6 +43,9 @@ def oks_average_precision(
     Returns:
         float: AP, 0 to 1; NaN if no annotation is evaluated.
 
+    Raises:
+        ValueError: If there are no images.
+
     Example:
         >>> oks = np.array([[0.9, 0.0], [0.0, 0.7]])
         >>> no = np.zeros(2, bool)
@@ -72,12 +75,17 @@ def pose_detections(
     Returns:
         ScoredDetections: A column per OKS threshold.
 
+    Raises:
+        ValueError: If there are no images.
+
     Example:
         >>> oks, no = np.array([[0.9], [0.8]]), np.zeros(1, bool)
         >>> detections = pose_detections([oks], [np.array([0.8, 0.6])], [no], [no])
         >>> detections.correct[:, 0]
         array([ True, False])
     """
+    if not len(oks):
+        raise ValueError('oks must have at least one image, got none')
     # Images of similar size are padded together.
     order = sorted(range(len(oks)), key=lambda i: oks[i].shape)
     parts = [
@@ -99,7 +107,7 @@ def pose_detections(
         image=image[ranking, None] * columns,
         correct=correct[ranking],
         counted=~skipped[ranking],
-        number=number[:, None] * columns,
+        num_targets=number[:, None] * columns,
         num_recalls=_NUM_RECALLS,
     )
 

@@ -16,10 +16,11 @@ class ScoredDetections:
 
     Args:
         image (np.ndarray): Index of the image of each detection (N, C).
-        correct (np.ndarray): Whether it is correct (N, C).
-        counted (np.ndarray): Whether it counts (N, C); one that does not is no false
-            positive either.
-        number (np.ndarray): Number of people or joints to detect in each image (I, C).
+        correct (np.ndarray): Whether it is a true positive (N, C).
+        counted (np.ndarray): False for ignored detections, which are neither true nor
+            false positives (N, C).
+        num_targets (np.ndarray): Number of people or joints to detect in each image
+            (I, C).
         num_recalls (int, optional): Number of equidistant recalls at which the
             precision is averaged, 101 for COCO. Defaults to ``None``: the area below
             the curve.
@@ -28,7 +29,7 @@ class ScoredDetections:
     image: np.ndarray
     correct: np.ndarray
     counted: np.ndarray
-    number: np.ndarray
+    num_targets: np.ndarray
     num_recalls: int | None = None
 
     def average_precision(self, weights: np.ndarray | None = None) -> np.ndarray:
@@ -38,8 +39,8 @@ class ScoredDetections:
         or a higher recall.
 
         Args:
-            weights (np.ndarray, optional): How often each image occurs (..., I), as in
-                a bootstrap sample. Defaults to ``None``: once.
+            weights (np.ndarray, optional): How often each image occurs (..., I), a
+                whole number, as in a bootstrap sample. Defaults to ``None``: once.
 
         Returns:
             np.ndarray: AP (..., C), 0 to 1; NaN where there is nothing to detect.
@@ -57,20 +58,20 @@ class ScoredDetections:
                    [1.   ]])
         """
         if weights is None:
-            weights = np.ones(len(self.number))
+            weights = np.ones(len(self.num_targets))
         weight = np.asarray(weights, float)[..., self.image]  # (..., N, C)
         true = (weight * self.correct).cumsum(axis=-2)
         counted = (weight * self.counted).cumsum(axis=-2)
         precision = true / counted.clip(min=1)
         monotone = np.maximum.accumulate(precision[..., ::-1, :], axis=-2)[..., ::-1, :]
-        number = weights @ self.number  # (..., C)
+        number = weights @ self.num_targets  # (..., C)
         recall = true / np.maximum(number, 1)[..., None, :]
         share = np.diff(self._share_below(recall), axis=-2, prepend=0)
         area = (share * monotone).sum(axis=-2)
         return np.where(number > 0, area, np.nan)
 
     def _share_below(self, recall: np.ndarray) -> np.ndarray:
-        """Share of the recalls that are averaged up to a recall."""
+        """Share of the averaged recalls that are at most ``recall``."""
         if self.num_recalls is None:
             return recall
         recalls = np.linspace(0, 1, self.num_recalls)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from rmpe_plugin.learning.ablation import (
     INITIALISATION,
-    METRICS,
+    RMPE_TABLE,
     SIZES,
     TABLES,
     TRAININGS,
@@ -24,8 +24,10 @@ from rmpe_plugin.learning.ablation import (
     build_training_config,
     compare_rows,
     launch,
+    run_settings,
     to_markdown,
 )
+from rmpe_plugin.learning.evaluation_split import METRICS
 from rmpe_plugin.ops import bootstrap_weights, joint_detections, pose_detections
 
 IMAGES = dict(train=4, tune=6, val=2)
@@ -187,26 +189,31 @@ def test_agreement(seeds, interval, paper, expected):
     assert agreement(Change(seeds, interval), paper) == expected
 
 
-def random_detections(rng, noise, images=8):
-    """Detections of one person per image by both metrics."""
-    gt = [rng.uniform(0, 100, (1, 4, 2)) for _ in range(images)]
-    poses = [people + rng.normal(0, noise, people.shape) for people in gt]
+def random_people(rng, images=8):
+    """One person of four joints per image."""
+    return [rng.uniform(0, 100, (1, 4, 2)) for _ in range(images)]
+
+
+def detections_near(people, rng, noise):
+    """Detections at a distance from the people, by both metrics."""
+    poses = [gt + rng.normal(0, noise, gt.shape) for gt in people]
+    lengths, no = [np.full(1, 20.0)] * len(people), [np.zeros(1, bool)] * len(people)
     joints = joint_detections(
-        gt, [np.full(1, 20.0)] * images, poses, [rng.random((1, 4)) for _ in gt]
+        people, lengths, poses, [rng.random((1, 4)) for _ in poses]
     )
-    oks = [np.exp(-np.square(g - p).mean((1, 2)) / 200)[:, None]
-           for g, p in zip(gt, poses, strict=True)]  # fmt: skip
-    no = [np.zeros(1, bool)] * images
-    return dict(
-        mAP=joints, AP=pose_detections(oks, [rng.random(1) for _ in gt], no, no)
-    )
+    oks = [
+        np.exp(-np.square(gt - pose).mean((1, 2)) / 200)[:, None]
+        for gt, pose in zip(people, poses, strict=True)
+    ]
+    scores = [rng.random(1) for _ in poses]
+    return dict(AP=pose_detections(oks, scores, no, no), mAP=joints)
 
 
-def test_intervals_equal_those_of_repeated_images():
-    """Against the changes in every bootstrap sample, one after the other."""
+def test_intervals_are_those_of_one_sample_at_a_time():
     rng = np.random.default_rng(0)
+    people = random_people(rng)
     rows = {
-        name: [random_detections(rng, noise) for _ in range(2)]
+        name: [detections_near(people, rng, noise) for _ in range(2)]
         for name, noise in (('first', 8), ('worse', 20))
     }
     result = compare_rows(rows)
@@ -214,22 +221,28 @@ def test_intervals_equal_those_of_repeated_images():
     for metric in METRICS:
         changes = []
         for weights in bootstrap_weights(8, 1000, seed=0):
-            means = [
-                np.mean([
-                    np.nanmean(s[metric].average_precision(weights)) for s in seeds
-                ])
+            first, worse = (
+                np.mean([s[metric].average_precision(weights).mean() for s in seeds])
                 for seeds in rows.values()
-            ]  # fmt: skip
-            changes.append(means[1] - means[0])
+            )
+            changes.append(worse - first)
         change = result['worse'].changes[metric]
         np.testing.assert_allclose(change.interval, np.percentile(changes, (2.5, 97.5)))
         values = [np.array(row.values[metric]) for row in result.values()]
         np.testing.assert_allclose(change.seeds, values[1] - values[0])
-        assert change.mean < 0
+        assert change.sign == -1
+
+
+def test_raises_if_a_row_has_other_people():
+    rng = np.random.default_rng(0)
+    rows = {str(n): [detections_near(random_people(rng, n), rng, 10)] for n in (8, 7)}
+    with pytest.raises(ValueError, match='must have the same images and people'):
+        compare_rows(rows)
 
 
 def test_change_from_an_equal_row_is_zero():
-    seeds = [random_detections(np.random.default_rng(1), 10)]
+    rng = np.random.default_rng(1)
+    seeds = [detections_near(random_people(rng), rng, 10)]
     result = compare_rows({'first': seeds, 'same': seeds})
     for change in result['same'].changes.values():
         assert change == ([0], (0, 0))
@@ -237,17 +250,17 @@ def test_change_from_an_equal_row_is_zero():
 
 
 def test_markdown_has_a_line_per_row():
-    values = dict(mAP=[0.3, 0.4], AP=[0.2, 0.3])
+    values = dict(AP=[0.3, 0.4], mAP=[0.2, 0.3])
     change = Change([-0.05, -0.1], (-0.11, -0.02))
     rows = {
-        name: RowResult(values, dict(mAP=change, AP=change) if i else {})
-        for i, name in enumerate(TABLES['RMPE, table 3 of the paper'].rows)
+        name: RowResult(values, dict.fromkeys(METRICS, change) if i else {})
+        for i, name in enumerate(TABLES[RMPE_TABLE].rows)
     }
-    lines = to_markdown({'RMPE, table 3 of the paper': rows}).splitlines()
+    lines = to_markdown({RMPE_TABLE: rows}).splitlines()
     assert len(lines) == len(rows) + 2
-    assert lines[2] == '| full RMPE | 0.350 | 0.250 |  |  |  |  |  |  |'
-    interval = '-0.075 | -0.110 to -0.020'
-    expected = f'| no PGPG | 0.350 | 0.250 | {interval} | {interval} | -7.8 | yes |'
+    assert lines[2] == '| full RMPE | 35.0 | 25.0 |  |  |  |  |  |  |'
+    interval = '-7.5 | -11.0 to -2.0'
+    expected = f'| no PGPG | 35.0 | 25.0 | {interval} | {interval} | -7.8 | yes |'
     assert expected in lines
 
 
@@ -303,7 +316,7 @@ def test_continues_after_an_interruption(tmp_path, unformatted_configs):
     """A job that did not return is not finished, even if it wrote its predictions."""
     files = AblationFiles(tmp_path, TINY)
     journal = tmp_path / 'journal.jsonl'
-    settings = asdict(TINY)
+    settings = run_settings(TINY)
     prepared = [
         *(dict(images=split) for split in IMAGES),
         dict(fitted='pgpg.json'),
@@ -327,7 +340,7 @@ def test_continues_after_an_interruption(tmp_path, unformatted_configs):
 @pytest.mark.slow
 def test_detector_is_trained_and_run(tmp_path, monkeypatch, unformatted_configs):
     """It has not learnt from eight images, so its weakest boxes are kept."""
-    monkeypatch.setattr('rmpe_plugin.learning.ablation.steps._SCORE_THR', 0.0)
+    monkeypatch.setattr('rmpe_plugin.learning.ablation.steps.SCORE_THR', 0.0)
     # Its boxes are of no use to PGPG.
     monkeypatch.setattr(
         'rmpe_plugin.learning.ablation.runner.fit_proposals',

@@ -105,8 +105,8 @@ def test_errors_of_the_metric(predicted_crowd):
     pred, ann, _ = predicted_crowd
     with pytest.raises(ValueError, match="metric must be one of .*, got 'PCK'"):
         EvaluationSplit.from_files(pred, ann, metric='PCK')
-    with pytest.raises(ValueError, match="must have 'head_box'"):
-        EvaluationSplit.from_files(pred, ann, metric='mAP')
+    with pytest.raises(ValueError, match="must have 'torso'"):
+        EvaluationSplit.from_files(pred, ann, metric='mAP', reference='torso')
 
 
 def test_divided_splits_share_no_image(predicted_crowd):

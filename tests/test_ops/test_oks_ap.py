@@ -107,3 +107,5 @@ def test_perfect_and_no_predictions():
     empty = np.zeros((0, 3))
     assert oks_average_precision([empty], [scores[:0]], [no], [no]) == 0
     assert np.isnan(oks_average_precision([oks], [scores], [~no], [no]))
+    with pytest.raises(ValueError, match='at least one image, got none'):
+        oks_average_precision([], [], [], [])

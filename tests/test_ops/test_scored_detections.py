@@ -25,20 +25,27 @@ def repeat(images, weights):
     return [image for image, n in zip(images, weights, strict=True) for _ in range(n)]
 
 
+def some_missing(rng, poses):
+    """Poses without some of their joints."""
+    return np.where(rng.random((*poses.shape[:2], 1)) < 0.2, np.nan, poses)
+
+
 def random_people(rng, number, num_joints=3):
     """Arguments of multi_person_ap: people, and poses near some of them."""
-    gt = [
-        rng.uniform(0, 100, (rng.integers(0, 4), num_joints, 2)) for _ in range(number)
-    ]
-    lengths = [np.full(len(people), 30.0) for people in gt]
+    shapes = [(rng.integers(0, 4), num_joints, 2) for _ in range(number)]
+    gt = [rng.uniform(0, 100, shape) for shape in shapes]
+    near = [people + rng.normal(0, 12, people.shape) for people in gt]
+    others = [rng.uniform(0, 100, (rng.integers(0, 3), num_joints, 2)) for _ in gt]
     poses = [
-        np.concatenate(
-            (people + rng.normal(0, 12, people.shape),
-             rng.uniform(0, 100, (rng.integers(0, 3), num_joints, 2)))
-        )
-        for people in gt
-    ]  # fmt: skip
-    return gt, lengths, poses, [rng.random(pose.shape[:2]) for pose in poses]
+        some_missing(rng, np.concatenate(parts))
+        for parts in zip(near, others, strict=True)
+    ]
+    return (
+        [some_missing(rng, people) for people in gt],
+        [np.full(len(people), 30.0) for people in gt],
+        poses,
+        [rng.random(pose.shape[:2]) for pose in poses],
+    )
 
 
 @settings(max_examples=30, deadline=None)

@@ -30,19 +30,18 @@ def test_writes_tables_and_a_figure(finished):
     record = json.loads((finished / 'results.json').read_text())
     assert record['size'] == 'tiny'
     assert record['seeds'] == [0]
-    assert {t: list(rows) for t, rows in record['AP'].items()} == {
-        title: list(rows) for title, rows in TABLES.items()
-    }
-    assert all(
-        0 <= ap <= 1
-        for rows in record['AP'].values()
-        for aps in rows.values()
-        for ap in aps
-    )
     table = (finished / 'table.md').read_text()
-    for title, rows in TABLES.items():
+    assert list(record['tables']) == list(TABLES)
+    for title, rows in record['tables'].items():
         assert title in printed
-        assert all(f'| {row} | ' in table for row in rows)
+        assert list(rows) == list(TABLES[title].rows)
+        for name, row in rows.items():
+            assert f'| {name} | ' in table
+            assert 0 <= row['AP'][0] <= 1
+            assert 0 <= row['mAP'][0] <= 1
+            for change in row['changes'].values():
+                low, high = change['interval']
+                assert low <= high
     assert (finished / 'ablation.png').stat().st_size > 10_000
 
     result = run_tool(*arguments, '--size', 'cpu', check=False)

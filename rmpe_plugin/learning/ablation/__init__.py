@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ablations of RMPE and CPN on groups of synthetic people."""
 
-from .comparison import METRICS, Change, RowResult, TableResult, compare_rows
+from .comparison import Change, MatchedPoses, RowResult, TableResult, compare_rows
 from .configs import (
     AblationFiles,
     build_detector_config,
@@ -10,7 +10,9 @@ from .configs import (
 )
 from .plan import (
     FULL_MODEL,
+    GT_BOXES_ROW,
     INITIALISATION,
+    RMPE_TABLE,
     SIZES,
     TABLES,
     TRAININGS,
@@ -19,13 +21,14 @@ from .plan import (
     Size,
     Training,
 )
-from .runner import Ablation, Job, launch
+from .runner import Ablation, Job, launch, run_settings
 from .tables import agreement, headings, table_lines, to_markdown
 
 __all__ = [
     'FULL_MODEL',
+    'GT_BOXES_ROW',
     'INITIALISATION',
-    'METRICS',
+    'RMPE_TABLE',
     'SIZES',
     'TABLES',
     'TRAININGS',
@@ -34,6 +37,7 @@ __all__ = [
     'Change',
     'ComparisonTable',
     'Job',
+    'MatchedPoses',
     'Row',
     'RowResult',
     'Size',
@@ -46,6 +50,7 @@ __all__ = [
     'compare_rows',
     'headings',
     'launch',
+    'run_settings',
     'table_lines',
     'to_markdown',
 ]

@@ -10,11 +10,12 @@ import numpy as np
 
 from rmpe_plugin.ops import ScoredDetections, bootstrap_weights
 
-#: MPII's multi-person mAP and COCO's AP.
-METRICS = ('mAP', 'AP')
 _NUM_SAMPLES = 1000
 # Samples that are evaluated together, to bound memory.
 _CHUNK = 25
+
+#: The detections of one training by metric.
+MatchedPoses = Mapping[str, ScoredDetections]
 
 
 class Change(NamedTuple):
@@ -23,7 +24,8 @@ class Change(NamedTuple):
     Attributes:
         seeds (list[float]): Change of each seed.
         interval (tuple[float, float]): Interval that contains 95 % of the mean changes
-            in bootstrap samples of the images.
+            in bootstrap samples of the test images. It does not contain the variation
+            between trainings, which ``seeds`` shows.
     """
 
     seeds: list[float]
@@ -37,8 +39,8 @@ class Change(NamedTuple):
     @property
     def sign(self) -> int:
         """Sign, 1 or -1; 0 if the interval contains 0 or the signs of seeds differ."""
-        signs = {int(np.sign(value)) for value in (*self.seeds, *self.interval)}
-        return signs.pop() if len(signs) == 1 else 0
+        signs = np.sign((*self.seeds, *self.interval))
+        return int(signs[0]) if (signs == signs[0]).all() else 0
 
 
 class RowResult(NamedTuple):
@@ -57,46 +59,65 @@ class RowResult(NamedTuple):
 TableResult = dict[str, RowResult]
 
 
-def compare_rows(
-    rows: Mapping[str, Sequence[Mapping[str, ScoredDetections]]],
-) -> TableResult:
+def compare_rows(rows: Mapping[str, Sequence[MatchedPoses]]) -> TableResult:
     """Compute the metrics of each row, and their changes from the first row.
 
+    The bootstrap is paired: all rows and seeds are evaluated on the same samples.
+
     Args:
-        rows (Mapping): For each row one entry per seed: the detections by metric. All
-            are of the same images.
+        rows (Mapping[str, Sequence[MatchedPoses]]): For each row one entry per seed.
 
     Returns:
         TableResult: The results of each row.
+
+    Raises:
+        ValueError: If a row has other images than the first row.
     """
-    results: TableResult = {}
-    reference: dict[str, np.ndarray] = {}
-    for name, seeds in rows.items():
-        values, changes = {}, {}
-        for metric in METRICS:
-            detections = [seed[metric] for seed in seeds]
-            values[metric] = [_mean_ap(d, None).item() for d in detections]
-            samples = _bootstrap(detections)
-            if not results:
-                reference[metric] = samples
-                continue
-            first = next(iter(results.values())).values[metric]
-            low, high = np.percentile(samples - reference[metric], (2.5, 97.5))
-            changes[metric] = Change(
-                np.subtract(values[metric], first).tolist(), (float(low), float(high))
-            )
+    first, *others = rows
+    results = {first: RowResult(_values(rows[first]), {})}
+    reference = _bootstrap(rows[first], rows[first])
+    for name in others:
+        values = _values(rows[name])
+        samples = _bootstrap(rows[name], rows[first])
+        changes = {}
+        for metric, seeds in values.items():
+            change = np.subtract(seeds, results[first].values[metric])
+            interval = np.percentile(samples[metric] - reference[metric], (2.5, 97.5))
+            changes[metric] = Change(change.tolist(), tuple(interval.tolist()))
         results[name] = RowResult(values, changes)
     return results
 
 
-def _bootstrap(seeds: Sequence[ScoredDetections]) -> np.ndarray:
-    """Mean of the seeds' metric in bootstrap samples of the images (B,)."""
-    weights = bootstrap_weights(len(seeds[0].number), _NUM_SAMPLES, seed=0)
-    chunks = np.array_split(weights, -(-_NUM_SAMPLES // _CHUNK))
-    return np.mean(
-        [np.concatenate([_mean_ap(d, chunk) for chunk in chunks]) for d in seeds],
-        axis=0,
-    )
+def _values(seeds: Sequence[MatchedPoses]) -> dict[str, list[float]]:
+    """Each metric by seed."""
+    return {
+        metric: [_mean_ap(seed[metric], None).item() for seed in seeds]
+        for metric in seeds[0]
+    }
+
+
+def _bootstrap(
+    seeds: Sequence[MatchedPoses], first_row: Sequence[MatchedPoses]
+) -> dict[str, np.ndarray]:
+    """Mean of each metric over the seeds, in bootstrap samples of the images (B,)."""
+    samples = {}
+    for metric, reference in first_row[0].items():
+        targets = reference.num_targets
+        if not all(np.array_equal(s[metric].num_targets, targets) for s in seeds):
+            raise ValueError(
+                f'all rows must have the same images and people, but {metric} has '
+                'others in one row'
+            )
+        weights = bootstrap_weights(len(targets), _NUM_SAMPLES, seed=0)
+        chunks = np.array_split(weights, -(-_NUM_SAMPLES // _CHUNK))
+        samples[metric] = np.mean(
+            [
+                np.concatenate([_mean_ap(seed[metric], chunk) for chunk in chunks])
+                for seed in seeds
+            ],
+            axis=0,
+        )
+    return samples
 
 
 def _mean_ap(detections: ScoredDetections, weights: np.ndarray | None) -> np.ndarray:

@@ -16,8 +16,6 @@ from .plan import INITIALISATION, TRAININGS, Size
 _DETECTOR = 'configs/quickstart/rtmdet-small_synthetic-160x128.py'
 _STAGE1 = 'configs/quickstart/td-hm_cpn-res18_pgpg_synthetic-128x96.py'
 _STAGE2 = 'configs/quickstart/td-hm_cpn-res18_sstn_synthetic-128x96.py'
-# Twice the learning rate of stage 1: the initialisation starts from random weights.
-_INITIAL_LR = 4e-3
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,11 @@ class AblationFiles:
     def detector_checkpoint(self) -> Path:
         """Last checkpoint of the detector."""
         return self.detector.parent / f'epoch_{self.size.detector_epochs}.pth'
+
+    @staticmethod
+    def split_of(boxes: str) -> str:
+        """Split of the test boxes ``'val'``, ``'tune'`` or ``'gt'``."""
+        return 'val' if boxes == 'gt' else boxes
 
     def annotations(self, split: str) -> Path:
         """COCO annotations of a split."""
@@ -132,7 +135,8 @@ def build_training_config(files: AblationFiles, name: str, seed: int) -> Config:
     config.val_evaluator = copy.deepcopy(config.test_evaluator)
     _set_epochs(config, files.size.epochs[training.stage])
     if training.stage == 0:
-        config.optim_wrapper.optimizer.lr = _INITIAL_LR
+        # It starts from random weights.
+        config.optim_wrapper.optimizer.lr *= 2
     if training.stage < 2:
         # Only the windows of an SSTN need float32.
         config.optim_wrapper.precision = 'auto'
@@ -154,7 +158,7 @@ def build_test_config(files: AblationFiles, name: str, seed: int, boxes: str) ->
         Config: The config.
     """
     config = build_training_config(files, name, seed)
-    split = 'val' if boxes == 'gt' else boxes
+    split = files.split_of(boxes)
     detections = None if boxes == 'gt' else str(files.detections(split))
     config.test_dataloader.dataset.bbox_file = detections
     _set_evaluation(config, files, split, files.predictions(name, seed, boxes))

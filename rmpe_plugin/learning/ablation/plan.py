@@ -37,10 +37,10 @@ class Size:
 
 SIZES = {
     'cpu': Size(
-        dict(detector=3000, train=3000, tune=300, val=400), 2, (6, 2, 1), 32, 2, 0, 24
+        dict(detector=3000, train=6000, tune=300, val=400), 4, (9, 1, 1), 32, 2, 0, 24
     ),
     'gpu': Size(
-        dict(detector=4000, train=4000, tune=600, val=800), 4, (10, 5, 3), 32, 4, 4, 32
+        dict(detector=6000, train=8000, tune=600, val=800), 4, (8, 3, 2), 32, 4, 4, 32
     ),
     # Only to try the script.
     'tiny': Size(dict(train=8, tune=8, val=4), 0, (1, 1, 1), 8, 2, 0, 16),
@@ -74,9 +74,9 @@ class Training:
 _GLOBAL = dict(refine_net=None)
 _L2 = dict(_delete_=True, type='KeypointMSELoss', use_target_weight=True)
 TRAININGS = {
-    # All rows start from this GlobalNet, so they differ in nothing that is learnt
-    # before. It has neither a RefineNet nor boxes other than the ground truth, so it
-    # favours none of the compared losses and boxes.
+    # All rows start from this GlobalNet, and differ only in what follows. Trained on
+    # ground-truth boxes, it favours the rows 'GlobalNet only', 'no PGPG' and 'two-step
+    # baseline', which continue the same training. The papers expect these to be worse.
     INITIALISATION: Training('gt', _GLOBAL, after=None),
     'cpn': Training(),
     'gt': Training('gt'),
@@ -101,7 +101,8 @@ class Row:
         training (str): The training that it tests, a key of :data:`TRAININGS`.
         paper (float, optional): Result in the paper, in the metric of the table.
         nms (str): NMS of the predicted poses: ``'none'``, ``'pose NMS'``,
-            ``'OKS-NMS'`` or ``'soft OKS-NMS'``.
+            ``'OKS-NMS'`` or ``'soft OKS-NMS'``, with the parameters that are best for
+            the full model on the tuning split.
         boxes (str): Test boxes: ``'val'`` for the detections of that split, ``'gt'``
             for its ground-truth boxes.
     """
@@ -132,8 +133,10 @@ class ComparisonTable:
 
 
 FULL_MODEL = 'rmpe'
+RMPE_TABLE = 'RMPE, table 3 of the paper'
+GT_BOXES_ROW = 'ground-truth boxes'
 TABLES = {
-    'RMPE, table 3 of the paper': ComparisonTable(
+    RMPE_TABLE: ComparisonTable(
         'mAP',
         {
             'full RMPE': Row(FULL_MODEL, 80.8),
@@ -145,7 +148,7 @@ TABLES = {
             'OKS-NMS instead of pose NMS': Row(FULL_MODEL, None, 'OKS-NMS'),
             'soft OKS-NMS instead of pose NMS': Row(FULL_MODEL, None, 'soft OKS-NMS'),
             'two-step baseline': Row('two-step', 71.7, 'none'),
-            'ground-truth boxes': Row(FULL_MODEL, 84.2, 'none', 'gt'),
+            GT_BOXES_ROW: Row(FULL_MODEL, 84.2, 'none', 'gt'),
         },
     ),
     'CPN': ComparisonTable(

@@ -9,17 +9,17 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 from rich.progress import Progress
 
 from rmpe_plugin.datasets.synthetic import write_split
-from rmpe_plugin.learning.evaluation_split import EvaluationSplit
+from rmpe_plugin.learning.evaluation_split import METRICS, EvaluationSplit
 from rmpe_plugin.learning.nms_methods import Method, no_nms, parametric_nms
-from rmpe_plugin.ops import ScoredDetections
 from rmpe_plugin.utils.files import ResumeJournal
 from rmpe_plugin.utils.mmpose_tools import find_mmpose_tool
 
-from .comparison import TableResult, compare_rows
+from .comparison import MatchedPoses, TableResult, compare_rows
 from .configs import (
     AblationFiles,
     build_detector_config,
@@ -27,7 +27,13 @@ from .configs import (
     build_training_config,
 )
 from .plan import FULL_MODEL, INITIALISATION, TABLES, TRAININGS, Row, Size
-from .steps import best_oks_methods, detect_people, fit_proposals, learn_pose_nms
+from .steps import (
+    SCORE_THR,
+    best_oks_methods,
+    detect_people,
+    fit_proposals,
+    learn_pose_nms,
+)
 
 
 @dataclass(frozen=True)
@@ -78,11 +84,32 @@ def launch(config: Path, checkpoint: Path | None, threads: int) -> None:
         raise RuntimeError(f'{script.name} failed, {log} ends with:\n{tail}')
 
 
+def run_settings(size: Size) -> dict:
+    """Describe what the results of a run depend on.
+
+    Args:
+        size (Size): Size of the ablation.
+
+    Returns:
+        dict: The size without the number of parallel jobs, the trainings, and the
+        lowest score of a detection.
+    """
+    settings = asdict(size)
+    del settings['jobs']
+    trainings = {name: asdict(training) for name, training in TRAININGS.items()}
+    return dict(settings, trainings=trainings, score_thr=SCORE_THR)
+
+
 class Ablation:
     """The ablations of RMPE and CPN on groups of synthetic people.
 
     An interrupted run continues with the jobs that are not in its resume journal,
     ``journal.jsonl``.
+
+    Attributes:
+        files (AblationFiles): The files.
+        jobs (int): Number of trainings that run in parallel.
+        settings (dict): What the results depend on, see :func:`run_settings`.
 
     Args:
         folder (Path): Folder of all files.
@@ -93,7 +120,7 @@ class Ablation:
             each.
 
     Raises:
-        ValueError: If the folder belongs to a run of another size.
+        ValueError: If the folder belongs to a run with other settings.
     """
 
     def __init__(
@@ -104,9 +131,11 @@ class Ablation:
         launch: Callable[[Path, Path | None, int], None] = launch,
     ) -> None:
         self.files = AblationFiles(folder.resolve(), size)
-        self.jobs = jobs or size.jobs
+        self.jobs = size.jobs if jobs is None else jobs
+        self.settings = run_settings(size)
         self._launch = launch
-        self._journal = ResumeJournal(self.files.folder / 'journal.jsonl', asdict(size))
+        path = self.files.folder / 'journal.jsonl'
+        self._journal, self._lock = ResumeJournal(path, self.settings), Lock()
 
     def prepare(self) -> None:
         """Draw the people, train the detector, and fit the proposal model to its boxes.
@@ -114,7 +143,10 @@ class Ablation:
         What the journal has is not repeated.
 
         Raises:
-            RuntimeError: If the training of the detector fails.
+            ImportError: If scikit-learn (the extra ``learn``) is not installed.
+            RuntimeError: If the training of the detector fails, or an image cannot be
+                read.
+            ValueError: If too few people are detected.
         """
         files, processes = self.files, os.cpu_count() or 1
         for split, number in files.size.images.items():
@@ -179,19 +211,17 @@ class Ablation:
 
     def _evaluate(
         self, row: Row, seed: int, methods: dict[str, Method]
-    ) -> dict[str, ScoredDetections]:
+    ) -> MatchedPoses:
         """Match the poses of a row to the people of the validation split."""
         split = self._read(row.training, seed, row.boxes)
         people = methods[row.nms](split)
-        return dict(
-            mAP=split.joint_detections(people), AP=split.pose_detections(people)
-        )
+        return {metric: split.detections(people, metric) for metric in METRICS}
 
     def _read(self, training: str, seed: int, boxes: str) -> EvaluationSplit:
         """Read the predictions of a training and the annotations of their images."""
         return EvaluationSplit.from_files(
             self.files.predictions(training, seed, boxes),
-            self.files.annotations('tune' if boxes == 'tune' else 'val'),
+            self.files.annotations(self.files.split_of(boxes)),
             metric='mAP',
         )
 
@@ -199,6 +229,11 @@ class Ablation:
         """Run an action unless the journal has its record, and add the record."""
         if record not in self._journal.records:
             action()
+            self._record(record)
+
+    def _record(self, record: dict) -> None:
+        """Add a record to the journal; parallel jobs call it in their threads."""
+        with self._lock:
             self._journal.append(record)
 
     def _train_detector(self) -> None:
@@ -223,21 +258,21 @@ class Ablation:
         config.dump(path)
 
     def _run_parallel(self, jobs: list[Job], advance: Callable[[], None]) -> None:
-        """Run jobs in parallel, and add each to the journal when it is finished."""
+        """Run jobs in parallel."""
         parallel = min(self.jobs, max(1, len(jobs)))
         threads = max(1, (os.cpu_count() or 1) // parallel)
         with ThreadPoolExecutor(parallel) as pool:
-            futures = {pool.submit(self._run_job, job, threads): job for job in jobs}
+            futures = [pool.submit(self._run_job, job, threads) for job in jobs]
             try:
                 for future in as_completed(futures):
                     future.result()
-                    self._journal.append(asdict(futures[future]))
                     advance()
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
 
     def _run_job(self, job: Job, threads: int) -> None:
+        """Run a job, and add it to the journal, even if another job fails meanwhile."""
         checkpoint = (
             None
             if job.boxes == 'val'
@@ -245,6 +280,7 @@ class Ablation:
         )
         config = self.files.config(job.training, job.seed, job.boxes)
         self._launch(config, checkpoint, threads)
+        self._record(asdict(job))
 
     def _learn_nms(self, seed: int, progress: Progress | None) -> dict[str, Method]:
         """NMS methods by name, with what is best on the tuning split."""

@@ -23,14 +23,13 @@ from rmpe_plugin.learning.nms_search import (
     search_parameters,
     search_settings,
 )
-from rmpe_plugin.learning.proposal_fitting import hold_out_images
 from rmpe_plugin.ops import PoseNMSParams, ProposalModel
 
 from .configs import AblationFiles
 
 _NUM_KEYPOINTS = 17
-# Detections with a lower score are dropped, as in the quickstart.
-_SCORE_THR = 0.2
+# Lowest score of a detection. At 0.25 there are about two boxes per person.
+SCORE_THR = 0.25
 
 
 def detect_people(files: AblationFiles, split: str, processes: int) -> None:
@@ -45,7 +44,7 @@ def detect_people(files: AblationFiles, split: str, processes: int) -> None:
         RuntimeError: If an image cannot be read.
     """
     settings = DetectorSettings(
-        str(files.detector), str(files.detector_checkpoint), _SCORE_THR
+        str(files.detector), str(files.detector_checkpoint), SCORE_THR
     )
     images = list_images(files.annotations(split), files.data / split)
     with DatasetDetection(images, settings, files.detections(split)) as run:
@@ -58,7 +57,7 @@ def detect_people(files: AblationFiles, split: str, processes: int) -> None:
 
 
 def fit_proposals(files: AblationFiles) -> None:
-    """Fit a proposal model, with the defaults of ``tools/fit_pgpg.py``.
+    """Fit a proposal model to the training images.
 
     Args:
         files (AblationFiles): The files; the model is written.
@@ -73,10 +72,9 @@ def fit_proposals(files: AblationFiles) -> None:
         annotations, detections, track=partial(track, description='matching')
     )
     people = MatchedPeople.from_pairs(pairs, annotations['images'])
-    fitted, _ = hold_out_images(people)
     model = ProposalModel.fit(
-        *fitted.model_inputs,
-        fitted.detections,
+        *people.model_inputs,
+        people.detections,
         track=partial(track, description='fitting'),
     )
     model.to_json(files.proposals)

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of the ablation: metrics, changes with intervals, and those of the papers."""
+"""Tables of the ablation: metrics, their changes, and the papers' changes; percent."""
 
 from collections.abc import Iterator
 
-from .comparison import METRICS, Change, TableResult
+from rmpe_plugin.learning.evaluation_split import METRICS
+
+from .comparison import Change, TableResult
 from .plan import TABLES, ComparisonTable
 
 _INTERVAL = '95 % interval'
 
 
 def headings(title: str) -> tuple[str, ...]:
-    """Headings of a table.
+    """Headings of a table, whose values are percent.
 
     Args:
         title (str): Title of the table.
@@ -53,7 +55,7 @@ def table_lines(title: str, results: TableResult) -> Iterator[tuple[str, ...]]:
     """
     table = TABLES[title]
     for name, (values, changes) in results.items():
-        means = [f'{sum(seeds) / len(seeds):.3f}' for seeds in values.values()]
+        means = [f'{100 * sum(seeds) / len(seeds):.1f}' for seeds in values.values()]
         cells = [
             cell
             for metric in METRICS
@@ -63,8 +65,8 @@ def table_lines(title: str, results: TableResult) -> Iterator[tuple[str, ...]]:
 
 
 def _change_cells(change: Change) -> tuple[str, str]:
-    low, high = change.interval
-    return f'{change.mean:+.3f}', f'{low:+.3f} to {high:+.3f}'
+    low, high = (100 * value for value in change.interval)
+    return f'{100 * change.mean:+.1f}', f'{low:+.1f} to {high:+.1f}'
 
 
 def _paper_cells(
