@@ -125,13 +125,21 @@ def test_cpn_trainings_differ_only_in_the_head(files):
     ('name', 'prefixes'),
     [
         ('no-parallel', ('model.parallel', 'custom_hooks.')),
-        ('no-sstn', ('model.', 'custom_hooks.')),
+        ('no-sstn', ('model.type', 'model.stn', 'model.parallel', 'custom_hooks.')),
     ],
 )
 def test_sstn_trainings_differ_only_in_the_model(files, name, prefixes):
     paths = differing_trainings(files, 'rmpe', name)
     assert paths
     assert all(path.startswith(prefixes) for path in paths), paths
+
+
+@pytest.mark.parametrize('name', ['gt', 'jitter'])
+def test_trainings_on_other_boxes_differ_only_in_the_pipeline(files, name):
+    paths = differing_trainings(files, 'cpn', name)
+    assert paths
+    pipeline = 'train_dataloader.dataset.pipeline.'
+    assert all(path.startswith(pipeline) for path in paths), paths
 
 
 def test_pgpg_trainings_differ_only_in_boxes(files):
