@@ -37,7 +37,7 @@ class Size:
 
 SIZES = {
     'cpu': Size(
-        dict(detector=3000, train=6000, tune=300, val=400), 4, (9, 1, 1), 32, 2, 0, 24
+        dict(detector=3000, train=6000, tune=300, val=400), 4, (9, 2, 1), 32, 2, 0, 24
     ),
     'gpu': Size(
         dict(detector=6000, train=8000, tune=600, val=800), 4, (8, 3, 2), 32, 4, 4, 32
