@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from rich.progress import Progress
 
@@ -356,6 +357,7 @@ def test_detector_is_trained_and_run(tmp_path, monkeypatch, unformatted_configs)
     )
     ablation = Ablation(tmp_path, WITH_DETECTOR, launch=launch_here)
     ablation.prepare()
+    init_default_scope('mmpose')  # the detector's runner has changed it
     for split, number in IMAGES.items():
         boxes = json.loads(ablation.files.detections(split).read_text())
         assert {box['image_id'] for box in boxes} == set(range(1, number + 1))
