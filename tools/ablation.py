@@ -53,7 +53,7 @@ def parse_args() -> argparse.Namespace:
         '--size',
         choices=tuple(SIZES),
         default='cpu',
-        help='cpu: about five hours on two cores; gpu: for a CUDA device and 16 cores; '
+        help='cpu: about four hours on two cores; gpu: for a CUDA device and 16 cores; '
         'tiny: only to try the script (default: cpu)',
     )
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/ablation'))

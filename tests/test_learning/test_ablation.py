@@ -267,9 +267,9 @@ def test_markdown_has_a_line_per_row():
     }
     lines = to_markdown({RMPE_TABLE: rows}).splitlines()
     assert len(lines) == len(rows) + 2
-    assert lines[2] == '| full RMPE | 35.0 | 25.0 |  |  |  |  |  |  |'
-    interval = '-7.5 | -11.0 to -2.0'
-    expected = f'| no PGPG | 35.0 | 25.0 | {interval} | {interval} | -7.8 | yes |'
+    assert lines[2] == '| full RMPE | 35.0 | 25.0 |  |  |  |  |'
+    change_text = '-7.5 (-11.0 to -2.0)'
+    expected = f'| no PGPG | 35.0 | 25.0 | {change_text} | {change_text} | -7.8 | yes |'
     assert expected in lines
 
 

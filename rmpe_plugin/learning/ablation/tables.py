@@ -8,8 +8,6 @@ from rmpe_plugin.learning.evaluation_split import METRICS
 from .comparison import Change, TableResult
 from .plan import TABLES, ComparisonTable
 
-_INTERVAL = '95 % interval'
-
 
 def headings(title: str) -> tuple[str, ...]:
     """Headings of a table, whose values are percent.
@@ -20,9 +18,9 @@ def headings(title: str) -> tuple[str, ...]:
     Returns:
         tuple[str, ...]: The first one is empty.
     """
-    changes = [h for m in METRICS for h in (f'change of {m}', _INTERVAL)]
-    metric = TABLES[title].metric
-    return '', *METRICS, *changes, f"paper's change of {metric}", 'as in the paper'
+    changes = (f'change of {metric}' for metric in METRICS)
+    paper = f"paper's change of {TABLES[title].metric}"
+    return '', *METRICS, *changes, paper, 'as in the paper'
 
 
 def agreement(change: Change, paper: float | None) -> str:
@@ -56,17 +54,14 @@ def table_lines(title: str, results: TableResult) -> Iterator[tuple[str, ...]]:
     table = TABLES[title]
     for name, (values, changes) in results.items():
         means = [f'{100 * sum(seeds) / len(seeds):.1f}' for seeds in values.values()]
-        cells = [
-            cell
-            for metric in METRICS
-            for cell in (_change_cells(changes[metric]) if changes else ('', ''))
-        ]
+        cells = [_change_cell(changes[metric]) if changes else '' for metric in METRICS]
         yield name, *means, *cells, *_paper_cells(table, name, changes)
 
 
-def _change_cells(change: Change) -> tuple[str, str]:
+def _change_cell(change: Change) -> str:
+    """The mean change and its interval."""
     low, high = (100 * value for value in change.interval)
-    return f'{100 * change.mean:+.1f}', f'{low:+.1f} to {high:+.1f}'
+    return f'{100 * change.mean:+.1f} ({low:+.1f} to {high:+.1f})'
 
 
 def _paper_cells(
