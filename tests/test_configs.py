@@ -244,7 +244,14 @@ def test_mpii_configs_have_the_published_settings(path):
     assert tuple(score_range) == ((0.5, 1.5) if 'cpn' in path.name else (0, 1))
     assert config.model.head.out_channels == 16
     if '8stack' in path.name:
-        assert config.model.backbone.num_stacks == config.model.head.num_stages == 8
+        backbone = config.model.backbone
+        assert backbone.num_stacks == config.model.head.num_stages == 8
+        assert backbone.downsample_times == 4
+        assert backbone.stage_channels == (256,) * 5
+        assert backbone.stage_blocks == (1,) * 5
+    if 'hourglass52' in path.name:
+        assert config.model.backbone.num_stacks == 1
+        assert 'stage_channels' not in config.model.backbone
 
 
 DETECTORS = sorted((ROOT / 'configs' / 'detection').glob('*/*.py'))

@@ -1,5 +1,5 @@
 # Stage 2 of RMPE: the Hourglass with one stack, with the SSTN and the parallel SPPE.
-_base_ = 'td-hm_hourglass52-8stack_rmpe-stage2-pgpg-8xb1-30e_mpii-256x256.py'
+_base_ = 'td-hm_hourglass-8stack_rmpe-stage2-pgpg-8xb1-30e_mpii-256x256.py'
 
 load_from = (
     'work_dirs/td-hm_hourglass52_rmpe-stage1-pgpg-8xb8-30e_mpii-256x256/epoch_30.pth'
@@ -7,5 +7,8 @@ load_from = (
 
 # MMPose builds a block between stacks even for one stack; it has no gradient
 find_unused_parameters = True
-model = dict(backbone=dict(num_stacks=1), head=dict(num_stages=1))
+model = dict(
+    backbone=dict(_delete_=True, type='HourglassNet', num_stacks=1),
+    head=dict(num_stages=1),
+)
 train_dataloader = dict(batch_size=8)

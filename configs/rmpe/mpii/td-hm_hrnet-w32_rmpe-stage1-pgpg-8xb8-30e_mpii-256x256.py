@@ -1,5 +1,5 @@
 # Stage 1 of RMPE: HRNet-W32 on proposals.
-_base_ = 'td-hm_hourglass52-8stack_rmpe-stage1-pgpg-8xb1-30e_mpii-256x256.py'
+_base_ = 'td-hm_hourglass-8stack_rmpe-stage1-pgpg-8xb1-30e_mpii-256x256.py'
 
 model = dict(
     backbone=dict(

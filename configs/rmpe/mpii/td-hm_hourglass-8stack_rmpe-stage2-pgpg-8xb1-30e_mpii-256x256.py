@@ -1,7 +1,7 @@
 # Stage 2 of RMPE: the stacked Hourglass with the SSTN and the parallel SPPE.
-_base_ = 'td-hm_hourglass52-8stack_rmpe-stage1-pgpg-8xb1-30e_mpii-256x256.py'
+_base_ = 'td-hm_hourglass-8stack_rmpe-stage1-pgpg-8xb1-30e_mpii-256x256.py'
 
-load_from = 'work_dirs/td-hm_hourglass52-8stack_rmpe-stage1-pgpg-8xb1-30e_mpii-256x256/epoch_30.pth'
+load_from = 'work_dirs/td-hm_hourglass-8stack_rmpe-stage1-pgpg-8xb1-30e_mpii-256x256/epoch_30.pth'
 model = _base_.sstn
 custom_hooks = _base_.sstn_hooks
 

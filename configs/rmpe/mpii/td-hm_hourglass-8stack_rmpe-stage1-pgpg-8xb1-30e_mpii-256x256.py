@@ -24,7 +24,15 @@ model = dict(
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
     ),
-    backbone=dict(type='HourglassNet', num_stacks=8),
+    # The published stack: four downsamplings, 256 channels, one block per size. MMPose's
+    # default stack has five, up to 512 channels and two to four blocks.
+    backbone=dict(
+        type='HourglassNet',
+        num_stacks=8,
+        downsample_times=4,
+        stage_channels=(256,) * 5,
+        stage_blocks=(1,) * 5,
+    ),
     head=dict(
         type='CPMHead',
         in_channels=256,

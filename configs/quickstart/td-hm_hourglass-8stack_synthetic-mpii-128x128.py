@@ -1,8 +1,6 @@
 # The stacked Hourglass with 8 stacks on synthetic people with MPII's keypoints, see
 # docs/pose_nms.md. The crops are small, so that a CPU can train it.
-_base_ = (
-    '../rmpe/mpii/td-hm_hourglass52-8stack_rmpe-stage1-pgpg-8xb1-30e_mpii-256x256.py'
-)
+_base_ = '../rmpe/mpii/td-hm_hourglass-8stack_rmpe-stage1-pgpg-8xb1-30e_mpii-256x256.py'
 
 input_size = (128, 128)
 codec = dict(_base_.codec, input_size=input_size, heatmap_size=(32, 32))
