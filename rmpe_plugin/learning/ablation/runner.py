@@ -106,11 +106,6 @@ class Ablation:
     An interrupted run continues with the jobs that are not in its resume journal,
     ``journal.jsonl``.
 
-    Attributes:
-        files (AblationFiles): The files.
-        jobs (int): Number of trainings that run in parallel.
-        settings (dict): What the results depend on, see :func:`run_settings`.
-
     Args:
         folder (Path): Folder of all files.
         size (Size): Size of the ablation.
@@ -118,6 +113,11 @@ class Ablation:
             ``None``, that of ``size``.
         launch (Callable): Runs a config, see :func:`launch`. Defaults to a process for
             each.
+
+    Attributes:
+        files (AblationFiles): The files.
+        jobs (int): Number of trainings that run in parallel.
+        settings (dict): What the results depend on, see :func:`run_settings`.
 
     Raises:
         ValueError: If the folder belongs to a run with other settings.
