@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from rmpe_plugin.ops import valid_boxes
 from rmpe_plugin.structures import (
+    PERSON_CATEGORY,
     boxes_from_records,
     group_by_image,
     read_annotations,
@@ -20,7 +21,6 @@ from rmpe_plugin.structures import (
 from .frame import Frame
 from .frames import Frames
 
-PERSON = 1  # category of COCO
 BoxesById = Mapping[int | str, ArrayLike]
 Boxes = str | Path | BoxesById | Sequence[ArrayLike]
 
@@ -75,7 +75,8 @@ def _read_boxes(path: Path) -> list[dict]:
     return [
         dict(annotation, score=1.0)
         for annotation in annotations
-        if annotation['category_id'] == PERSON and not annotation.get('iscrowd')
+        if annotation['category_id'] == PERSON_CATEGORY
+        and not annotation.get('iscrowd')
     ]
 
 

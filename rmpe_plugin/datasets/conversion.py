@@ -10,6 +10,8 @@ from PIL import Image, UnidentifiedImageError
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
+from rmpe_plugin.structures import PERSON_CATEGORY
+
 # Of the longer side.
 MARGIN = 0.05
 # EXIF tag, and the first of its values that exchange width and height.
@@ -28,7 +30,7 @@ def make_category(metainfo: dict) -> dict:
     meta = parse_pose_metainfo(metainfo)
     names = [meta['keypoint_id2name'][i] for i in range(meta['num_keypoints'])]
     skeleton = [[i + 1, j + 1] for i, j in meta['skeleton_links']]
-    return dict(id=1, name='person', keypoints=names, skeleton=skeleton)
+    return dict(id=PERSON_CATEGORY, name='person', keypoints=names, skeleton=skeleton)
 
 
 def read_mat(path: Path, name: str) -> Any:

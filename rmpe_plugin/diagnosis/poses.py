@@ -14,6 +14,7 @@ from mmpose.structures.bbox import bbox_xywh2xyxy
 
 from rmpe_plugin.ops import head_size_variances, oks_variances, pose_oks
 from rmpe_plugin.structures import (
+    PERSON_CATEGORY,
     area_of,
     group_by_image,
     is_evaluated,
@@ -25,7 +26,6 @@ from rmpe_plugin.structures import (
     require_keys,
 )
 
-PERSON_CATEGORY = 1
 # OKS from which a prediction is of an annotation that is not evaluated.
 MIN_IGNORED_OKS = 0.5
 

@@ -141,18 +141,8 @@ class EvaluationSplit:
         Returns:
             float: AP or mAP, 0 to 1.
         """
-        return self._mean_ap(people, self.metric)
-
-    def average_precision(self, people: list[dict]) -> float:
-        """Compute COCO's keypoint AP over all areas.
-
-        Args:
-            people (list[dict]): COCO results, a choice of the predictions.
-
-        Returns:
-            float: AP, 0 to 1.
-        """
-        return self._mean_ap(people, 'AP')
+        ap = self.detections(people, self.metric).average_precision()
+        return float(np.nanmean(ap))
 
     def detections(self, people: list[dict], metric: str) -> ScoredDetections:
         """Match predictions to people by the rules of a metric.
@@ -168,11 +158,6 @@ class EvaluationSplit:
         if metric == 'AP':
             return self._pose_detections(people)
         return self._joint_detections(people)
-
-    def _mean_ap(self, people: list[dict], metric: str) -> float:
-        """Mean of the columns' AP."""
-        ap = self.detections(people, metric).average_precision()
-        return float(np.nanmean(ap))
 
     def _joint_detections(self, people: list[dict]) -> ScoredDetections:
         """Assign predictions to people by MPII's rules."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from .coco import (
+    PERSON_CATEGORY,
     area_of,
     boxes_from_records,
     boxes_to_records,
@@ -22,6 +23,7 @@ from .person_scores import SCORE_MODES, person_scores
 from .pose_nms import suppress_instances, suppress_poses
 
 __all__ = [
+    'PERSON_CATEGORY',
     'SCORE_MODES',
     'area_of',
     'boxes_from_records',

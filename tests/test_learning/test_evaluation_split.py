@@ -19,8 +19,8 @@ def test_ap_equals_coco_metric(predicted_crowd):
     split = EvaluationSplit.from_files(pred, ann)
     people = no_nms(split)
     assert len(people) == split.num_predictions
-    assert split.average_precision(people) == pytest.approx(ap, abs=1e-9)
-    assert split.average_precision([]) == 0
+    assert split.score(people) == pytest.approx(ap, abs=1e-9)
+    assert split.score([]) == 0
 
 
 def test_ap_without_areas_equals_crowdpose_metric(predicted_crowd, tmp_path):
@@ -39,7 +39,7 @@ def test_ap_without_areas_equals_crowdpose_metric(predicted_crowd, tmp_path):
         prefix='crowdpose',
     )
     split = EvaluationSplit.from_files(predicted_crowd[0], ann)
-    assert split.average_precision(no_nms(split)) == pytest.approx(ap, abs=1e-9)
+    assert split.score(no_nms(split)) == pytest.approx(ap, abs=1e-9)
 
 
 @pytest.fixture(scope='module')

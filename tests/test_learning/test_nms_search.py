@@ -62,7 +62,7 @@ def test_search_finds_the_best_trial(searched, splits):
     at_best = [t for t in trials if np.isclose(t['eta'], result.params.eta, rtol=1e-6)]
     assert max(t['AP'] for t in at_best) > best - 1e-4
     assert result.ap > best - 1e-4
-    assert result.ap > splits[0].average_precision(no_nms(splits[0]))
+    assert result.ap > splits[0].score(no_nms(splits[0]))
     for sweep in result.sweeps.values():
         assert max(sweep.values) <= best
 

@@ -28,6 +28,7 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -214,6 +215,21 @@ def read_release(path: Path, groups_file: Path | None) -> list[Person]:
 # --- MMPose ---------------------------------------------------------------------------
 
 
+@contextmanager
+def mmpose_records(path: Path) -> Iterator[list[dict]]:
+    """Read an annotation file of MMPose.
+
+    Raises:
+        ValueError: If the file, or what the context reads in it, is not valid.
+    """
+    try:
+        yield json.loads(path.read_text())
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f'{path} is not an annotation file of MMPose: {error!r}'
+        ) from error
+
+
 def read_mmpose(path: Path, head_boxes_file: Path | None) -> list[Person]:
     """Read the people of an annotation file of MMPose.
 
@@ -221,17 +237,12 @@ def read_mmpose(path: Path, head_boxes_file: Path | None) -> list[Person]:
         ValueError: If the file has other content or another number of people than the
             head boxes, or if there are no head boxes.
     """
-    try:
-        records = json.loads(path.read_text())
+    with mmpose_records(path) as records:
         joints = np.array([record['joints'] for record in records], float)
         labelled = np.array([record['joints_vis'] for record in records]) > 0
         centers = np.array([record['center'] for record in records], float) - 1
         scales = [float(record['scale']) for record in records]
         images = [record['image'] for record in records]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f'{path} is not an annotation file of MMPose: {error!r}'
-        ) from error
     if head_boxes_file is None:
         raise ValueError(
             f'{path} contains no head boxes, which MultiPersonMAP needs: give '
@@ -314,12 +325,8 @@ def read_excluded(path: Path | None) -> set[str]:
     """
     if path is None:
         return set()
-    try:
-        return {record['image'] for record in json.loads(path.read_text())}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f'{path} is not an annotation file of MMPose: {error!r}'
-        ) from error
+    with mmpose_records(path) as records:
+        return {record['image'] for record in records}
 
 
 def split_release(

@@ -9,6 +9,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from rmpe_plugin.structures import (
+    PERSON_CATEGORY,
     read_annotations,
     read_results,
     require_images,
@@ -22,7 +23,7 @@ METRICS = (
 )  # fmt: skip
 # Share of the people with a box of IoU 0.5 or more, among 100 boxes per image.
 RECALL = 'recall .5'
-PERSON = dict(id=1, name='person')
+PERSON = dict(id=PERSON_CATEGORY, name='person')
 
 
 def person_box_ap(ann_file: Path, result_file: Path) -> dict[str, float]:
@@ -45,7 +46,7 @@ def person_box_ap(ann_file: Path, result_file: Path) -> dict[str, float]:
     people = annotations['annotations']
     required = {'category_id', 'bbox', 'area', 'iscrowd'}
     require_keys(ann_file, 'annotation', people, required)
-    if all(person['category_id'] != PERSON['id'] for person in people):
+    if all(person['category_id'] != PERSON_CATEGORY for person in people):
         raise ValueError(f'{ann_file} has no annotated people')
     results = read_results(result_file, {'image_id', 'category_id', 'bbox', 'score'})
     require_images(result_file, 'result', results, annotations)
@@ -56,7 +57,7 @@ def person_box_ap(ann_file: Path, result_file: Path) -> dict[str, float]:
         coco.dataset = {'categories': [PERSON], **annotations}
         coco.createIndex()
         evaluation = COCOeval(coco, coco.loadRes(results), 'bbox')
-        evaluation.params.catIds = [PERSON['id']]
+        evaluation.params.catIds = [PERSON_CATEGORY]
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()

@@ -73,12 +73,14 @@ def compare_rows(rows: Mapping[str, Sequence[MatchedPoses]]) -> TableResult:
     Raises:
         ValueError: If a row has other images than the first row.
     """
+    _require_same_people(rows)
     first, *others = rows
     results = {first: RowResult(_values(rows[first]), {})}
-    reference = _bootstrap(rows[first], rows[first])
+    weights = bootstrap_weights(len(_people(rows[first][0])), _NUM_SAMPLES, seed=0)
+    reference = _bootstrap(rows[first], weights)
     for name in others:
         values = _values(rows[name])
-        samples = _bootstrap(rows[name], rows[first])
+        samples = _bootstrap(rows[name], weights)
         changes = {}
         for metric, seeds in values.items():
             change = np.subtract(seeds, results[first].values[metric])
@@ -86,6 +88,22 @@ def compare_rows(rows: Mapping[str, Sequence[MatchedPoses]]) -> TableResult:
             changes[metric] = Change(change.tolist(), tuple(interval.tolist()))
         results[name] = RowResult(values, changes)
     return results
+
+
+def _people(poses: MatchedPoses) -> np.ndarray:
+    """Number of people and joints in each image, by all metrics (I, C)."""
+    return np.hstack([detections.num_targets for detections in poses.values()])
+
+
+def _require_same_people(rows: Mapping[str, Sequence[MatchedPoses]]) -> None:
+    """Raise a ValueError if a row is not of the images of the first row."""
+    people = _people(next(iter(rows.values()))[0])
+    for name, seeds in rows.items():
+        if not all(np.array_equal(_people(seed), people) for seed in seeds):
+            raise ValueError(
+                'all rows must have the same images and people, but '
+                f'{name!r} has others'
+            )
 
 
 def _values(seeds: Sequence[MatchedPoses]) -> dict[str, list[float]]:
@@ -97,27 +115,20 @@ def _values(seeds: Sequence[MatchedPoses]) -> dict[str, list[float]]:
 
 
 def _bootstrap(
-    seeds: Sequence[MatchedPoses], first_row: Sequence[MatchedPoses]
+    seeds: Sequence[MatchedPoses], weights: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Mean of each metric over the seeds, in bootstrap samples of the images (B,)."""
-    samples = {}
-    for metric, reference in first_row[0].items():
-        targets = reference.num_targets
-        if not all(np.array_equal(s[metric].num_targets, targets) for s in seeds):
-            raise ValueError(
-                f'all rows must have the same images and people, but {metric} has '
-                'others in one row'
-            )
-        weights = bootstrap_weights(len(targets), _NUM_SAMPLES, seed=0)
-        chunks = np.array_split(weights, -(-_NUM_SAMPLES // _CHUNK))
-        samples[metric] = np.mean(
+    chunks = np.array_split(weights, -(-len(weights) // _CHUNK))
+    return {
+        metric: np.mean(
             [
                 np.concatenate([_mean_ap(seed[metric], chunk) for chunk in chunks])
                 for seed in seeds
             ],
             axis=0,
         )
-    return samples
+        for metric in seeds[0]
+    }
 
 
 def _mean_ap(detections: ScoredDetections, weights: np.ndarray | None) -> np.ndarray:

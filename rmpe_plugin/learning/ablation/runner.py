@@ -200,8 +200,8 @@ class Ablation:
             title: compare_rows(
                 {
                     name: [
-                        self._evaluate(row, seed, methods[i])
-                        for i, seed in enumerate(seeds)
+                        self._evaluate(row, seed, chosen)
+                        for seed, chosen in zip(seeds, methods, strict=True)
                     ]
                     for name, row in table.rows.items()
                 }

@@ -78,11 +78,7 @@ class TimmPyramid(BaseModule):
         self.model_name = model_name
         self.model_args = dict(model_args or {})
         self.norm_eval = norm_eval
-        reserved = self.model_args.keys() & {
-            'out_indices',
-            'features_only',
-            'pretrained',
-        }
+        reserved = self.model_args.keys() & RESERVED
         if reserved:
             raise ValueError(
                 f'backbone.model_args must not contain {", ".join(sorted(reserved))}: '

@@ -9,7 +9,13 @@ from .files import (
     require_keypoints,
     require_keys,
 )
-from .people import area_of, is_evaluated, labelled_keypoints, reference_length
+from .people import (
+    PERSON_CATEGORY,
+    area_of,
+    is_evaluated,
+    labelled_keypoints,
+    reference_length,
+)
 from .records import (
     boxes_from_records,
     boxes_to_records,
@@ -21,6 +27,7 @@ from .records import (
 )
 
 __all__ = [
+    'PERSON_CATEGORY',
     'area_of',
     'boxes_from_records',
     'boxes_to_records',

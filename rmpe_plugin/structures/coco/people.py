@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+# COCO's id of the category person.
+PERSON_CATEGORY = 1
 # CrowdPose has no areas; its evaluation uses this share of the box.
 AREA_OF_BOX = 0.53
 # Head size in MPII's evaluation: this factor times the diagonal of the head box.
