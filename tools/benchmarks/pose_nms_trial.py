@@ -33,7 +33,7 @@ def main() -> None:
     split = random_split(np.random.default_rng(0), args.images, args.poses, args.people)
     params = PoseNMSParams.preset('rmpe-paper')
     predictions, kept = no_nms(split), parametric_nms(split, params)
-    ap = split.average_precision
+    ap = split.score
     functions = {
         'one trial': lambda: ap(parametric_nms(split, params)),
         'its pose NMS': lambda: parametric_nms(split, params),
