@@ -33,11 +33,13 @@ from rmpe_plugin.learning.ablation import (
     RMPE_TABLE,
     SIZES,
     TABLES,
+    WINDOW_HEADINGS,
     Ablation,
     TableResult,
     headings,
     table_lines,
     to_markdown,
+    window_lines,
 )
 from rmpe_plugin.utils.files import atomic_write
 
@@ -77,13 +79,14 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def run(ablation: Ablation, seeds: list[int]) -> dict[str, TableResult]:
-    """Run what is missing; the results of every table."""
+def run(ablation: Ablation, seeds: list[int]) -> tuple[dict[str, TableResult], dict]:
+    """Run what is missing; the results of every table, and the SSTNs' windows."""
     ablation.prepare()
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress('{task.description}', *columns, refresh_per_second=1) as progress:
         ablation.run(seeds, progress)
-        return ablation.results(seeds, progress)
+        results = ablation.results(seeds, progress)
+    return results, ablation.windows(seeds)
 
 
 def draw(results: dict[str, TableResult], path: Path) -> None:
@@ -115,7 +118,7 @@ def draw(results: dict[str, TableResult], path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def print_tables(results: dict[str, TableResult]) -> None:
+def print_tables(results: dict[str, TableResult], windows: dict) -> None:
     """Print the results, and a note if the full model has not learnt enough."""
     console = Console()
     for title, result in results.items():
@@ -123,6 +126,10 @@ def print_tables(results: dict[str, TableResult]) -> None:
         for line in table_lines(title, result):
             table.add_row(*line)
         console.print(table)
+    table = Table(*WINDOW_HEADINGS)
+    for line in window_lines(windows):
+        table.add_row(*line)
+    console.print(table)
     ap = np.mean(results[RMPE_TABLE][GT_BOXES_ROW].values['AP'])
     if ap < MIN_AP:
         console.print(
@@ -135,10 +142,10 @@ def main() -> None:
     args = parse_args()
     try:
         ablation = Ablation(args.work_dir, SIZES[args.size], args.jobs)
-        results = run(ablation, args.seeds)
+        results, windows = run(ablation, args.seeds)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         raise SystemExit(str(error)) from error
-    print_tables(results)
+    print_tables(results, windows)
     tables = {
         title: {
             name: dict(
@@ -149,12 +156,16 @@ def main() -> None:
         for title, result in results.items()
     }
     record = dict(
-        size=args.size, seeds=args.seeds, tables=tables, settings=ablation.settings
+        size=args.size,
+        seeds=args.seeds,
+        tables=tables,
+        windows=windows,
+        settings=ablation.settings,
     )
     with atomic_write(args.work_dir / 'results.json') as file:
         json.dump(record, file, indent=1)
     with atomic_write(args.work_dir / 'table.md') as file:
-        file.write(to_markdown(results))
+        file.write(to_markdown(results, windows))
     draw(results, args.work_dir / 'ablation.png')
     for name in ('results.json', 'table.md', 'ablation.png'):
         print(args.work_dir / name)

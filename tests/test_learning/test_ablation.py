@@ -15,6 +15,7 @@ from rmpe_plugin.learning.ablation import (
     SIZES,
     TABLES,
     TRAININGS,
+    WINDOWS,
     Ablation,
     AblationFiles,
     Change,
@@ -23,6 +24,7 @@ from rmpe_plugin.learning.ablation import (
     build_detector_config,
     build_test_config,
     build_training_config,
+    build_window_config,
     compare_rows,
     launch,
     run_settings,
@@ -175,6 +177,22 @@ def test_tests_differ_only_in_the_test_data(files, boxes, split):
     assert dataset.bbox_file == detections
 
 
+@pytest.mark.parametrize('name', WINDOWS.values())
+def test_windows_are_tested_on_proposals_for_the_test_people(files, name):
+    config = build_window_config(files, name, 3)
+    training = build_training_config(files, name, 3)
+    assert config.model == training.model
+    assert config.load_from == str(files.checkpoint(name, 3))
+    dataset = config.test_dataloader.dataset
+    assert dataset.bbox_file is None
+    assert dataset.ann_file == str(files.annotations('val'))
+    steps = {step['type']: step for step in dataset.pipeline}
+    assert steps['PoseGuidedProposal']['model'] == str(files.proposals)
+    assert steps['RandomBBoxTransform']['shift_prob'] == 0
+    assert list(steps)[-2:] == ['TrueWindow', 'PackSSTNInputs']
+    assert config.test_evaluator == dict(type='WindowIoUMetric')
+
+
 def test_every_training_is_used():
     rows = {row.training for table in TABLES.values() for row in table.rows.values()}
     stage1 = {training.after for training in TRAININGS.values()} - {None}
@@ -265,8 +283,12 @@ def test_markdown_has_a_line_per_row():
         name: RowResult(values, dict.fromkeys(METRICS, change) if i else {})
         for i, name in enumerate(TABLES[RMPE_TABLE].rows)
     }
-    lines = to_markdown({RMPE_TABLE: rows}).splitlines()
-    assert len(lines) == len(rows) + 2
+    window = {'window/iou_crop': 0.8, 'window/iou': 0.7, 'window/gain': -0.1}
+    better = {'window/iou_crop': 0.8, 'window/iou': 0.9, 'window/gain': 0.1}
+    text = to_markdown({RMPE_TABLE: rows}, {'SSTN': [window, better]})
+    lines = text.splitlines()
+    assert len(lines) == len(rows) + 2 + 1 + 3
+    assert lines[-1] == '| SSTN | 0.800 | 0.800 | -0.100, +0.100 |'
     assert lines[2] == '| full RMPE | 35.0 | 25.0 |  |  |  |  |'
     change_text = '-7.5 (-11.0 to -2.0)'
     expected = f'| no PGPG | 35.0 | 25.0 | {change_text} | {change_text} | -7.8 | yes |'
@@ -311,6 +333,14 @@ def test_trains_every_row_and_continues(tmp_path, unformatted_configs):
     for rows in results.values():
         for row in rows.values():
             assert all(0 <= row.values[metric][0] <= 1 for metric in METRICS)
+    windows = ablation.windows([0])
+    assert list(windows) == list(WINDOWS)
+    for (metrics,) in windows.values():
+        assert 0 < metrics['window/iou'] < metrics['window/iou_crop'] + 0.2
+        assert metrics['window/gain'] == pytest.approx(
+            metrics['window/iou'] - metrics['window/iou_crop']
+        )
+    assert ablation.windows([0]) == windows  # from the journal
     # Only the job without predictions runs again.
     (tmp_path / 'seed-0' / 'cpn-m6' / 'val.keypoints.json').unlink()
     again, ablation = run(tmp_path, launch_here)

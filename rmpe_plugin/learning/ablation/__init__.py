@@ -7,6 +7,7 @@ from .configs import (
     build_detector_config,
     build_test_config,
     build_training_config,
+    build_window_config,
 )
 from .plan import (
     FULL_MODEL,
@@ -16,13 +17,21 @@ from .plan import (
     SIZES,
     TABLES,
     TRAININGS,
+    WINDOWS,
     ComparisonTable,
     Row,
     Size,
     Training,
 )
 from .runner import Ablation, Job, launch, run_settings
-from .tables import agreement, headings, table_lines, to_markdown
+from .tables import (
+    WINDOW_HEADINGS,
+    agreement,
+    headings,
+    table_lines,
+    to_markdown,
+    window_lines,
+)
 
 __all__ = [
     'FULL_MODEL',
@@ -32,6 +41,8 @@ __all__ = [
     'SIZES',
     'TABLES',
     'TRAININGS',
+    'WINDOWS',
+    'WINDOW_HEADINGS',
     'Ablation',
     'AblationFiles',
     'Change',
@@ -47,10 +58,12 @@ __all__ = [
     'build_detector_config',
     'build_test_config',
     'build_training_config',
+    'build_window_config',
     'compare_rows',
     'headings',
     'launch',
     'run_settings',
     'table_lines',
     'to_markdown',
+    'window_lines',
 ]

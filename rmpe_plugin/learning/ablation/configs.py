@@ -165,6 +165,32 @@ def build_test_config(files: AblationFiles, name: str, seed: int, boxes: str) ->
     return config
 
 
+def build_window_config(files: AblationFiles, name: str, seed: int) -> Config:
+    """Build the config that measures how precise an SSTN's windows are.
+
+    The test boxes are proposals for the people of the validation split: their errors
+    are those of the detector, and their ground-truth boxes are known.
+
+    Args:
+        files (AblationFiles): The files.
+        name (str): A training with an SSTN, a key of :data:`TRAININGS`.
+        seed (int): Seed of the training.
+
+    Returns:
+        Config: The config, whose test reports ``window/iou`` and ``window/iou_crop``.
+    """
+    config = build_test_config(files, name, seed, 'gt')
+    config.test_dataloader.dataset.pipeline = perturb_boxes(
+        config.val_pipeline, str(files.proposals), NO_JITTER
+    )
+    config.test_evaluator = dict(type='WindowIoUMetric')
+    config.load_from = str(files.checkpoint(name, seed))
+    config.work_dir = str(files.work_dir(name, seed))
+    config.experiment_name = f'windows-{name}-{seed}'
+    config.randomness.seed = 0  # the same proposals for all trainings
+    return config
+
+
 def _set_epochs(config: Config, epochs: int) -> None:
     """Set the length of a training, with a validation and a checkpoint at its end."""
     config.train_cfg.update(max_epochs=epochs, val_interval=epochs)

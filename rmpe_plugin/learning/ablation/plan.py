@@ -133,6 +133,8 @@ class ComparisonTable:
 
 
 FULL_MODEL = 'rmpe'
+#: Trainings whose windows are compared with the crops, by their name in the table.
+WINDOWS = {'SSTN and parallel SPPE': FULL_MODEL, 'SSTN': 'no-parallel'}
 RMPE_TABLE = 'RMPE, table 3 of the paper'
 GT_BOXES_ROW = 'ground-truth boxes'
 TABLES = {

@@ -11,10 +11,12 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
+from mmengine.runner import Runner
 from rich.progress import Progress
 
 from rmpe_plugin.datasets.synthetic import write_split
 from rmpe_plugin.learning.evaluation_split import METRICS, EvaluationSplit
+from rmpe_plugin.learning.experiments import run_missing
 from rmpe_plugin.learning.nms_methods import Method, no_nms, parametric_nms
 from rmpe_plugin.utils.files import ResumeJournal
 from rmpe_plugin.utils.mmpose_tools import find_mmpose_tool
@@ -25,8 +27,9 @@ from .configs import (
     build_detector_config,
     build_test_config,
     build_training_config,
+    build_window_config,
 )
-from .plan import FULL_MODEL, INITIALISATION, TABLES, TRAININGS, Row, Size
+from .plan import FULL_MODEL, INITIALISATION, TABLES, TRAININGS, WINDOWS, Row, Size
 from .steps import (
     SCORE_THR,
     best_oks_methods,
@@ -208,6 +211,31 @@ class Ablation:
             )
             for title, table in TABLES.items()
         }
+
+    def windows(self, seeds: Sequence[int]) -> dict[str, list[dict[str, float]]]:
+        """Measure how precise the windows of the SSTNs are, where the journal lacks it.
+
+        Args:
+            seeds (Sequence[int]): Seeds of the trainings, which are finished.
+
+        Returns:
+            dict[str, list[dict[str, float]]]: For each name of :data:`WINDOWS` the
+            metrics of every seed: the mean IoU with the ground-truth windows of the
+            SSTN's windows (``window/iou``) and of the crops (``window/iou_crop``).
+        """
+        return {
+            title: run_missing(
+                self._journal,
+                [dict(windows=name, seed=seed) for seed in seeds],
+                self._measure_windows,
+            )
+            for title, name in WINDOWS.items()
+        }
+
+    def _measure_windows(self, windows: str, seed: int) -> dict[str, float]:
+        """Test the windows of a training on proposals."""
+        config = build_window_config(self.files, windows, seed)
+        return Runner.from_cfg(config).test()
 
     def _evaluate(
         self, row: Row, seed: int, methods: dict[str, Method]

@@ -8,6 +8,14 @@ from rmpe_plugin.learning.evaluation_split import METRICS
 from .comparison import Change, TableResult
 from .plan import TABLES, ComparisonTable
 
+#: Headings of the table of the SSTNs' windows.
+WINDOW_HEADINGS = (
+    'IoU with the ground-truth windows',
+    'crops',
+    'windows',
+    'change by seed',
+)
+
 
 def headings(title: str) -> tuple[str, ...]:
     """Headings of a table, whose values are percent.
@@ -75,18 +83,42 @@ def _paper_cells(
     return f'{change:+.1f}', agreement(changes[table.metric], change)
 
 
-def to_markdown(results: dict[str, TableResult]) -> str:
+def window_lines(windows: dict[str, list[dict[str, float]]]) -> Iterator[tuple]:
+    """Format how precise the windows of the SSTNs are.
+
+    Args:
+        windows (dict[str, list[dict[str, float]]]): Metrics of every seed, see
+            :meth:`Ablation.windows`.
+
+    Yields:
+        tuple[str, ...]: The cells of every row below :data:`WINDOW_HEADINGS`.
+    """
+    for name, seeds in windows.items():
+        crops, found = (
+            sum(seed[f'window/{key}'] for seed in seeds) / len(seeds)
+            for key in ('iou_crop', 'iou')
+        )
+        gains = ', '.join(f'{seed["window/gain"]:+.3f}' for seed in seeds)
+        yield name, f'{crops:.3f}', f'{found:.3f}', gains
+
+
+def to_markdown(
+    results: dict[str, TableResult], windows: dict[str, list[dict[str, float]]]
+) -> str:
     """Format the results as Markdown tables.
 
     Args:
         results (dict[str, TableResult]): The results of every table.
+        windows (dict[str, list[dict[str, float]]]): See :func:`window_lines`.
 
     Returns:
         str: The tables.
     """
+    tables = [
+        ((title, *headings(title)[1:]), table_lines(title, result))
+        for title, result in results.items()
+    ]
     text = []
-    for title, result in results.items():
-        names = headings(title)
-        text += [(title, *names[1:]), ('---',) * len(names)]
-        text += [*table_lines(title, result), ()]
+    for names, lines in (*tables, (WINDOW_HEADINGS, window_lines(windows))):
+        text += [names, ('---',) * len(names), *lines, ()]
     return '\n'.join(f'| {" | ".join(line)} |' if line else '' for line in text)
