@@ -15,7 +15,7 @@ resized = dict(
 train_pipeline = [dict(t, **resized.get(t['type'], {})) for t in _base_.train_pipeline]
 val_pipeline = [dict(t, **resized.get(t['type'], {})) for t in _base_.val_pipeline]
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=16,
     num_workers=0,
     persistent_workers=False,
     dataset=dict(
@@ -51,7 +51,7 @@ val_evaluator = dict(
 test_evaluator = val_evaluator
 
 # schedule
-train_cfg = dict(max_epochs=2, val_interval=1)
+train_cfg = dict(max_epochs=2, val_interval=2)
 param_scheduler = [
     dict(
         type='CosineAnnealingLR',
@@ -63,4 +63,9 @@ param_scheduler = [
     ),
 ]
 optim_wrapper = dict(type='CPUBFloat16OptimWrapper')
-default_hooks = dict(checkpoint=dict(save_best=None))
+default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=1, save_best=None))
+custom_hooks = [
+    *_base_.custom_hooks,
+    dict(type='ChannelsLastHook'),
+    dict(type='Float32HeatmapsHook'),
+]

@@ -17,14 +17,13 @@ from mmengine.structures import InstanceData
 from mmpose.apis import init_model
 from mmpose.apis.inference import dataset_meta_from_config
 from mmpose.models import TopdownPoseEstimator
-from mmpose.models.heads.base_head import BaseHead
 from torch import Tensor
 
 from rmpe_plugin.codecs import CropGeometry, score_range
 from rmpe_plugin.deploy.fusion import fuse_batch_norms
 from rmpe_plugin.deploy.normalisation import network_color
 from rmpe_plugin.deploy.pose_graph import PoseGraph
-from rmpe_plugin.models.heads import float32_heatmaps
+from rmpe_plugin.models.heads import return_float32
 from rmpe_plugin.utils.checkpoint import load_weights
 
 from .people_cropper import Images, PeopleCropper
@@ -181,7 +180,7 @@ class TorchPoseEstimator:
         self.graph, self.cropper = self._batched_parts(steps)
         self._bfloat16 = precision == 'bfloat16'
         if self._bfloat16:
-            _return_float32(self.model.head)
+            return_float32(self.model.head)
 
     def _batched_parts(
         self, steps: list[dict]
@@ -280,16 +279,6 @@ def pose_instances(keypoints: np.ndarray, scores: np.ndarray) -> InstanceData:
     return InstanceData(
         keypoints=keypoints, keypoint_scores=scores, keypoints_visible=scores
     )
-
-
-def _return_float32(head: BaseHead) -> None:
-    """Make a head return float32 under autocast: NumPy, which decodes, has no bfloat16.
-
-    Args:
-        head (BaseHead): The head, changed in place.
-    """
-    forward = head.forward
-    head.forward = lambda *args, **kwargs: float32_heatmaps(forward(*args, **kwargs))
 
 
 def _load_config(config: str | Path | Config, cfg_options: dict | None) -> Config:

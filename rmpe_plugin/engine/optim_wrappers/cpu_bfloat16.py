@@ -38,7 +38,8 @@ class CPUBFloat16OptimWrapper(OptimWrapper):
 
     Parameters, gradients and the optimizer's state stay in float32, and bfloat16 has
     the exponent range of float32, so the loss is not scaled. The log says which
-    precision is used and why.
+    precision is used and why. MMPose's own heads also need
+    :class:`Float32HeatmapsHook`.
 
     Args:
         precision (str): ``'auto'`` is bfloat16 if the model is on a CPU with

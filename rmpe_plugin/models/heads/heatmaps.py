@@ -2,6 +2,7 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
+from mmpose.models.heads.base_head import BaseHead
 from torch import Tensor
 
 from rmpe_plugin.ops import at_least_float32
@@ -39,3 +40,16 @@ def float32_heatmaps(heatmaps: Heatmaps) -> Heatmaps:
         Tensor | list | tuple: Heatmaps in the structure of the input.
     """
     return map_heatmaps(at_least_float32, heatmaps)
+
+
+def return_float32(head: BaseHead) -> None:
+    """Make a head return float32 heatmaps under autocast.
+
+    ``del head.forward`` undoes it.
+
+    Args:
+        head (BaseHead): A head whose ``loss`` and ``predict`` call ``self.forward``,
+            as those of MMPose do. Changed in place.
+    """
+    forward = head.forward
+    head.forward = lambda *args, **kwargs: float32_heatmaps(forward(*args, **kwargs))
