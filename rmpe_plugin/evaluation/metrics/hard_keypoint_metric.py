@@ -6,16 +6,15 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import MMLogger
 from mmpose.registry import METRICS
 from mmpose.structures.bbox import bbox_xywh2xyxy
-from rich.console import Console
 from rich.table import Table
 
 from rmpe_plugin.diagnosis.groups import keypoint_groups
 from rmpe_plugin.evaluation.functional.annotation import person_annotation
 from rmpe_plugin.ops import crowd_index, keypoint_accuracy, keypoint_similarity
 from rmpe_plugin.structures import area_of
+from rmpe_plugin.utils.log_tables import log_tables
 
 STAGES = {'global': 'GlobalNet', 'refine': 'RefineNet'}
 # First group of each kind after the joints, for gaps in the chart.
@@ -95,7 +94,7 @@ class HardKeypointMetric(BaseMetric):
             ValueError: If there are no labelled keypoints.
         """
         rows = self._accuracies(results)
-        MMLogger.get_current_instance().info('\n' + _table(rows))
+        log_tables(_table(rows))
         if self.out_dir is not None:
             _save_chart(rows, self.out_dir / 'hard_keypoints.png')
         metrics = {}
@@ -160,16 +159,13 @@ def _groups(data: dict[str, np.ndarray], names: list[str]) -> dict[str, np.ndarr
     return keypoint_groups(visibility, crowding, names)
 
 
-def _table(rows: dict[str, Row]) -> str:
-    """Format the rows as a table."""
+def _table(rows: dict[str, Row]) -> Table:
+    """Table of the rows."""
     table = Table('keypoints', 'number', *STAGES.values(), 'gain')
     for name, (number, before, after) in rows.items():
         gain = f'{after - before:+.3f}'
         table.add_row(name, str(number), f'{before:.3f}', f'{after:.3f}', gain)
-    console = Console(width=88)
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get()
+    return table
 
 
 def _save_chart(rows: dict[str, Row], path: Path) -> None:

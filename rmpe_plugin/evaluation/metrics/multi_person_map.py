@@ -6,10 +6,8 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import MMLogger
 from mmengine.structures import InstanceData
 from mmpose.registry import METRICS
-from rich.console import Console
 from rich.table import Table
 
 from rmpe_plugin.ops import (
@@ -27,6 +25,7 @@ from rmpe_plugin.structures import (
     read_annotations,
     reference_length,
 )
+from rmpe_plugin.utils.log_tables import log_tables
 
 # Joints of MPII that its multi-person evaluation does not use.
 EXCLUDED = ('pelvis', 'thorax')
@@ -158,7 +157,7 @@ class MultiPersonMAP(BaseMetric):
             if not np.isnan(value)
         }
         metrics = dict(by_joint, mAP=float(np.mean([*by_joint.values()])))
-        MMLogger.get_current_instance().info('\n' + _table(metrics))
+        log_tables(_table(metrics))
         return metrics
 
     def _groups(
@@ -247,15 +246,12 @@ def _select_joints(names: list[str], joints: Sequence[str] | None) -> list[int]:
     return [names.index(name) for name in joints]
 
 
-def _table(metrics: dict[str, float]) -> str:
-    """Format the metrics as a table with one column for left and right."""
+def _table(metrics: dict[str, float]) -> Table:
+    """The metrics with one column for left and right."""
     columns: dict[str, list[float]] = {}
     for name, value in metrics.items():
         part = name.removeprefix('left_').removeprefix('right_')
         columns.setdefault(COLUMNS.get(part, part), []).append(value)
     table = Table(*columns)
     table.add_row(*(f'{np.mean(values):.1f}' for values in columns.values()))
-    console = Console(width=120)
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get()
+    return table

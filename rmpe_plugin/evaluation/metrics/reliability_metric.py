@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import MMLogger
 from mmpose.registry import METRICS
-from rich.console import Console
 from rich.table import Table
 
 from rmpe_plugin.evaluation.functional.annotation import person_annotation
 from rmpe_plugin.evaluation.functional.score_calibration import fit_calibration
 from rmpe_plugin.ops import Reliability, reliability, unit_scores
+from rmpe_plugin.utils.log_tables import log_tables
 
 
 @METRICS.register_module()
@@ -95,7 +94,7 @@ class ScoreReliabilityMetric(BaseMetric):
         """
         scores, correct = (np.concatenate(x) for x in zip(*results, strict=True))
         bins = reliability(scores, correct)
-        MMLogger.get_current_instance().info('\n' + _table(bins))
+        log_tables(_table(bins))
         if self.out_dir is not None:
             _save_diagram(bins, self.thr, self.out_dir / 'reliability.png')
         slope, intercept, error = _fit(results[::2], results[1::2] or results)
@@ -117,17 +116,14 @@ def _fit(fitted: list[tuple], held_out: list[tuple]) -> tuple[float, float, floa
     return *calibration, reliability(calibrated, correct).calibration_error
 
 
-def _table(bins: Reliability) -> str:
-    """Format the bins as a table."""
+def _table(bins: Reliability) -> Table:
+    """Table of the bins."""
     table = Table('score', 'keypoints', 'mean score', 'PCK')
     for i, (number, score, correct) in enumerate(zip(*bins, strict=True)):
         low, high = i / len(bins.number), (i + 1) / len(bins.number)
         name = f'{low:.1f} to {high:.1f}'
         table.add_row(name, str(number), f'{score:.3f}', f'{correct:.3f}')
-    console = Console(width=88)
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get()
+    return table
 
 
 def _save_diagram(bins: Reliability, thr: float, path: Path) -> None:
