@@ -99,19 +99,6 @@ def test_one_training_step(path, synthetic):
     assert torch.isfinite(total)
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=lambda p: p.stem)
-def test_heads_of_mmpose_return_float32_in_bfloat16_training(path):
-    config = load(path)
-    wrapper = config.optim_wrapper
-    bfloat16 = (
-        wrapper.get('type') == 'CPUBFloat16OptimWrapper'
-        and wrapper.get('precision') != 'float32'
-    )
-    hooks = [hook.type for hook in config.get('custom_hooks', [])]
-    mmpose_head = config.model.head.type != 'CPNHead'
-    assert ('Float32HeatmapsHook' in hooks) == (bfloat16 and mmpose_head)
-
-
 @pytest.mark.parametrize('size', ['256x192', '384x288'])
 def test_kernels_are_those_of_the_paper(size):
     name = f'td-hm_cpn-res50_8xb32-160e_coco-{size}.py'

@@ -64,8 +64,4 @@ param_scheduler = [
 ]
 optim_wrapper = dict(type='CPUBFloat16OptimWrapper')
 default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=1, save_best=None))
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(type='ChannelsLastHook'),
-    dict(type='Float32HeatmapsHook'),
-]
+custom_hooks = [*_base_.custom_hooks, dict(type='ChannelsLastHook')]

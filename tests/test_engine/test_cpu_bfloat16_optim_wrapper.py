@@ -10,6 +10,7 @@ from torch import nn
 
 from rmpe_plugin.engine.optim_wrappers import CPUBFloat16OptimWrapper, cpu_bfloat16
 from rmpe_plugin.engine.optim_wrappers.cpu_bfloat16 import bfloat16_flag
+from tests.factories import build_sstn, sstn_crops, sstn_samples
 
 
 def network():
@@ -158,3 +159,22 @@ def test_builds_from_a_config():
     assert isinstance(wrapper, CPUBFloat16OptimWrapper)
     assert wrapper.use_bfloat16
     assert {group['lr'] for group in wrapper.optimizer.param_groups} == {5e-4, 1e-3}
+
+
+@pytest.mark.parametrize('head', ['heatmap', 'cpm', 'mspn', 'cpn'])
+def test_training_steps_of_mmposes_heads(head):
+    _, net = build_sstn(head)
+    net.train()
+    forward = net.head.forward
+    wrapper = wrap(net, precision='bfloat16')
+    wrapper.initialize_count_status(net, 0, 1)
+    before = [p.detach().clone() for p in net.head.parameters()]
+    data = dict(inputs=list(sstn_crops()), data_samples=sstn_samples(head))
+    log = net.train_step(data, wrapper)
+    assert log['loss'].isfinite()
+    changed = [
+        not torch.equal(a, b)
+        for a, b in zip(before, net.head.parameters(), strict=True)
+    ]
+    assert any(changed)
+    assert net.head.forward == forward  # the head is as before

@@ -2,7 +2,6 @@
 from .channels_last_hook import ChannelsLastHook
 from .epoch_seed_hook import EpochSeedHook
 from .finetune_hook import FinetuneHook
-from .float32_heatmaps_hook import Float32HeatmapsHook
 from .parallel_sppe_hook import ParallelSPPEHook
 from .stage_visualization_hook import StageVisualizationHook
 from .whole_checkpoint_hook import WholeCheckpointHook, WholeFileBackend
@@ -11,7 +10,6 @@ __all__ = [
     'ChannelsLastHook',
     'EpochSeedHook',
     'FinetuneHook',
-    'Float32HeatmapsHook',
     'ParallelSPPEHook',
     'StageVisualizationHook',
     'WholeCheckpointHook',

@@ -8,8 +8,12 @@ from pathlib import Path
 import torch
 from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
+from mmpose.models.heads.base_head import BaseHead
 from mmpose.registry import OPTIM_WRAPPERS
 from torch import nn
+
+from rmpe_plugin.models.heads import return_float32
+from rmpe_plugin.utils.model import unwrap_model
 
 PRECISIONS = ('auto', 'bfloat16', 'float32')
 # x86 CPUs without these compute bfloat16 convolutions more slowly than float32 ones.
@@ -38,8 +42,9 @@ class CPUBFloat16OptimWrapper(OptimWrapper):
 
     Parameters, gradients and the optimizer's state stay in float32, and bfloat16 has
     the exponent range of float32, so the loss is not scaled. The log says which
-    precision is used and why. MMPose's own heads also need
-    :class:`Float32HeatmapsHook`.
+    precision is used and why. The heatmaps of MMPose's heads are converted to float32,
+    because the heads compute the accuracy of every batch in NumPy, which has no
+    bfloat16.
 
     Args:
         precision (str): ``'auto'`` is bfloat16 if the model is on a CPU with
@@ -92,6 +97,24 @@ class CPUBFloat16OptimWrapper(OptimWrapper):
         Args:
             model (nn.Module): The model that is trained.
         """
-        autocast = torch.autocast('cpu', torch.bfloat16, enabled=self.use_bfloat16)
-        with super().optim_context(model), autocast:
-            yield
+        with super().optim_context(model):
+            if not self.use_bfloat16:
+                yield
+                return
+            with torch.autocast('cpu', torch.bfloat16), _float32_heatmaps(model):
+                yield
+
+
+@contextmanager
+def _float32_heatmaps(model: nn.Module) -> Iterator[None]:
+    """Make the head of a pose estimator return float32."""
+    head = getattr(unwrap_model(model), 'head', None)
+    if not isinstance(head, BaseHead):
+        yield
+        return
+    # Only during the step: a copy of a changed head would call the original.
+    return_float32(head)
+    try:
+        yield
+    finally:
+        del head.forward
