@@ -5,7 +5,7 @@ Draws the people, trains a detector on images of its own, fits PGPG to its boxes
 trains one initialisation, from which the networks of all rows start. Learns pose NMS on
 images that are used for nothing else, and tests on the detections of the validation
 images. Every training writes its config to its work directory, so that it can be
-inspected or run again.
+inspected or run again. The last table compares the windows of the SSTNs with the crops.
 
 An interrupted run continues with the jobs that are missing from journal.jsonl in
 --work-dir. The results are written to results.json, table.md and ablation.png.
@@ -33,13 +33,12 @@ from rmpe_plugin.learning.ablation import (
     RMPE_TABLE,
     SIZES,
     TABLES,
-    WINDOW_HEADINGS,
     Ablation,
+    FormattedTable,
     TableResult,
-    headings,
-    table_lines,
+    Windows,
+    format_tables,
     to_markdown,
-    window_lines,
 )
 from rmpe_plugin.utils.files import atomic_write
 
@@ -67,7 +66,10 @@ def parse_args() -> argparse.Namespace:
         help='random seeds (default: 0 1 2)',
     )
     parser.add_argument(
-        '--jobs', type=int, help='trainings in parallel (default: depends on --size)'
+        '--jobs',
+        type=int,
+        help='trainings in parallel, and processes of the detector '
+        '(default: depends on --size)',
     )
     args = parser.parse_args()
     if args.jobs is not None and args.jobs < 1:
@@ -79,14 +81,13 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def run(ablation: Ablation, seeds: list[int]) -> tuple[dict[str, TableResult], dict]:
+def run(ablation: Ablation, seeds: list[int]) -> tuple[dict[str, TableResult], Windows]:
     """Run what is missing; the results of every table, and the SSTNs' windows."""
     ablation.prepare()
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress('{task.description}', *columns, refresh_per_second=1) as progress:
         ablation.run(seeds, progress)
-        results = ablation.results(seeds, progress)
-    return results, ablation.windows(seeds)
+        return ablation.results(seeds, progress), ablation.windows(seeds, progress)
 
 
 def draw(results: dict[str, TableResult], path: Path) -> None:
@@ -112,24 +113,21 @@ def draw(results: dict[str, TableResult], path: Path) -> None:
         mean = 100 * np.mean(rows[reference].values[metric])
         axis.set_title(f'{reference}: {metric} {mean:.1f} %', fontsize=10)
         axis.set_xlabel(
-            f'change of {metric}, percent (dots: seeds; lines: 95 % intervals)'
+            f'change of {metric}, percentage points '
+            '(dots: seeds; lines: 95 % intervals)'
         )
     figure.tight_layout()
     figure.savefig(path, dpi=100)
 
 
-def print_tables(results: dict[str, TableResult], windows: dict) -> None:
-    """Print the results, and a note if the full model has not learnt enough."""
+def print_tables(tables: list[FormattedTable], results: dict[str, TableResult]) -> None:
+    """Print the tables, and a note if the full model has not learnt enough."""
     console = Console()
-    for title, result in results.items():
-        table = Table(*headings(title), title=title)
-        for line in table_lines(title, result):
+    for title, headings, lines in tables:
+        table = Table('', *headings, title=title)
+        for line in lines:
             table.add_row(*line)
         console.print(table)
-    table = Table(*WINDOW_HEADINGS)
-    for line in window_lines(windows):
-        table.add_row(*line)
-    console.print(table)
     ap = np.mean(results[RMPE_TABLE][GT_BOXES_ROW].values['AP'])
     if ap < MIN_AP:
         console.print(
@@ -145,8 +143,9 @@ def main() -> None:
         results, windows = run(ablation, args.seeds)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         raise SystemExit(str(error)) from error
-    print_tables(results, windows)
-    tables = {
+    tables = format_tables(results, windows)
+    print_tables(tables, results)
+    values = {
         title: {
             name: dict(
                 row.values, changes={m: c._asdict() for m, c in row.changes.items()}
@@ -158,14 +157,14 @@ def main() -> None:
     record = dict(
         size=args.size,
         seeds=args.seeds,
-        tables=tables,
+        tables=values,
         windows=windows,
         settings=ablation.settings,
     )
     with atomic_write(args.work_dir / 'results.json') as file:
         json.dump(record, file, indent=1)
     with atomic_write(args.work_dir / 'table.md') as file:
-        file.write(to_markdown(results, windows))
+        file.write(to_markdown(tables))
     draw(results, args.work_dir / 'ablation.png')
     for name in ('results.json', 'table.md', 'ablation.png'):
         print(args.work_dir / name)

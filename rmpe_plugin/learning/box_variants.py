@@ -41,11 +41,11 @@ BOX_VARIANTS = {
 
 
 def perturb_boxes(pipeline: list[dict], model: str | None, jitter: dict) -> list[dict]:
-    """Replace the box perturbation of a training pipeline.
+    """Replace the box perturbation of a pipeline.
 
     Args:
-        pipeline (list[dict]): Training pipeline that begins with loading the image.
-            Not changed.
+        pipeline (list[dict]): Pipeline of ground-truth boxes that begins with loading
+            the image. Not changed.
         model (str, optional): ``model`` of ``PoseGuidedProposal``; ``None`` for no
             proposals.
         jitter (dict): Shift and scale of ``RandomBBoxTransform``.

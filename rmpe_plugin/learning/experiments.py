@@ -50,6 +50,6 @@ def run_missing(
 def _results(journal: ResumeJournal, key: dict) -> dict | None:
     """Results of an experiment, if it is finished."""
     for record in journal.records:
-        if {name: record.get(name) for name in key} == key:
+        if {name: record[name] for name in key} == key:
             return record['results']
     return None

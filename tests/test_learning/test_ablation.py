@@ -26,6 +26,7 @@ from rmpe_plugin.learning.ablation import (
     build_training_config,
     build_window_config,
     compare_rows,
+    format_tables,
     launch,
     run_settings,
     to_markdown,
@@ -285,8 +286,8 @@ def test_markdown_has_a_line_per_row():
     }
     window = {'window/iou_crop': 0.8, 'window/iou': 0.7, 'window/gain': -0.1}
     better = {'window/iou_crop': 0.8, 'window/iou': 0.9, 'window/gain': 0.1}
-    text = to_markdown({RMPE_TABLE: rows}, {'SSTN': [window, better]})
-    lines = text.splitlines()
+    tables = format_tables({RMPE_TABLE: rows}, {'SSTN': [window, better]})
+    lines = to_markdown(tables).splitlines()
     assert len(lines) == len(rows) + 2 + 1 + 3
     assert lines[-1] == '| SSTN | 0.800 | 0.800 | -0.100, +0.100 |'
     assert lines[2] == '| full RMPE | 35.0 | 25.0 |  |  |  |  |'
@@ -333,14 +334,13 @@ def test_trains_every_row_and_continues(tmp_path, unformatted_configs):
     for rows in results.values():
         for row in rows.values():
             assert all(0 <= row.values[metric][0] <= 1 for metric in METRICS)
-    windows = ablation.windows([0])
+    with Progress(disable=True) as progress:
+        windows = ablation.windows([0], progress)
     assert list(windows) == list(WINDOWS)
-    for (metrics,) in windows.values():
-        assert 0 < metrics['window/iou'] < metrics['window/iou_crop'] + 0.2
-        assert metrics['window/gain'] == pytest.approx(
-            metrics['window/iou'] - metrics['window/iou_crop']
-        )
-    assert ablation.windows([0]) == windows  # from the journal
+    # The trainings are tested on the same proposals.
+    (crops,) = {metrics['window/iou_crop'] for (metrics,) in windows.values()}
+    assert 0.5 < crops < 1
+    assert all(0 < metrics['window/iou'] < 1 for (metrics,) in windows.values())
     # Only the job without predictions runs again.
     (tmp_path / 'seed-0' / 'cpn-m6' / 'val.keypoints.json').unlink()
     again, ablation = run(tmp_path, launch_here)

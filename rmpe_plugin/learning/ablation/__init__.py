@@ -24,14 +24,7 @@ from .plan import (
     Training,
 )
 from .runner import Ablation, Job, launch, run_settings
-from .tables import (
-    WINDOW_HEADINGS,
-    agreement,
-    headings,
-    table_lines,
-    to_markdown,
-    window_lines,
-)
+from .tables import FormattedTable, Windows, agreement, format_tables, to_markdown
 
 __all__ = [
     'FULL_MODEL',
@@ -42,11 +35,11 @@ __all__ = [
     'TABLES',
     'TRAININGS',
     'WINDOWS',
-    'WINDOW_HEADINGS',
     'Ablation',
     'AblationFiles',
     'Change',
     'ComparisonTable',
+    'FormattedTable',
     'Job',
     'MatchedPoses',
     'Row',
@@ -54,16 +47,15 @@ __all__ = [
     'Size',
     'TableResult',
     'Training',
+    'Windows',
     'agreement',
     'build_detector_config',
     'build_test_config',
     'build_training_config',
     'build_window_config',
     'compare_rows',
-    'headings',
+    'format_tables',
     'launch',
     'run_settings',
-    'table_lines',
     'to_markdown',
-    'window_lines',
 ]

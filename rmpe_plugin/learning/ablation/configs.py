@@ -168,16 +168,16 @@ def build_test_config(files: AblationFiles, name: str, seed: int, boxes: str) ->
 def build_window_config(files: AblationFiles, name: str, seed: int) -> Config:
     """Build the config that measures how precise an SSTN's windows are.
 
-    The test boxes are proposals for the people of the validation split: their errors
-    are those of the detector, and their ground-truth boxes are known.
+    The test boxes are sampled for the people of the validation split from the proposal
+    model, which is fitted to the detector's matched boxes.
 
     Args:
         files (AblationFiles): The files.
-        name (str): A training with an SSTN, a key of :data:`TRAININGS`.
+        name (str): A training with an SSTN, a value of :data:`WINDOWS`.
         seed (int): Seed of the training.
 
     Returns:
-        Config: The config, whose test reports ``window/iou`` and ``window/iou_crop``.
+        Config: The config, whose test reports the metrics of ``WindowIoUMetric``.
     """
     config = build_test_config(files, name, seed, 'gt')
     config.test_dataloader.dataset.pipeline = perturb_boxes(
@@ -187,6 +187,7 @@ def build_window_config(files: AblationFiles, name: str, seed: int) -> Config:
     config.load_from = str(files.checkpoint(name, seed))
     config.work_dir = str(files.work_dir(name, seed))
     config.experiment_name = f'windows-{name}-{seed}'
+    config.log_level = 'WARNING'
     config.randomness.seed = 0  # the same proposals for all trainings
     return config
 

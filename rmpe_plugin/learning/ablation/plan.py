@@ -37,13 +37,33 @@ class Size:
 
 SIZES = {
     'cpu': Size(
-        dict(detector=3000, train=6000, tune=300, val=400), 4, (9, 2, 1), 32, 2, 0, 24
+        images=dict(detector=3000, train=6000, tune=300, val=400),
+        detector_epochs=4,
+        epochs=(9, 2, 1),
+        batch_size=32,
+        jobs=2,
+        num_workers=0,
+        width=24,
     ),
     'gpu': Size(
-        dict(detector=6000, train=8000, tune=600, val=800), 4, (8, 3, 2), 32, 4, 4, 32
+        images=dict(detector=6000, train=8000, tune=600, val=800),
+        detector_epochs=4,
+        epochs=(8, 3, 2),
+        batch_size=32,
+        jobs=4,
+        num_workers=4,
+        width=32,
     ),
     # Only to try the script.
-    'tiny': Size(dict(train=8, tune=8, val=4), 0, (1, 1, 1), 8, 2, 0, 16),
+    'tiny': Size(
+        images=dict(train=8, tune=8, val=4),
+        detector_epochs=0,
+        epochs=(1, 1, 1),
+        batch_size=8,
+        jobs=2,
+        num_workers=0,
+        width=16,
+    ),
 }
 
 

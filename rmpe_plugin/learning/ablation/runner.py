@@ -16,7 +16,6 @@ from rich.progress import Progress
 
 from rmpe_plugin.datasets.synthetic import write_split
 from rmpe_plugin.learning.evaluation_split import METRICS, EvaluationSplit
-from rmpe_plugin.learning.experiments import run_missing
 from rmpe_plugin.learning.nms_methods import Method, no_nms, parametric_nms
 from rmpe_plugin.utils.files import ResumeJournal
 from rmpe_plugin.utils.mmpose_tools import find_mmpose_tool
@@ -112,8 +111,8 @@ class Ablation:
     Args:
         folder (Path): Folder of all files.
         size (Size): Size of the ablation.
-        jobs (int, optional): Number of trainings that run in parallel. Defaults to
-            ``None``, that of ``size``.
+        jobs (int, optional): Number of trainings that run in parallel, and of processes
+            of the detector. Defaults to ``None``, that of ``size``.
         launch (Callable): Runs a config, see :func:`launch`. Defaults to a process for
             each.
 
@@ -212,30 +211,27 @@ class Ablation:
             for title, table in TABLES.items()
         }
 
-    def windows(self, seeds: Sequence[int]) -> dict[str, list[dict[str, float]]]:
-        """Measure how precise the windows of the SSTNs are, where the journal lacks it.
+    def windows(
+        self, seeds: Sequence[int], progress: Progress
+    ) -> dict[str, list[dict[str, float]]]:
+        """Measure how precise the windows of the SSTNs are.
 
         Args:
             seeds (Sequence[int]): Seeds of the trainings, which are finished.
+            progress (Progress): Gets a task.
 
         Returns:
             dict[str, list[dict[str, float]]]: For each name of :data:`WINDOWS` the
-            metrics of every seed: the mean IoU with the ground-truth windows of the
-            SSTN's windows (``window/iou``) and of the crops (``window/iou_crop``).
+            metrics of ``WindowIoUMetric`` of every seed.
         """
-        return {
-            title: run_missing(
-                self._journal,
-                [dict(windows=name, seed=seed) for seed in seeds],
-                self._measure_windows,
-            )
-            for title, name in WINDOWS.items()
-        }
-
-    def _measure_windows(self, windows: str, seed: int) -> dict[str, float]:
-        """Test the windows of a training on proposals."""
-        config = build_window_config(self.files, windows, seed)
-        return Runner.from_cfg(config).test()
+        runs = [
+            (title, name, seed) for title, name in WINDOWS.items() for seed in seeds
+        ]
+        metrics: dict[str, list[dict[str, float]]] = {title: [] for title in WINDOWS}
+        for title, name, seed in progress.track(runs, description='windows'):
+            config = build_window_config(self.files, name, seed)
+            metrics[title].append(Runner.from_cfg(config).test())
+        return metrics
 
     def _evaluate(
         self, row: Row, seed: int, methods: dict[str, Method]

@@ -1,34 +1,62 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of the ablation: metrics, their changes, and the papers' changes; percent."""
+"""Tables of the ablation: metrics and their changes, and windows of the SSTNs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from rmpe_plugin.learning.evaluation_split import METRICS
 
 from .comparison import Change, TableResult
 from .plan import TABLES, ComparisonTable
 
-#: Headings of the table of the SSTNs' windows.
-WINDOW_HEADINGS = (
-    'IoU with the ground-truth windows',
-    'crops',
-    'windows',
-    'change by seed',
-)
+#: Metrics of every seed by name, see :meth:`Ablation.windows`.
+Windows = dict[str, list[dict[str, float]]]
 
 
-def headings(title: str) -> tuple[str, ...]:
-    """Headings of a table, whose values are percent.
+class FormattedTable(NamedTuple):
+    """A table of text.
+
+    Attributes:
+        title (str): Its title.
+        headings (tuple[str, ...]): Headings of the columns after the first one.
+        lines (list[tuple[str, ...]]): Cells of each row.
+    """
+
+    title: str
+    headings: tuple[str, ...]
+    lines: list[tuple[str, ...]]
+
+
+def format_tables(
+    results: dict[str, TableResult], windows: Windows
+) -> list[FormattedTable]:
+    """Format the results of the ablation.
 
     Args:
-        title (str): Title of the table.
+        results (dict[str, TableResult]): The results of every table; AP and mAP are
+            written as percent.
+        windows (dict[str, list[dict[str, float]]]): IoU of crops and windows.
 
     Returns:
-        tuple[str, ...]: The first one is empty.
+        list[FormattedTable]: The tables, the windows last.
     """
+    tables = [
+        FormattedTable(title, _headings(title), [*_lines(title, result)])
+        for title, result in results.items()
+    ]
+    headings = 'crops', 'windows', 'change by seed'
+    lines = [*_window_lines(windows)]
+    return [
+        *tables,
+        FormattedTable('IoU with the ground-truth windows', headings, lines),
+    ]
+
+
+def _headings(title: str) -> tuple[str, ...]:
+    """Headings of a table of results but the first one."""
     changes = (f'change of {metric}' for metric in METRICS)
     paper = f"paper's change of {TABLES[title].metric}"
-    return '', *METRICS, *changes, paper, 'as in the paper'
+    return *METRICS, *changes, paper, 'as in the paper'
 
 
 def agreement(change: Change, paper: float | None) -> str:
@@ -49,16 +77,8 @@ def agreement(change: Change, paper: float | None) -> str:
     return 'yes' if change.sign * paper > 0 else 'no'
 
 
-def table_lines(title: str, results: TableResult) -> Iterator[tuple[str, ...]]:
-    """Format the results of a table.
-
-    Args:
-        title (str): Title of the table.
-        results (TableResult): Its results.
-
-    Yields:
-        tuple[str, ...]: The cells of every row below :func:`headings`.
-    """
+def _lines(title: str, results: TableResult) -> Iterator[tuple[str, ...]]:
+    """The cells of every row of a table of results."""
     table = TABLES[title]
     for name, (values, changes) in results.items():
         means = [f'{100 * sum(seeds) / len(seeds):.1f}' for seeds in values.values()]
@@ -83,16 +103,8 @@ def _paper_cells(
     return f'{change:+.1f}', agreement(changes[table.metric], change)
 
 
-def window_lines(windows: dict[str, list[dict[str, float]]]) -> Iterator[tuple]:
-    """Format how precise the windows of the SSTNs are.
-
-    Args:
-        windows (dict[str, list[dict[str, float]]]): Metrics of every seed, see
-            :meth:`Ablation.windows`.
-
-    Yields:
-        tuple[str, ...]: The cells of every row below :data:`WINDOW_HEADINGS`.
-    """
+def _window_lines(windows: Windows) -> Iterator[tuple[str, ...]]:
+    """The cells of every row of the table of windows."""
     for name, seeds in windows.items():
         crops, found = (
             sum(seed[f'window/{key}'] for seed in seeds) / len(seeds)
@@ -102,23 +114,17 @@ def window_lines(windows: dict[str, list[dict[str, float]]]) -> Iterator[tuple]:
         yield name, f'{crops:.3f}', f'{found:.3f}', gains
 
 
-def to_markdown(
-    results: dict[str, TableResult], windows: dict[str, list[dict[str, float]]]
-) -> str:
-    """Format the results as Markdown tables.
+def to_markdown(tables: Sequence[FormattedTable]) -> str:
+    """Write tables in Markdown.
 
     Args:
-        results (dict[str, TableResult]): The results of every table.
-        windows (dict[str, list[dict[str, float]]]): See :func:`window_lines`.
+        tables (Sequence[FormattedTable]): The tables.
 
     Returns:
         str: The tables.
     """
-    tables = [
-        ((title, *headings(title)[1:]), table_lines(title, result))
-        for title, result in results.items()
-    ]
-    text = []
-    for names, lines in (*tables, (WINDOW_HEADINGS, window_lines(windows))):
+    text: list[tuple[str, ...]] = []
+    for title, headings, lines in tables:
+        names = (title, *headings)
         text += [names, ('---',) * len(names), *lines, ()]
     return '\n'.join(f'| {" | ".join(line)} |' if line else '' for line in text)
