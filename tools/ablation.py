@@ -148,7 +148,9 @@ def main() -> None:
     values = {
         title: {
             name: dict(
-                row.values, changes={m: c._asdict() for m, c in row.changes.items()}
+                row.values,
+                recall=row.recall,
+                changes={m: c._asdict() for m, c in row.changes.items()},
             )
             for name, row in result.items()
         }

@@ -32,6 +32,13 @@ class ScoredDetections:
     num_targets: np.ndarray
     num_recalls: int | None = None
 
+    @property
+    def recall(self) -> np.ndarray:
+        """Share of the targets that are detected, of each column (C,), 0 to 1."""
+        number = self.num_targets.sum(axis=0)
+        found = self.correct.sum(axis=0) / np.maximum(number, 1)
+        return np.where(number > 0, found, np.nan)
+
     def average_precision(self, weights: np.ndarray | None = None) -> np.ndarray:
         """Compute the average precision of each column.
 

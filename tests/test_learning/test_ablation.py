@@ -259,6 +259,9 @@ def test_intervals_are_those_of_one_sample_at_a_time():
         values = [np.array(row.values[metric]) for row in result.values()]
         np.testing.assert_allclose(change.seeds, values[1] - values[0])
         assert change.sign == -1
+    for name, seeds in rows.items():
+        expected = [seed['mAP'].correct.sum() / (8 * 4) for seed in seeds]
+        np.testing.assert_allclose(result[name].recall, expected)
 
 
 def test_raises_if_a_row_has_other_people():
@@ -281,7 +284,7 @@ def test_markdown_has_a_line_per_row():
     values = dict(AP=[0.3, 0.4], mAP=[0.2, 0.3])
     change = Change([-0.05, -0.1], (-0.11, -0.02))
     rows = {
-        name: RowResult(values, dict.fromkeys(METRICS, change) if i else {})
+        name: RowResult(values, [0.6, 0.8], dict.fromkeys(METRICS, change) if i else {})
         for i, name in enumerate(TABLES[RMPE_TABLE].rows)
     }
     window = {'window/iou_crop': 0.8, 'window/iou': 0.7, 'window/gain': -0.1}
@@ -290,9 +293,11 @@ def test_markdown_has_a_line_per_row():
     lines = to_markdown(tables).splitlines()
     assert len(lines) == len(rows) + 2 + 1 + 3
     assert lines[-1] == '| SSTN | 0.800 | 0.800 | -0.100, +0.100 |'
-    assert lines[2] == '| full RMPE | 35.0 | 25.0 |  |  |  |  |'
+    assert lines[2] == '| full RMPE | 35.0 | 25.0 | 70.0 |  |  |  |  |'
     change_text = '-7.5 (-11.0 to -2.0)'
-    expected = f'| no PGPG | 35.0 | 25.0 | {change_text} | {change_text} | -7.8 | yes |'
+    expected = (
+        f'| no PGPG | 35.0 | 25.0 | 70.0 | {change_text} | {change_text} | -7.8 | yes |'
+    )
     assert expected in lines
 
 

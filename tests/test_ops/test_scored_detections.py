@@ -87,6 +87,7 @@ def test_precision_by_hand():
         np.zeros((4, 1), int), column, counted, np.array([[3]])
     )
     assert detections.average_precision() == pytest.approx([1 / 3 + 2 / 9])
+    assert detections.recall == pytest.approx([2 / 3])
     # 34 of the 101 recalls are at most 1/3, the next 33 at most 2/3
     interpolated = replace(detections, num_recalls=101)
     assert interpolated.average_precision() == pytest.approx([(34 + 33 * 2 / 3) / 101])
@@ -96,6 +97,9 @@ def test_nothing_to_detect_and_no_detections():
     empty = np.zeros((0, 1), bool)
     detections = ScoredDetections(empty.astype(int), empty, empty, np.array([[2], [0]]))
     assert detections.average_precision().tolist() == [0]
+    assert detections.recall.tolist() == [0]
+    nobody = replace(detections, num_targets=np.zeros((2, 1), int))
+    assert np.isnan(nobody.recall).all()
     ap = detections.average_precision(np.array([[1, 0], [0, 1]]))
     np.testing.assert_array_equal(ap, [[0], [np.nan]])
 

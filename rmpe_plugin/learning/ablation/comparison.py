@@ -48,11 +48,14 @@ class RowResult(NamedTuple):
 
     Attributes:
         values (dict[str, list[float]]): Each metric by seed, 0 to 1.
+        recall (list[float]): Share of the joints that are found at the threshold of mAP
+            by seed, the mean over the joints, 0 to 1.
         changes (dict[str, Change]): Change of each metric from the first row; empty for
             the first row.
     """
 
     values: dict[str, list[float]]
+    recall: list[float]
     changes: dict[str, Change]
 
 
@@ -75,7 +78,7 @@ def compare_rows(rows: Mapping[str, Sequence[MatchedPoses]]) -> TableResult:
     """
     _require_same_people(rows)
     first, *others = rows
-    results = {first: RowResult(_values(rows[first]), {})}
+    results = {first: RowResult(_values(rows[first]), _recall(rows[first]), {})}
     weights = bootstrap_weights(len(_people(rows[first][0])), _NUM_SAMPLES, seed=0)
     reference = _bootstrap(rows[first], weights)
     for name in others:
@@ -86,7 +89,7 @@ def compare_rows(rows: Mapping[str, Sequence[MatchedPoses]]) -> TableResult:
             change = np.subtract(seeds, results[first].values[metric])
             interval = np.percentile(samples[metric] - reference[metric], (2.5, 97.5))
             changes[metric] = Change(change.tolist(), tuple(interval.tolist()))
-        results[name] = RowResult(values, changes)
+        results[name] = RowResult(values, _recall(rows[name]), changes)
     return results
 
 
@@ -112,6 +115,11 @@ def _values(seeds: Sequence[MatchedPoses]) -> dict[str, list[float]]:
         metric: [_mean_ap(seed[metric], None).item() for seed in seeds]
         for metric in seeds[0]
     }
+
+
+def _recall(seeds: Sequence[MatchedPoses]) -> list[float]:
+    """Mean recall of the joints by seed."""
+    return [float(np.nanmean(seed['mAP'].recall)) for seed in seeds]
 
 
 def _bootstrap(

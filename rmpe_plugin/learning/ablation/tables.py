@@ -33,8 +33,8 @@ def format_tables(
     """Format the results of the ablation.
 
     Args:
-        results (dict[str, TableResult]): The results of every table; AP and mAP are
-            written as percent.
+        results (dict[str, TableResult]): The results of every table, which are written
+            as percent.
         windows (dict[str, list[dict[str, float]]]): IoU of crops and windows.
 
     Returns:
@@ -56,7 +56,7 @@ def _headings(title: str) -> tuple[str, ...]:
     """Headings of a table of results but the first one."""
     changes = (f'change of {metric}' for metric in METRICS)
     paper = f"paper's change of {TABLES[title].metric}"
-    return *METRICS, *changes, paper, 'as in the paper'
+    return *METRICS, 'recall', *changes, paper, 'as in the paper'
 
 
 def agreement(change: Change, paper: float | None) -> str:
@@ -80,8 +80,9 @@ def agreement(change: Change, paper: float | None) -> str:
 def _lines(title: str, results: TableResult) -> Iterator[tuple[str, ...]]:
     """The cells of every row of a table of results."""
     table = TABLES[title]
-    for name, (values, changes) in results.items():
-        means = [f'{100 * sum(seeds) / len(seeds):.1f}' for seeds in values.values()]
+    for name, (values, recall, changes) in results.items():
+        columns = *values.values(), recall
+        means = [f'{100 * sum(seeds) / len(seeds):.1f}' for seeds in columns]
         cells = [_change_cell(changes[metric]) if changes else '' for metric in METRICS]
         yield name, *means, *cells, *_paper_cells(table, name, changes)
 
