@@ -36,6 +36,7 @@ from .steps import (
     fit_proposals,
     learn_pose_nms,
 )
+from .tables import Windows
 
 
 @dataclass(frozen=True)
@@ -211,9 +212,7 @@ class Ablation:
             for title, table in TABLES.items()
         }
 
-    def windows(
-        self, seeds: Sequence[int], progress: Progress
-    ) -> dict[str, list[dict[str, float]]]:
+    def windows(self, seeds: Sequence[int], progress: Progress) -> Windows:
         """Measure how precise the windows of the SSTNs are.
 
         Args:
@@ -227,7 +226,7 @@ class Ablation:
         runs = [
             (title, name, seed) for title, name in WINDOWS.items() for seed in seeds
         ]
-        metrics: dict[str, list[dict[str, float]]] = {title: [] for title in WINDOWS}
+        metrics: Windows = {title: [] for title in WINDOWS}
         for title, name, seed in progress.track(runs, description='windows'):
             config = build_window_config(self.files, name, seed)
             metrics[title].append(Runner.from_cfg(config).test())
