@@ -2,9 +2,17 @@
 import json
 
 import pytest
+import torch
+from mmpose.registry import MODELS
 from rich.progress import Progress
 
-from rmpe_plugin.learning.ablation import SIZES, TABLES, Ablation
+from rmpe_plugin.learning.ablation import (
+    SIZES,
+    TABLES,
+    WINDOWS,
+    Ablation,
+    build_training_config,
+)
 from tests.conftest import run_tool
 from tests.test_learning.factories import (
     CONFIG_FORMATTER,
@@ -15,12 +23,17 @@ from tests.test_learning.factories import (
 
 @pytest.fixture
 def finished(tmp_path, monkeypatch):
-    """Folder of a run whose predictions are perturbed annotations."""
+    """Folder of a run of untrained SSTNs, whose predictions are perturbed annotations."""
     monkeypatch.setattr(CONFIG_FORMATTER, keep_format)
     ablation = Ablation(tmp_path, SIZES['tiny'], launch=launch_perturbed)
     ablation.prepare()
     with Progress(disable=True) as progress:
         ablation.run([0], progress)
+    for name in WINDOWS.values():
+        net = MODELS.build(build_training_config(ablation.files, name, 0).model)
+        torch.save(
+            dict(state_dict=net.state_dict()), ablation.files.checkpoint(name, 0)
+        )
     return tmp_path
 
 
@@ -42,6 +55,12 @@ def test_writes_tables_and_a_figure(finished):
             for change in row['changes'].values():
                 low, high = change['interval']
                 assert low <= high
+            assert 0 <= row['recall'][0] <= 1
+    assert list(record['windows']) == list(WINDOWS)
+    for name, (metrics,) in record['windows'].items():
+        # Untrained, an STN does not change the crop.
+        iou = f'{metrics["window/iou_crop"]:.3f}'
+        assert f'| {name} | {iou} | {iou} | +0.000 |' in table
     assert (finished / 'ablation.png').stat().st_size > 10_000
 
     result = run_tool(*arguments, '--size', 'cpu', check=False)
