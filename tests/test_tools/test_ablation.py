@@ -23,7 +23,7 @@ from tests.test_learning.factories import (
 
 @pytest.fixture
 def finished(tmp_path, monkeypatch):
-    """Folder of a run of untrained SSTNs, whose predictions are perturbed annotations."""
+    """Folder of a run with untrained SSTNs, whose poses are perturbed annotations."""
     monkeypatch.setattr(CONFIG_FORMATTER, keep_format)
     ablation = Ablation(tmp_path, SIZES['tiny'], launch=launch_perturbed)
     ablation.prepare()
