@@ -26,7 +26,6 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
-from rich.table import Table
 
 from rmpe_plugin.learning.ablation import (
     GT_BOXES_ROW,
@@ -34,13 +33,13 @@ from rmpe_plugin.learning.ablation import (
     SIZES,
     TABLES,
     Ablation,
-    FormattedTable,
     TableResult,
     Windows,
     format_tables,
     to_markdown,
 )
 from rmpe_plugin.utils.files import atomic_write
+from rmpe_plugin.utils.tables import Table, rich_table
 
 # AP of a sufficiently trained full model on ground-truth boxes.
 MIN_AP = 0.45
@@ -120,14 +119,11 @@ def draw(results: dict[str, TableResult], path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def print_tables(tables: list[FormattedTable], results: dict[str, TableResult]) -> None:
+def print_tables(tables: dict[str, Table], results: dict[str, TableResult]) -> None:
     """Print the tables, and a note if the full model has not learnt enough."""
     console = Console()
-    for title, headings, lines in tables:
-        table = Table('', *headings, title=title)
-        for line in lines:
-            table.add_row(*line)
-        console.print(table)
+    for title, table in tables.items():
+        console.print(rich_table(table, title))
     ap = np.mean(results[RMPE_TABLE][GT_BOXES_ROW].values['AP'])
     if ap < MIN_AP:
         console.print(

@@ -23,10 +23,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from rmpe_plugin.learning.experiments import run_missing
+from rmpe_plugin.learning.experiments import mean_metrics, run_missing
 from rmpe_plugin.learning.photo_variants import (
     PHOTO_VARIANTS,
-    mean_metrics,
     photo_variant_config,
     train_photo_variant,
 )

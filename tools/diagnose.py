@@ -23,11 +23,11 @@ from pathlib import Path
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from rmpe_plugin.diagnosis import DiagnosedPoses, Diagnosis, ModelReport, write_page
 from rmpe_plugin.learning.evaluation_split import COCO_METAINFO
 from rmpe_plugin.ops import ErrorThresholds
+from rmpe_plugin.utils.tables import rich_table
 
 
 def parse_args() -> argparse.Namespace:
@@ -135,11 +135,8 @@ def print_tables(reports: list[ModelReport]) -> None:
     """Print the tables of each model."""
     console = Console(width=110)
     for report in reports:
-        for header, rows in report.tables():
-            table = Table(*header, title=report.name)
-            for row in rows:
-                table.add_row(*row)
-            console.print(table)
+        for table in report.tables():
+            console.print(rich_table(table, report.name))
 
 
 if __name__ == '__main__':

@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from rmpe_plugin.ops import find_atoms
 from rmpe_plugin.ops.error_types import KEYPOINT_TYPES
 from rmpe_plugin.utils.files import atomic_write
+from rmpe_plugin.utils.tables import Table
 
 from .corrections import ap_gains
 from .diagnosis import Diagnosis
@@ -28,18 +29,6 @@ from .plots import plot_gains, plot_scores, plot_types
 
 NUM_ATOMS = 11
 TEMPLATE = Path(__file__).with_name('page.html.jinja')
-
-
-class Table(NamedTuple):
-    """A table of strings.
-
-    Attributes:
-        header (Sequence[str]): Cells of the header.
-        rows (list[Sequence[str]]): Cells of each row.
-    """
-
-    header: Sequence[str]
-    rows: list[Sequence[str]]
 
 
 @dataclass

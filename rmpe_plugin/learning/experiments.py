@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -45,6 +46,18 @@ def run_missing(
     for key in track([key for key in keys if _results(journal, key) is None]):
         journal.append(dict(key, results=run(**key)))
     return [results for key in keys if (results := _results(journal, key)) is not None]
+
+
+def mean_metrics(runs: list[dict[str, float]]) -> dict[str, float]:
+    """Mean of each metric over the seeds.
+
+    Args:
+        runs (list[dict[str, float]]): Metrics of each seed.
+
+    Returns:
+        dict[str, float]: Means.
+    """
+    return {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
 
 
 def _results(journal: ResumeJournal, key: dict) -> dict | None:

@@ -4,7 +4,6 @@
 import hashlib
 from pathlib import Path
 
-import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner, find_latest_checkpoint
 
@@ -73,15 +72,3 @@ def train_photo_variant(config: Config) -> dict[str, float]:
         for name, value in metrics.items()
         if name.startswith('torso/') or name in wanted
     }
-
-
-def mean_metrics(runs: list[dict[str, float]]) -> dict[str, float]:
-    """Mean of each metric over the seeds.
-
-    Args:
-        runs (list[dict[str, float]]): Metrics of the trainings of a variant.
-
-    Returns:
-        dict[str, float]: Means.
-    """
-    return {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}

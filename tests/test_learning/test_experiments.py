@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from rmpe_plugin.learning.experiments import run_missing
+from rmpe_plugin.learning.experiments import mean_metrics, run_missing
 from rmpe_plugin.utils.files import ResumeJournal
 
 
@@ -43,3 +43,7 @@ def test_tracks_missing_experiments(tmp_path):
         keys = [dict(variant=v) for v in variants]
         run_missing(journal, keys, lambda variant: {}, track)
     assert tracked == [dict(variant='a'), dict(variant='b')]
+
+
+def test_means():
+    assert mean_metrics([dict(a=1.0, b=0.0), dict(a=2.0, b=1.0)]) == dict(a=1.5, b=0.5)

@@ -4,7 +4,6 @@ from mmpose.registry import MODELS
 
 from rmpe_plugin.learning.photo_variants import (
     PHOTO_VARIANTS,
-    mean_metrics,
     photo_variant_config,
     train_photo_variant,
 )
@@ -47,7 +46,3 @@ def test_trains_a_variant(synthetic, tmp_path, unformatted_configs):
     metrics = train_photo_variant(config)
     assert {'torso/PCK', 'torso/ankle', 'coco/AP', 'coco/AP .5'} <= metrics.keys()
     assert all(0 <= value <= 1 for value in metrics.values())
-
-
-def test_means():
-    assert mean_metrics([dict(a=1.0, b=0.0), dict(a=2.0, b=1.0)]) == dict(a=1.5, b=0.5)

@@ -98,8 +98,8 @@ def test_nothing_to_detect_and_no_detections():
     detections = ScoredDetections(empty.astype(int), empty, empty, np.array([[2], [0]]))
     assert detections.average_precision().tolist() == [0]
     assert detections.recall.tolist() == [0]
-    nobody = replace(detections, num_targets=np.zeros((2, 1), int))
-    assert np.isnan(nobody.recall).all()
+    no_targets = replace(detections, num_targets=np.zeros((2, 1), int))
+    assert np.isnan(no_targets.recall).all()
     ap = detections.average_precision(np.array([[1, 0], [0, 1]]))
     np.testing.assert_array_equal(ap, [[0], [np.nan]])
 

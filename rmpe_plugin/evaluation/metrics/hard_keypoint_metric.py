@@ -8,13 +8,12 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmpose.registry import METRICS
 from mmpose.structures.bbox import bbox_xywh2xyxy
-from rich.table import Table
 
 from rmpe_plugin.diagnosis.groups import keypoint_groups
 from rmpe_plugin.evaluation.functional.annotation import person_annotation
 from rmpe_plugin.ops import crowd_index, keypoint_accuracy, keypoint_similarity
 from rmpe_plugin.structures import area_of
-from rmpe_plugin.utils.log_tables import log_tables
+from rmpe_plugin.utils.tables import Table, log_tables
 
 STAGES = {'global': 'GlobalNet', 'refine': 'RefineNet'}
 # First group of each kind after the joints, for gaps in the chart.
@@ -161,11 +160,11 @@ def _groups(data: dict[str, np.ndarray], names: list[str]) -> dict[str, np.ndarr
 
 def _table(rows: dict[str, Row]) -> Table:
     """Table of the rows."""
-    table = Table('keypoints', 'number', *STAGES.values(), 'gain')
-    for name, (number, before, after) in rows.items():
-        gain = f'{after - before:+.3f}'
-        table.add_row(name, str(number), f'{before:.3f}', f'{after:.3f}', gain)
-    return table
+    cells = [
+        (name, str(number), f'{before:.3f}', f'{after:.3f}', f'{after - before:+.3f}')
+        for name, (number, before, after) in rows.items()
+    ]
+    return Table(('keypoints', 'number', *STAGES.values(), 'gain'), cells)
 
 
 def _save_chart(rows: dict[str, Row], path: Path) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.structures import InstanceData
 from mmpose.registry import METRICS
-from rich.table import Table
 
 from rmpe_plugin.ops import (
     PoseNMSParams,
@@ -25,7 +24,7 @@ from rmpe_plugin.structures import (
     read_annotations,
     reference_length,
 )
-from rmpe_plugin.utils.log_tables import log_tables
+from rmpe_plugin.utils.tables import Table, log_tables
 
 # Joints of MPII that its multi-person evaluation does not use.
 EXCLUDED = ('pelvis', 'thorax')
@@ -252,6 +251,6 @@ def _table(metrics: dict[str, float]) -> Table:
     for name, value in metrics.items():
         part = name.removeprefix('left_').removeprefix('right_')
         columns.setdefault(COLUMNS.get(part, part), []).append(value)
-    table = Table(*columns)
-    table.add_row(*(f'{np.mean(values):.1f}' for values in columns.values()))
-    return table
+    return Table(
+        [*columns], [[f'{np.mean(values):.1f}' for values in columns.values()]]
+    )

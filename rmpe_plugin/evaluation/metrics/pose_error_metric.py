@@ -2,15 +2,13 @@
 """COCO's AP with the types of errors behind it."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 from mmpose.registry import METRICS
-from rich.table import Table
 
 from rmpe_plugin.diagnosis import DiagnosedPoses, Diagnosis, ModelReport
 from rmpe_plugin.structures import read_annotations
-from rmpe_plugin.utils.log_tables import log_tables
+from rmpe_plugin.utils.tables import log_tables
 
 from .pose_nms_coco_metric import PoseNMSCocoMetric
 
@@ -66,16 +64,7 @@ class PoseErrorMetric(PoseNMSCocoMetric):
         metrics = super().compute_metrics(results)
         poses = DiagnosedPoses(self._annotations, self._records, self.dataset_meta)
         report = ModelReport.of('', Diagnosis(poses))
-        log_tables(*_tables(report))
+        log_tables(*report.tables())
         for name, gain in report.gains.items():
             metrics[f'gain_{name.replace(" ", "_")}'] = gain
         return metrics
-
-
-def _tables(report: ModelReport) -> Iterator[Table]:
-    """The tables of a report."""
-    for header, rows in report.tables():
-        table = Table(*header)
-        for row in rows:
-            table.add_row(*row)
-        yield table

@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmpose.registry import METRICS
-from rich.table import Table
 
 from rmpe_plugin.evaluation.functional.annotation import person_annotation
 from rmpe_plugin.evaluation.functional.score_calibration import fit_calibration
 from rmpe_plugin.ops import Reliability, reliability, unit_scores
-from rmpe_plugin.utils.log_tables import log_tables
+from rmpe_plugin.utils.tables import Table, log_tables
 
 
 @METRICS.register_module()
@@ -118,12 +117,12 @@ def _fit(fitted: list[tuple], held_out: list[tuple]) -> tuple[float, float, floa
 
 def _table(bins: Reliability) -> Table:
     """Table of the bins."""
-    table = Table('score', 'keypoints', 'mean score', 'PCK')
+    rows = []
     for i, (number, score, correct) in enumerate(zip(*bins, strict=True)):
         low, high = i / len(bins.number), (i + 1) / len(bins.number)
         name = f'{low:.1f} to {high:.1f}'
-        table.add_row(name, str(number), f'{score:.3f}', f'{correct:.3f}')
-    return table
+        rows.append((name, str(number), f'{score:.3f}', f'{correct:.3f}'))
+    return Table(('score', 'keypoints', 'mean score', 'PCK'), rows)
 
 
 def _save_diagram(bins: Reliability, thr: float, path: Path) -> None:

@@ -24,7 +24,7 @@ from .plan import (
     Training,
 )
 from .runner import Ablation, Job, launch, run_settings
-from .tables import FormattedTable, Windows, agreement, format_tables, to_markdown
+from .tables import Windows, agreement, format_tables, to_markdown
 
 __all__ = [
     'FULL_MODEL',
@@ -39,7 +39,6 @@ __all__ = [
     'AblationFiles',
     'Change',
     'ComparisonTable',
-    'FormattedTable',
     'Job',
     'MatchedPoses',
     'Row',

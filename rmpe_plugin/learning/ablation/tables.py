@@ -2,9 +2,10 @@
 """Tables of the ablation: metrics and their changes, and windows of the SSTNs."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from rmpe_plugin.learning.evaluation_split import METRICS
+from rmpe_plugin.learning.experiments import mean_metrics
+from rmpe_plugin.utils.tables import Table
 
 from .comparison import Change, TableResult
 from .plan import TABLES, ComparisonTable
@@ -13,23 +14,9 @@ from .plan import TABLES, ComparisonTable
 Windows = dict[str, list[dict[str, float]]]
 
 
-class FormattedTable(NamedTuple):
-    """A table of text.
-
-    Attributes:
-        title (str): Its title.
-        headings (tuple[str, ...]): Headings of the columns after the first one.
-        lines (list[tuple[str, ...]]): Cells of each row.
-    """
-
-    title: str
-    headings: tuple[str, ...]
-    lines: list[tuple[str, ...]]
-
-
 def format_tables(
     results: dict[str, TableResult], windows: Windows
-) -> list[FormattedTable]:
+) -> dict[str, Table]:
     """Format the results of the ablation.
 
     Args:
@@ -38,25 +25,23 @@ def format_tables(
         windows (dict[str, list[dict[str, float]]]): IoU of crops and windows.
 
     Returns:
-        list[FormattedTable]: The tables, the windows last.
+        dict[str, Table]: The tables by title, the windows last. The first cell of each
+        header is empty.
     """
-    tables = [
-        FormattedTable(title, _headings(title), [*_lines(title, result)])
+    tables = {
+        title: Table(_header(title), [*_rows(title, result)])
         for title, result in results.items()
-    ]
-    headings = 'crops', 'windows', 'change by seed'
-    lines = [*_window_lines(windows)]
-    return [
-        *tables,
-        FormattedTable('IoU with the ground-truth windows', headings, lines),
-    ]
+    }
+    header = '', 'crops', 'windows', 'change by seed'
+    windows_table = Table(header, [*_window_rows(windows)])
+    return {**tables, 'IoU with the ground-truth windows': windows_table}
 
 
-def _headings(title: str) -> tuple[str, ...]:
-    """Headings of a table of results but the first one."""
+def _header(title: str) -> tuple[str, ...]:
+    """Header of a table of results."""
     changes = (f'change of {metric}' for metric in METRICS)
     paper = f"paper's change of {TABLES[title].metric}"
-    return *METRICS, 'recall', *changes, paper, 'as in the paper'
+    return '', *METRICS, 'recall', *changes, paper, 'as in the paper'
 
 
 def agreement(change: Change, paper: float | None) -> str:
@@ -77,7 +62,7 @@ def agreement(change: Change, paper: float | None) -> str:
     return 'yes' if change.sign * paper > 0 else 'no'
 
 
-def _lines(title: str, results: TableResult) -> Iterator[tuple[str, ...]]:
+def _rows(title: str, results: TableResult) -> Iterator[tuple[str, ...]]:
     """The cells of every row of a table of results."""
     table = TABLES[title]
     for name, (values, recall, changes) in results.items():
@@ -104,28 +89,29 @@ def _paper_cells(
     return f'{change:+.1f}', agreement(changes[table.metric], change)
 
 
-def _window_lines(windows: Windows) -> Iterator[tuple[str, ...]]:
+def _window_rows(windows: Windows) -> Iterator[tuple[str, ...]]:
     """The cells of every row of the table of windows."""
     for name, seeds in windows.items():
-        crops, found = (
-            sum(seed[f'window/{key}'] for seed in seeds) / len(seeds)
-            for key in ('iou_crop', 'iou')
-        )
+        mean = mean_metrics(seeds)
         gains = ', '.join(f'{seed["window/gain"]:+.3f}' for seed in seeds)
-        yield name, f'{crops:.3f}', f'{found:.3f}', gains
+        yield (
+            name,
+            f'{mean["window/iou_crop"]:.3f}',
+            f'{mean["window/iou"]:.3f}',
+            gains,
+        )
 
 
-def to_markdown(tables: Sequence[FormattedTable]) -> str:
+def to_markdown(tables: dict[str, Table]) -> str:
     """Write tables in Markdown.
 
     Args:
-        tables (Sequence[FormattedTable]): The tables.
+        tables (dict[str, Table]): The tables by title, see :func:`format_tables`.
 
     Returns:
-        str: The tables.
+        str: The tables, with the title in the first cell of the header.
     """
-    text: list[tuple[str, ...]] = []
-    for title, headings, lines in tables:
-        names = (title, *headings)
-        text += [names, ('---',) * len(names), *lines, ()]
+    text: list[Sequence[str]] = []
+    for title, (header, rows) in tables.items():
+        text += [(title, *header[1:]), ('---',) * len(header), *rows, ()]
     return '\n'.join(f'| {" | ".join(line)} |' if line else '' for line in text)
