@@ -9,8 +9,8 @@ interrupted run continues with the trainings that are missing from journal.jsonl
 --work-dir. The results are written to results.json.
 
 Example:
-    python tools/compare_photographs.py --epochs 3 \
-        --work-dir work_dirs/compare_photographs
+    python tools/compare_photographs.py --epochs 2 --seeds 0 1 \
+        --variants "RefineNet, L2" "random initialisation"
 """
 
 import argparse
@@ -32,6 +32,12 @@ from rmpe_plugin.learning.photo_variants import (
 from rmpe_plugin.utils.files import ResumeJournal, atomic_write
 
 JOINTS = ('ankle', 'knee', 'hip', 'wrist', 'elbow', 'shoulder', 'neck', 'head_top')
+COLUMNS = {
+    **{joint: f'torso/{joint}' for joint in JOINTS},
+    'PCK@0.2': 'torso/PCK',
+    'AP': 'coco/AP',
+    'AP50': 'coco/AP .5',
+}
 
 
 def parse_args() -> argparse.Namespace:
@@ -75,13 +81,10 @@ def open_journal(args: argparse.Namespace) -> ResumeJournal:
 
 def build_table(runs: dict[str, list[dict]], title: str) -> Table:
     """Build the table of all variants."""
-    table = Table(
-        'variant', 'PCK@0.2', *JOINTS, 'AP50', 'PCK of each seed', title=title
-    )
+    table = Table('variant', *COLUMNS, 'PCK of each seed', title=title)
     for variant, metrics in runs.items():
         mean = mean_metrics(metrics)
-        names = ('torso/PCK', *(f'torso/{joint}' for joint in JOINTS), 'coco/AP .5')
-        cells = [f'{mean[name]:.3f}' for name in names]
+        cells = [f'{mean[name]:.3f}' for name in COLUMNS.values()]
         seeds = ', '.join(f'{run["torso/PCK"]:.3f}' for run in metrics)
         table.add_row(variant, *cells, seeds)
     return table

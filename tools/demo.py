@@ -186,7 +186,7 @@ def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         '--precision', choices=PRECISIONS, default='float32',
-        help='bfloat16 is faster on GPUs and on CPUs with AMX or AVX512-BF16 '
+        help='bfloat16 is faster for many people on CPUs with AMX or AVX512-BF16 '
         '(default: float32)',
     )  # fmt: skip
     parser.add_argument('--device', help='default: cuda if available, otherwise cpu')

@@ -62,7 +62,8 @@ class RMPEInferencer:
         device (str, optional): Defaults to ``None``: the device that MMEngine selects,
             CUDA if available.
         precision (str): ``'float32'``, or ``'bfloat16'`` for autocast, which is faster
-            on GPUs and on CPUs with AMX or AVX512-BF16. Defaults to ``'float32'``.
+            for many people on CPUs with AMX or AVX512-BF16. Defaults to
+            ``'float32'``.
         pose_nms (dict | str, optional): Parameters of
             :class:`rmpe_plugin.ops.PoseNMSParams`, the name of a preset, or the path
             of a JSON file; ``None`` disables pose NMS. Defaults to

@@ -62,9 +62,9 @@ def read_joints(path: Path) -> np.ndarray:
     """Read ``joints.mat``.
 
     Returns:
-        np.ndarray: Joints (N, 14, 3): x, y in pixels and COCO's v. The flag is 1 for
-        visible joints in LSP-Extended, whose other joints have no position, and 1 for
-        occluded joints in LSP.
+        np.ndarray: Joints (N, 14, 3): x, y in pixels, as in the file, whose README
+        names no origin, and COCO's v. The flag is 1 for visible joints in LSP-Extended,
+        whose other joints have no position, and 1 for occluded joints in LSP.
 
     Raises:
         ValueError: If the file is not a MATLAB file or the array has another shape.
@@ -110,7 +110,16 @@ def keypoints_of(joints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def convert(
     joints: np.ndarray, images: list[Path], min_joints: int
 ) -> tuple[list[dict], list[dict]]:
-    """Images and annotations of the people with enough labelled joints."""
+    """Convert people with enough labelled joints.
+
+    Args:
+        joints (np.ndarray): Joints (N, 14, 3), see :func:`read_joints`.
+        images (list[Path]): N images.
+        min_joints (int): Minimum number of joints that are visible inside the image.
+
+    Returns:
+        tuple[list[dict], list[dict]]: COCO images and annotations.
+    """
     records, annotations = [], []
     pairs = zip(joints, images, strict=True)
     for i, (person, path) in enumerate(

@@ -16,7 +16,7 @@ class TorsoPCK(BaseMetric):
     """Percentage of correct keypoints relative to the torso, the metric of LSP.
 
     A keypoint is correct if its distance to the ground truth is below a share of the
-    torso's diagonal: from the left shoulder to the right hip, or the mean of both
+    torso's diagonal: the distance from a shoulder to the opposite hip, the mean of both
     diagonals if both are labelled. People without a labelled diagonal are not
     evaluated. MMPose's ``PCKAccuracy`` with ``norm_item='torso'`` is for the joints of
     JHMDB only.
