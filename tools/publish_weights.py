@@ -5,8 +5,8 @@ The running statistics of batch normalisation stay in float32. Of the meta infor
 only the description of the keypoints is kept. Prints the size and the SHA-256 checksum.
 
 Example:
-    python tools/publish_weights.py work_dirs/photo/epoch_10.pth \
-        rmpe_plugin/weights/cpn_efficientnet-lite0_lsp-160x128.pth
+    python tools/publish_weights.py \
+        work_dirs/td-hm_cpn-efficientnet-lite0_stage3_lsp-192x160/epoch_8.pth photo.pth
 """
 
 import argparse
@@ -54,6 +54,8 @@ def main() -> int:
         checkpoint = CheckpointLoader.load_checkpoint(str(args.checkpoint), 'cpu')
         meta = {'dataset_meta': checkpoint['meta']['dataset_meta']}
         state = {n: to_half(n, v) for n, v in checkpoint['state_dict'].items()}
+        with atomic_write(args.out, 'wb') as file:
+            torch.save(dict(meta=meta, state_dict=state), file)
     except KeyError as error:
         print(
             f'publish_weights.py: error: {args.checkpoint} is not a checkpoint of a '
@@ -64,8 +66,6 @@ def main() -> int:
     except (OSError, ValueError, UnpicklingError) as error:
         print(f'publish_weights.py: error: {error}', file=sys.stderr)
         return 2
-    with atomic_write(args.out, 'wb') as file:
-        torch.save(dict(meta=meta, state_dict=state), file)
     content = args.out.read_bytes()
     print(f'{args.out}: {len(content) / 1e6:.1f} MB')
     print(f'sha256: {hashlib.sha256(content).hexdigest()}')

@@ -5,8 +5,6 @@ load_from = 'work_dirs/td-hm_cpn-efficientnet-lite0_lsp-128x96/epoch_8.pth'
 
 input_size = (128, 160)
 codec = [dict(c, input_size=input_size, heatmap_size=(32, 40)) for c in _base_.codec]
-# of ScoreReliabilityMetric on the people held out; changes only thresholds
-codec[-1]['calibration'] = (6.64, -2.20)
 model = dict(head=dict(decoder=codec[-1]))
 
 resized = dict(
