@@ -21,14 +21,5 @@ test_dataloader = val_dataloader
 # schedule
 train_cfg = dict(max_epochs=10, val_interval=5)
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
-param_scheduler = [
-    dict(type='LinearLR', begin=0, end=100, start_factor=0.01, by_epoch=False),
-    dict(
-        type='CosineAnnealingLR',
-        begin=0,
-        end=10,
-        eta_min=1e-5,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    ),
-]
+warmup, cosine = _base_.param_scheduler
+param_scheduler = [dict(warmup, end=100), dict(cosine, end=10)]

@@ -20,14 +20,5 @@ test_dataloader = val_dataloader
 
 # schedule
 train_cfg = dict(max_epochs=8, val_interval=4)
-param_scheduler = [
-    dict(type='LinearLR', begin=0, end=100, start_factor=0.01, by_epoch=False),
-    dict(
-        type='CosineAnnealingLR',
-        begin=0,
-        end=8,
-        eta_min=1e-5,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    ),
-]
+warmup, cosine = _base_.param_scheduler
+param_scheduler = [warmup, dict(cosine, end=8)]
