@@ -14,7 +14,6 @@ Example:
 """
 
 import argparse
-import hashlib
 import json
 from functools import partial
 from pathlib import Path
@@ -30,7 +29,7 @@ from rmpe_plugin.learning.sstn_variants import (
     sstn_variant_config,
     train_sstn_variant,
 )
-from rmpe_plugin.utils.files import ResumeJournal, atomic_write
+from rmpe_plugin.utils.files import ResumeJournal, atomic_write, file_digest
 
 COLUMNS = {
     'detections': 'AP, detections',
@@ -70,7 +69,7 @@ def parse_args() -> argparse.Namespace:
 def open_journal(args: argparse.Namespace) -> ResumeJournal:
     """Open the resume journal of these arguments."""
     settings = dict(
-        stage1=hashlib.sha256(args.stage1.read_bytes()).hexdigest(),
+        stage1=file_digest(args.stage1),
         cfg_options=args.cfg_options,
     )
     try:

@@ -45,6 +45,7 @@ from rmpe_plugin.structures import (
     boxes_from_records,
     group_by_image,
     poses_from_records,
+    read_person_boxes,
     read_results,
 )
 
@@ -127,7 +128,7 @@ def choose(args: argparse.Namespace) -> list[tuple[Clip, PoseSequence]]:
 
 def read_boxes(path: str, clips: list[Clip]) -> dict[int | str, list[dict]]:
     """Read boxes by image."""
-    boxes = group_by_image(read_results(Path(path), {'image_id', 'bbox', 'score'}))
+    boxes = group_by_image(read_person_boxes(Path(path)))
     ids = [image_id for clip in clips for image_id in clip.image_ids]
     if not boxes.keys() & set(ids):
         raise ValueError(

@@ -10,12 +10,9 @@ from numpy.typing import ArrayLike
 
 from rmpe_plugin.ops import valid_boxes
 from rmpe_plugin.structures import (
-    PERSON_CATEGORY,
     boxes_from_records,
     group_by_image,
-    read_annotations,
-    read_results,
-    require_keys,
+    read_person_boxes,
 )
 
 from .frame import Frame
@@ -29,10 +26,10 @@ def boxes_by_image(boxes: Boxes, frames: Frames) -> dict[int | str, InstanceData
     """Convert given boxes to instances, grouped by image.
 
     Args:
-        boxes (Boxes): Path of a JSON file of COCO results, or of COCO annotations,
-            whose crowds are ignored; or, by image id or in the order of the images,
-            arrays (N, 5) of xyxy boxes and scores in pixels, or (N, 4), whose scores
-            are 1.
+        boxes (Boxes): Path of a JSON file, see
+            :func:`~rmpe_plugin.structures.read_person_boxes`; or, by image id or in the
+            order of the images, arrays (N, 5) of xyxy boxes and scores in pixels, or
+            (N, 4), whose scores are 1.
         frames (Frames): The images.
 
     Returns:
@@ -41,10 +38,10 @@ def boxes_by_image(boxes: Boxes, frames: Frames) -> dict[int | str, InstanceData
 
     Raises:
         ValueError: If a box is not finite or has no area, if the number of arrays is
-            not the number of images, or if no box belongs to any image.
+            not the number of images, or if no box is a person or belongs to any image.
     """
     if isinstance(boxes, (str, Path)):
-        records = _read_boxes(Path(boxes))
+        records = read_person_boxes(Path(boxes))
         people = {i: boxes_from_records(r) for i, r in group_by_image(records).items()}
     else:
         by_id = boxes if isinstance(boxes, Mapping) else _in_order(boxes, frames)
@@ -62,22 +59,6 @@ def boxes_by_image(boxes: Boxes, frames: Frames) -> dict[int | str, InstanceData
             f'those of the images {frames.ids[:3]}'
         )
     return people
-
-
-def _read_boxes(path: Path) -> list[dict]:
-    """Read COCO results, or the people (category 1) of COCO annotations."""
-    with path.open() as file:
-        is_object = file.read(64).lstrip().startswith('{')
-    if not is_object:
-        return read_results(path, {'image_id', 'bbox', 'score'})
-    annotations = read_annotations(path)['annotations']
-    require_keys(path, 'annotation', annotations, {'bbox', 'category_id'})
-    return [
-        dict(annotation, score=1.0)
-        for annotation in annotations
-        if annotation['category_id'] == PERSON_CATEGORY
-        and not annotation.get('iscrowd')
-    ]
 
 
 def empty_boxes() -> InstanceData:

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Person detection in the images of a dataset, resumable."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from rmpe_plugin.structures import read_annotations, require_keys
-from rmpe_plugin.utils.files import ResumeJournal
+from rmpe_plugin.utils.files import ResumeJournal, file_digest, journal_path
 
 from .frames import Frames
 from .json_list import JsonList
@@ -31,14 +32,17 @@ def list_images(ann_file: Path | None, folder: Path | None) -> list[ImageFile]:
         list[ImageFile]: Id and path of each image.
 
     Raises:
-        FileNotFoundError: If the folder contains no images or videos.
+        FileNotFoundError: If the folder contains no images.
         ValueError: If neither argument is given, or if the annotations are invalid or
             an image has no file name.
     """
     if ann_file is None:
         if folder is None:
             raise ValueError('either ann_file or folder must be given, got neither')
-        return Frames(folder).files
+        files = Frames(folder).files
+        if not files:
+            raise FileNotFoundError(f'{folder} contains no images, only videos')
+        return files
     folder = folder or ann_file.parent
     images = read_annotations(ann_file)['images']
     require_keys(ann_file, 'image', images, {'id', 'file_name'})
@@ -62,7 +66,8 @@ class DatasetDetection:
         failed (list[ImageDetections]): Images that were skipped, with the reason.
 
     Raises:
-        ValueError: If the resume journal belongs to a run with other settings.
+        ValueError: If the resume journal belongs to a run with other settings, other
+            images or another checkpoint.
 
     Example:
         >>> images = list_images(ann_file, folder)  # doctest: +SKIP
@@ -78,8 +83,7 @@ class DatasetDetection:
     ) -> None:
         self.images, self.settings, self.out = images, settings, out
         self.journal = ResumeJournal(
-            out.with_name(f'{out.name}.journal.jsonl'),
-            {name: str(value) for name, value in asdict(settings).items()},
+            journal_path(out), _journal_settings(images, settings)
         )
         self.failed: list[ImageDetections] = []
         self._boxes: dict[int | str, list[dict]] = {
@@ -142,3 +146,15 @@ class DatasetDetection:
 
     def __exit__(self, *error: object) -> None:
         self.journal.close()
+
+
+def _journal_settings(
+    images: Sequence[ImageFile], settings: DetectorSettings
+) -> dict[str, str]:
+    """What the boxes depend on, with the content of a checkpoint file."""
+    found = {name: str(value) for name, value in asdict(settings).items()}
+    names = [(image_id, str(path)) for image_id, path in images]
+    found['images'] = hashlib.sha256(repr(names).encode()).hexdigest()
+    if Path(settings.checkpoint).is_file():
+        found['sha256'] = file_digest(settings.checkpoint)
+    return found

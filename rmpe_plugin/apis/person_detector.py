@@ -194,6 +194,7 @@ class PersonDetector:
 
 
 def _input_size(steps: list[dict]) -> tuple[int, int] | None:
-    """Scale [w, h] of the first ``Resize`` of a pipeline."""
-    scales = [step['scale'] for step in steps if step['type'] == 'Resize']
-    return tuple(scales[0]) if scales else None
+    """Scale [w, h] of the first ``Resize`` of a pipeline; None without a scale."""
+    resizes = [step for step in steps if step['type'] in ('Resize', 'mmdet.Resize')]
+    scale = resizes[0].get('scale') if resizes else None
+    return None if scale is None else tuple(scale)

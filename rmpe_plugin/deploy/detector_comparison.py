@@ -39,12 +39,15 @@ class DetectionComparison(NamedTuple):
     Attributes:
         expected (int): Number of boxes of the PyTorch model.
         found (int): Number of boxes of the ONNX file.
+        unequal (int): Number of images in which these numbers differ.
         error (float): Largest difference of a coordinate, pixels of the input, between
-            each box of the PyTorch model and the most similar one of the ONNX file.
+            each box of the PyTorch model and the most similar one of the ONNX file;
+            NaN if a box of the ONNX file is NaN.
     """
 
     expected: int
     found: int
+    unequal: int
     error: float
 
 
@@ -80,7 +83,7 @@ def compare_detections(
         DetectionComparison: Counts and the largest error of boxes with a score of at
         least 0.05.
     """
-    expected = found = 0
+    expected = found = unequal = 0
     error = 0.0
     rtmlib = RTMLibNormalisation(MEAN, STD)
     for image in images:
@@ -92,7 +95,9 @@ def compare_detections(
         (dets,) = session.run(None, dict(input=np.ascontiguousarray(inputs)))[0]
         onnx_boxes = dets[dets[:, 4] >= MIN_SCORE, :4]
         expected, found = expected + len(boxes), found + len(onnx_boxes)
+        unequal += len(boxes) != len(onnx_boxes)
         if len(boxes) and len(onnx_boxes):
             distance = np.abs(boxes[:, None] - onnx_boxes).max(axis=-1)
-            error = max(error, float(distance.min(axis=1).max()))
-    return DetectionComparison(expected, found, error)
+            # unlike max, keeps a NaN
+            error = float(np.maximum(error, distance.min(axis=1).max()))
+    return DetectionComparison(expected, found, unequal, error)

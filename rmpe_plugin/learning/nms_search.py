@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from rich.progress import Progress, TaskID
 
 from rmpe_plugin.ops import PoseNMSParams, alternating_search
 from rmpe_plugin.ops.alternating_search import Sweep
-from rmpe_plugin.utils.files import ResumeJournal
+from rmpe_plugin.utils.files import ResumeJournal, file_digest
 
 from .evaluation_split import EvaluationSplit
 from .nms_methods import Method, parametric_nms
@@ -138,8 +137,8 @@ def search_settings(
         dict: Settings of a resume journal.
     """
     return dict(
-        pred=hashlib.sha256(Path(pred).read_bytes()).hexdigest(),
-        ann=hashlib.sha256(Path(ann).read_bytes()).hexdigest(),
+        pred=file_digest(pred),
+        ann=file_digest(ann),
         starts={name: asdict(params) for name, params in starts.items()},
         fit_share=fit_share,
         seed=seed,

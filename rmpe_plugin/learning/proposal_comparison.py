@@ -59,15 +59,23 @@ def uniform_jitter(n: int, iou_thr: float, rng: np.random.Generator) -> np.ndarr
         rng (np.random.Generator): Source of randomness.
 
     Returns:
-        np.ndarray: Offsets (n, 4); fewer if hardly any of 100 n candidates qualify.
+        np.ndarray: Offsets (n, 4), in widths and heights of the ground-truth box.
+
+    Raises:
+        ValueError: If ``iou_thr`` is not in (0, 1).
     """
-    offsets = rng.uniform(-0.5, 0.5, (100 * n, 4))
+    if not 0 < iou_thr < 1:
+        raise ValueError(f'iou_thr must be between 0 and 1, got {iou_thr}')
+    # A side that is further away excludes this IoU.
+    limit = min(0.5, 1 / iou_thr - 1)
     unit = np.array([0.0, 0.0, 1.0, 1.0])
-    low, high = offsets[:, :2], 1 + offsets[:, 2:]
-    valid = ((high - low) > 0).all(axis=1)
-    xywh = np.concatenate((low, high - low), axis=1)[valid]
-    overlapping = iou(xywh, unit[None], [0])[:, 0] > iou_thr
-    return offsets[valid][overlapping][:n]
+    sampled = np.empty((0, 4))
+    while len(sampled) < n:
+        offsets = rng.uniform(-limit, limit, (100 * n, 4))
+        xywh = np.concatenate((offsets[:, :2], 1 + offsets[:, 2:] - offsets[:, :2]), 1)
+        overlapping = iou(xywh, unit[None], [0])[:, 0] > iou_thr
+        sampled = np.concatenate((sampled, offsets[overlapping]))
+    return sampled[:n]
 
 
 def compare_offset_models(
@@ -136,6 +144,8 @@ def _atomic_pose_groups(
 def _distance_within(
     detected: np.ndarray, sampled: np.ndarray, groups: list[np.ndarray]
 ) -> float:
-    """Energy distance within groups, averaged over people."""
+    """Energy distance within groups, averaged over people; NaN without groups."""
+    if not groups:
+        return float('nan')
     distances = [energy_distance(detected[group], sampled[group]) for group in groups]
     return float(np.average(distances, weights=[group.sum() for group in groups]))

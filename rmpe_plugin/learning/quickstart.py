@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rmpe_plugin.ops.pose_nms_params import DEFAULT_PRESET
+from rmpe_plugin.utils.files import journal_path
 from rmpe_plugin.utils.stages import Stage
 
 from .stage_program import forget_stages, run_program
@@ -231,5 +232,6 @@ def run(seed: int, restart: bool, console: Console) -> int:
     """
     if restart:
         forget_stages(LOGS)
+        journal_path(BOXES).unlink(missing_ok=True)
     settings = dict(seed=seed, images=IMAGES, score_thr=SCORE_THR)
     return run_program(make_stages(seed), LOGS, settings, console, report)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that survive a crash: atomic writes and the resume journal."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -103,6 +104,34 @@ class ResumeJournal:
     def _write(self, line: dict) -> None:
         self._file.write(json.dumps(line) + '\n')
         self._file.flush()
+
+
+def journal_path(out: Path) -> Path:
+    """Path of the resume journal of a result file.
+
+    Args:
+        out (Path): The file that is written when all work is finished.
+
+    Returns:
+        Path: The file beside it.
+    """
+    return out.with_name(f'{out.name}.journal.jsonl')
+
+
+def file_digest(path: str | Path) -> str:
+    """Compute the SHA-256 of a file, by which a resume journal recognises its content.
+
+    Args:
+        path (str | Path): The file.
+
+    Returns:
+        str: 64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    with Path(path).open('rb') as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def find_shipped(name: str) -> Path:

@@ -36,7 +36,8 @@ def test_boxes_by_image_id_and_from_a_file(frames, tmp_path):
     assert people.keys() == {1}
     records = [
         dict(image_id=1, category_id=1, bbox=[1, 2, 2, 3], score=0.25),
-        dict(image_id=1, category_id=1, bbox=[1, 2, 2, 3], score=0.75),
+        dict(image_id=1, bbox=[1, 2, 2, 3], score=0.75),
+        dict(image_id=1, category_id=3, bbox=[0, 0, 5, 4], score=0.9),  # a car
     ]
     path = tmp_path / 'boxes.json'
     path.write_text(json.dumps(records))
@@ -96,6 +97,10 @@ def test_raises_on_invalid_boxes(frames, boxes, message):
         ('3', 'must be a list of COCO results'),
         ('[{"image_id": 1, "bbox": [0, 0, 1, 1]}]', 'result 0 has no score'),
         ('[', 'is not JSON'),
+        (
+            '[{"image_id": 1, "category_id": 3, "bbox": [0, 0, 1, 1], "score": 1}]',
+            r'boxes.json: no box has category_id 1 \(person\), got 3',
+        ),
     ],
 )
 def test_raises_on_invalid_file(frames, tmp_path, text, message):

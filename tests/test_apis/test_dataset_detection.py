@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from rmpe_plugin.apis import (
     read_image,
 )
 from rmpe_plugin.structures import boxes_to_records
+from rmpe_plugin.utils.files import file_digest
 
 
 @pytest.fixture(scope='module')
@@ -96,6 +98,8 @@ def test_continues_an_interrupted_run(
         checkpoint=settings.checkpoint,
         score_thr='0.0',
         top_k='3',
+        images=header['images'],
+        sha256=file_digest(settings.checkpoint),
     )
     assert record == dict(image_id=1, boxes=run.journal.records[0]['boxes'])
 
@@ -111,6 +115,29 @@ def test_continues_an_interrupted_run(
         json.loads(out.read_text()), [dict(expected[0], score=9.0), *expected[3:]]
     )
     assert not journal.exists()
+
+
+@pytest.mark.parametrize('changed', ['images', 'checkpoint'])
+def test_boxes_of_other_images_or_weights_are_not_used(
+    settings, images, tmp_path, changed
+):
+    checkpoint, out = tmp_path / 'detector.pth', tmp_path / 'boxes.json'
+    shutil.copy(settings.checkpoint, checkpoint)
+    settings = replace(settings, checkpoint=str(checkpoint))
+    with DatasetDetection(images, settings, out) as run:
+        run.journal.append(dict(image_id=1, boxes=[]))
+    if changed == 'images':
+        images = [(i, path.with_name(f'other_{path.name}')) for i, path in images]
+    else:
+        checkpoint.write_bytes(b'other weights')
+    with pytest.raises(ValueError, match='other settings'):
+        DatasetDetection(images, settings, out)
+
+
+def test_raises_on_folder_of_videos(tmp_path):
+    (tmp_path / 'video.mp4').touch()
+    with pytest.raises(FileNotFoundError, match='contains no images, only videos'):
+        list_images(None, tmp_path)
 
 
 def test_raises_on_journal_of_other_settings(settings, images, tmp_path):

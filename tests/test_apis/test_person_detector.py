@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import torch
 from mmdet.apis import inference_detector
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from rmpe_plugin.apis import Frame, Frames, PersonDetector
@@ -118,3 +119,21 @@ def test_raises_on_a_checkpoint_without_classes(detector_files, tmp_path):
     torch.save(dict(content, meta=dict(epoch=1)), tmp_path / 'weights.pth')
     with pytest.raises(ValueError, match='weights.pth does not contain.*epoch'):
         PersonDetector(config, tmp_path / 'weights.pth', device='cpu')
+
+
+@pytest.mark.parametrize(
+    ('resize', 'expected'),
+    [
+        (dict(type='Resize', scale=(160, 160)), (160, 160)),
+        (dict(type='mmdet.Resize', scale=(320, 160)), (320, 160)),
+        (dict(type='Resize', scale_factor=0.5), None),
+    ],
+)
+def test_input_size_is_the_scale_of_resize(detector_files, tmp_path, resize, expected):
+    config = Config.fromfile(detector_files[0])
+    pipeline = config.test_dataloader.dataset.pipeline
+    (index,) = (i for i, step in enumerate(pipeline) if step.type == 'Resize')
+    pipeline[index] = dict(resize, keep_ratio=True)
+    config.dump(tmp_path / 'detector.py')
+    detector = PersonDetector(tmp_path / 'detector.py', detector_files[1], 'cpu')
+    assert detector.input_size == expected

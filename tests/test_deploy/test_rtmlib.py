@@ -124,7 +124,34 @@ def test_detections_equal_pytorch(detector_file, image):
     images = [image, image[:, ::-1].copy(), image[::2]]
     comparison = compare_detections(open_session(path), detector, images)
     assert comparison.expected == comparison.found > 10
+    assert comparison.unequal == 0
     assert comparison.error < 0.1
+
+
+class ChangedSession:
+    """A session that returns changed detections."""
+
+    def __init__(self, path, change):
+        self.session, self.change = open_session(path), change
+
+    def run(self, names, inputs):
+        return [self.change(self.session.run(names, inputs)[0].copy())]
+
+
+def test_comparison_finds_nan_and_boxes_in_wrong_images(detector_file, image):
+    path, detector = detector_file
+
+    def spoil(dets):
+        dets[0, 0, 0] = np.nan
+        return dets
+
+    spoiled = compare_detections(ChangedSession(path, spoil), detector, [image])
+    assert np.isnan(spoiled.error)
+    # one box fewer in the first image, twice as many in the second
+    changes = iter((lambda dets: dets[:, 1:], lambda dets: dets.repeat(2, axis=1)))
+    session = ChangedSession(path, lambda dets: next(changes)(dets))
+    moved = compare_detections(session, detector, [image, image])
+    assert moved.unequal == 2
 
 
 def test_complete_chain(rtmlib, detector_file, pose_file, image):

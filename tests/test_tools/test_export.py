@@ -60,6 +60,15 @@ def test_detector_is_exported(synthetic, tmp_path):
     assert '160x160' in result.stdout
 
 
+def test_detector_export_needs_an_image(tmp_path):
+    image, out = tmp_path / 'broken.jpg', tmp_path / 'a.onnx'
+    image.write_bytes(b'broken')
+    arguments = (DETECTOR, 'a.pth', '--out', out, '--images', image)
+    result = run_tool('export_detector.py', *arguments, check=False)
+    assert result.returncode == 1
+    assert f'export failed: --images {image}: no image can be read' in result.stderr
+
+
 def test_demo_with_an_onnx_file(pose_file, synthetic, tmp_path):
     path, _ = pose_file
     run_tool(

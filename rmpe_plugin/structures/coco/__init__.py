@@ -16,6 +16,7 @@ from .people import (
     labelled_keypoints,
     reference_length,
 )
+from .person_boxes import read_person_boxes
 from .records import (
     boxes_from_records,
     boxes_to_records,
@@ -40,6 +41,7 @@ __all__ = [
     'poses_to_records',
     'read_annotations',
     'read_coco',
+    'read_person_boxes',
     'read_results',
     'reference_length',
     'require_images',
