@@ -98,8 +98,7 @@ def test_next_run_continues_and_restart_does_not(folders, monkeypatch, capsys):
     assert (status, runs.read_text()) == (0, 'x')
     assert 'finished before' in printed
     # boxes of an interrupted detection
-    journal = quickstart.DETECTOR_DIR / 'val_boxes.json.journal.jsonl'
-    journal.parent.mkdir(parents=True, exist_ok=True)
+    journal = folders / 'boxes.json.journal.jsonl'
     journal.touch()
     assert run(monkeypatch, capsys, stage, restart=True)[0] == 0
     assert runs.read_text() == 'xx'
