@@ -11,6 +11,7 @@ from mmengine.registry import DefaultScope
 from mmpose.registry import DATASETS, METRICS, MODELS
 
 from rmpe_plugin.ops import PoseNMSParams
+from rmpe_plugin.ops.pose_nms_params import DEFAULT_PRESET
 from tests.conftest import ROOT
 from tests.factories import use_synthetic_people
 
@@ -128,7 +129,7 @@ def test_pose_nms_configs_change_only_the_metric(path, synthetic):
     ann_file = synthetic / 'annotations' / 'person_keypoints_val.json'
     for evaluator in ('val_evaluator', 'test_evaluator'):
         metric = METRICS.build(dict(config[evaluator], ann_file=str(ann_file)))
-        assert metric.pose_nms == PoseNMSParams.preset('rmpe-paper')
+        assert metric.pose_nms == PoseNMSParams.preset(DEFAULT_PRESET)
         config[evaluator] = plain[evaluator]
     assert config.to_dict() == plain.to_dict()
 

@@ -32,6 +32,7 @@ from rmpe_plugin.apis import (
     RMPEInferencer,
     read_image,
 )
+from rmpe_plugin.ops.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.visualization import draw_batch_stages, stage_sheet
 
 
@@ -63,8 +64,8 @@ def parse_args() -> argparse.Namespace:
         help='score threshold of drawn keypoints (default: 0.3)',
     )
     parser.add_argument(
-        '--pose-nms', default='rmpe-paper', metavar='PRESET|FILE',
-        help='parameters of pose NMS (default: rmpe-paper)',
+        '--pose-nms', default=DEFAULT_PRESET, metavar='PRESET|FILE',
+        help=f'parameters of pose NMS (default: {DEFAULT_PRESET})',
     )  # fmt: skip
     parser.add_argument('--device', help='default: cuda if available')
     parser.add_argument(
