@@ -10,11 +10,12 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
-from mmpose.registry import MODELS
+from mmpose.registry import HOOKS, MODELS
 
 import rmpe_plugin.engine.hooks.finetune_hook as module
 from rmpe_plugin.datasets.synthetic import write_videos
 from tests.conftest import ROOT, run_tool
+from tests.factories import build_sstn
 
 CONFIG = ROOT / 'configs/cpn/h36m/td-hm_cpn-res50_ft-1xb32-12k_h36m-384x288.py'
 
@@ -122,6 +123,7 @@ class FakeRunner:
 
     def __init__(self, model):
         self.model = model
+        self._hooks = []
 
 
 def test_errors(tmp_path):
@@ -146,3 +148,22 @@ def test_resumed_training_is_not_changed(tmp_path):
     runner = FakeRunner(model)
     runner.iter = 5
     hook(tmp_path / 'missing.pth', 'weight').before_train(runner)
+
+
+@pytest.mark.parametrize('finetune_first', [True, False])
+def test_weights_are_loaded_before_the_parallel_sppe_copies_them(
+    finetune_first, tmp_path
+):
+    sstn, _ = build_sstn('cpn', parallel=dict())
+    state = {k: torch.full_like(v, 3) for k, v in sstn.state_dict().items()}
+    torch.save(state, tmp_path / 'stage1.pth')
+    hooks = [
+        hook(tmp_path / 'stage1.pth', r'stn\.fc'),
+        HOOKS.build(dict(type='ParallelSPPEHook')),
+    ]
+    runner = FakeRunner(sstn)
+    runner._resume = False
+    for registered in hooks if finetune_first else hooks[::-1]:
+        Runner.register_hook(runner, registered)
+    Runner.call_hook(runner, 'before_train')
+    assert (sstn.parallel_sppe.backbone.conv1.weight == 3).all()

@@ -91,6 +91,14 @@ def test_loads_the_weights_of_a_checkpoint(tmp_path):
         assert torch.equal(value, state[key]), key
 
 
+def test_resuming_does_not_need_the_checkpoint():
+    sstn, _ = build_sstn('cpn', parallel=dict(checkpoint='deleted.pth'))
+    state = ParallelSPPE(sstn).state_dict()
+    state['backbone.conv1.weight'].fill_(0.5)
+    sstn.init_parallel_sppe(state)
+    assert (sstn.parallel_sppe.backbone.conv1.weight == 0.5).all()
+
+
 @pytest.mark.parametrize('missing', ['backbone.', 'neck.', 'head.'])
 def test_raises_on_a_checkpoint_without_a_part(missing, tmp_path):
     other = MODELS.build(dict(SPPES['neck'], type='TopdownPoseEstimator'))

@@ -30,6 +30,9 @@ class FinetuneHook(Hook):
             another parameter of the model or has it in another shape.
     """
 
+    # Runs before ParallelSPPEHook, which copies the weights.
+    priority = 'HIGH'
+
     def __init__(self, checkpoint: str, reinitialize: Sequence[str]) -> None:
         self.checkpoint, self.reinitialize = checkpoint, tuple(reinitialize)
 

@@ -206,10 +206,11 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
                 Defaults to ``None``: ``parallel.checkpoint``, or the weights of this
                 model.
         """
-        sppe = ParallelSPPE(self, self.parallel_cfg.get('checkpoint'))
-        if state is not None:
-            sppe.load_state_dict(state)
-        self.parallel_sppe = sppe
+        if state is None:
+            self.parallel_sppe = ParallelSPPE(self, self.parallel_cfg.get('checkpoint'))
+        else:
+            self.parallel_sppe = ParallelSPPE(self)
+            self.parallel_sppe.load_state_dict(state)
 
     def transform(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Choose windows with the STN and warp the crops to them.
