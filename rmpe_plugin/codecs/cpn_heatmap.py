@@ -69,8 +69,9 @@ class CPNHeatmap(BaseKeypointCodec):
             computes the heatmaps on its device. Defaults to ``False``.
 
     Raises:
-        ValueError: If ``kernel_size`` is not odd and positive, ``occluded`` is unknown,
-            or the heatmap is larger than the input.
+        ValueError: If a kernel size is not odd and positive, ``occluded`` is unknown,
+            ``calibration`` is not two finite numbers, or the heatmap is larger than the
+            input.
     """
 
     #: Scores of a heatmap value of 0 and of the peak of a target.
@@ -90,9 +91,18 @@ class CPNHeatmap(BaseKeypointCodec):
         calibration: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
-        if kernel_size < 1 or kernel_size % 2 == 0:
+        for name, size in (
+            ('kernel_size', kernel_size),
+            ('blur_kernel_size', blur_kernel_size),
+        ):
+            if size < 1 or size % 2 == 0:
+                raise ValueError(f'codec.{name} must be odd and positive, got {size}')
+        if calibration is not None and not (
+            np.shape(calibration) == (2,) and np.isfinite(calibration).all()
+        ):
             raise ValueError(
-                f'codec.kernel_size must be odd and positive, got {kernel_size}'
+                'codec.calibration must be slope and intercept, two finite numbers, '
+                f'got {calibration}'
             )
         if occluded not in ('keep', 'empty'):
             raise ValueError(

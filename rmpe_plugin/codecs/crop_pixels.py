@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
+from mmpose.codecs import UDPHeatmap
 from mmpose.codecs.base import BaseKeypointCodec
 
 
@@ -16,7 +17,7 @@ def crop_pixels(codec: BaseKeypointCodec) -> np.ndarray:
     Returns:
         np.ndarray: Units (x, y), (2,), float32.
     """
-    if type(codec).__name__ != 'UDPHeatmap':
+    if not isinstance(codec, UDPHeatmap):
         return np.ones(2, np.float32)
     size = np.asarray(codec.input_size, np.float32)
     return (size - 1) / size

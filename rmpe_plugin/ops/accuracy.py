@@ -12,9 +12,10 @@ def pck_accuracy(
 ) -> Tensor:
     """Compute the share of keypoints whose predicted peak is near the target peak.
 
-    The result equals that of ``mmpose.evaluation.functional.pose_pck_accuracy``, so
-    that the training logs of different heads can be compared. Unlike MMPose's function
-    it runs in torch and copies nothing to the host. As in MMPose, x is divided by H and
+    For heatmaps with a positive maximum, the result equals that of
+    ``mmpose.evaluation.functional.pose_pck_accuracy``, so that the training logs of
+    different heads can be compared. Unlike MMPose's function it runs in torch and
+    copies nothing to the host. As in MMPose, x is divided by H and
     y by W, and the share of each keypoint over the batch is averaged over the
     keypoints that are valid in at least one sample.
 

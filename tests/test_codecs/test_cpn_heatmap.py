@@ -122,7 +122,10 @@ def test_empty_heatmaps_have_score_zero():
 @pytest.mark.parametrize(
     'wrong, message',
     [
-        (dict(kernel_size=8), 'kernel_size must be odd'),
+        (dict(kernel_size=8), 'codec.kernel_size must be odd'),
+        (dict(blur_kernel_size=20), 'codec.blur_kernel_size must be odd.*20'),
+        (dict(calibration=(9.0,)), r'codec.calibration must be slope.*\(9.0,\)'),
+        (dict(calibration=(9.0, float('nan'))), 'two finite numbers'),
         (dict(occluded='no'), "codec.occluded must be .*'no'"),
         (dict(heatmap_size=(480, 640)), 'heatmap_size must not be larger'),
     ],

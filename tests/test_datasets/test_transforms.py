@@ -9,7 +9,11 @@ from mmengine.dataset import Compose
 from mmengine.runner import set_random_seed
 from mmpose.registry import TRANSFORMS
 
-from rmpe_plugin.datasets.transforms import CPNBBoxCenterScale, RawVisibility
+from rmpe_plugin.datasets.transforms import (
+    CPNBBoxCenterScale,
+    KeepTrueBox,
+    RawVisibility,
+)
 from rmpe_plugin.ops import invert_affine, warp, window_corners
 from tests.factories import coco_results
 
@@ -210,3 +214,18 @@ def test_gt_window_raises_on_the_wrong_order_of_transforms():
     results = flip.transform(keep.transform(crop.transform(coco_results())))
     with pytest.raises(ValueError, match='KeepTrueBox must be after RandomFlip'):
         window.transform(results)
+
+
+def test_gt_box_is_not_that_of_a_perturbed_crop():
+    keep, crop = KeepTrueBox(), dict(type='GetBBoxCenterScale')
+    # a perturbation of the scale only leaves the centre
+    scale = dict(type='RandomBBoxTransform', shift_prob=0.0, rotate_prob=0.0)
+    results = Compose([crop, scale])(coco_results())
+    with pytest.raises(ValueError, match='must be before RandomBBoxTransform'):
+        keep.transform(results)
+    half = dict(
+        type='RandomHalfBody', min_total_keypoints=1, min_upper_keypoints=1, prob=1.0
+    )
+    results = Compose([crop, half])(coco_results())
+    with pytest.raises(ValueError, match='remove RandomHalfBody'):
+        keep.transform(results)

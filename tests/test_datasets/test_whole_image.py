@@ -35,6 +35,28 @@ def test_complete_images_equal_opencv(name, load, image, tmp_path):
     )
 
 
+@pytest.mark.parametrize('mode', ['I;16', 'L', 'LA', 'RGBA', 'P', '1'])
+def test_images_of_other_modes_equal_opencv(mode, load, image, tmp_path):
+    path = tmp_path / 'a.png'
+    if mode == 'I;16':
+        Image.fromarray(image[..., 0].astype(np.uint16) * 257).save(path)
+    else:
+        Image.fromarray(image).convert(mode).save(path)
+    loaded = load(path)
+    assert 50 < loaded.mean() < 200
+    np.testing.assert_array_equal(loaded, cv2.imread(str(path)))
+
+
+def test_raises_on_a_truncated_png(load, image, tmp_path):
+    path = tmp_path / 'cut.png'
+    Image.fromarray(image).save(path)
+    content = path.read_bytes()
+    for length in range(0, len(content) - 12, 50):  # the last 12 bytes are IEND
+        path.write_bytes(content[:length])
+        with pytest.raises(OSError, match=r'cut\.png is truncated or not an image'):
+            load(path)
+
+
 @pytest.mark.parametrize('progressive', [False, True])
 def test_raises_on_an_image_truncated_at_any_byte(progressive, load, image, tmp_path):
     whole, cut = tmp_path / 'whole.jpg', tmp_path / 'cut.jpg'

@@ -48,9 +48,11 @@ def test_raises_without_annotations():
         metric.process([], [sample])
 
 
-def test_fits_a_calibration_on_half_of_the_people():
+@pytest.mark.parametrize('calibration', [None, (3.0, -1.0)])
+def test_fits_a_calibration_on_half_of_the_people(calibration):
+    """The fit does not depend on the calibration that is evaluated."""
     rng = np.random.default_rng(0)
-    metric = METRICS.build(dict(type='ScoreReliabilityMetric'))
+    metric = METRICS.build(dict(type='ScoreReliabilityMetric', calibration=calibration))
     for _ in range(800):
         scores = rng.random(17)
         correct = rng.random(17) < 1 / (1 + np.exp(4 - 10 * scores))

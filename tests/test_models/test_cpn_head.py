@@ -304,6 +304,7 @@ def test_without_refine_net_the_finest_level_is_decoded():
             'num_bottlenecks has 5 levels, more',
         ),
         (dict(in_channels=CHANNELS[:3]), 'num_bottlenecks has 4 levels, more'),
+        (dict(out_channels=5), 'head.loss.topk must not be .* 5, got 8'),
     ],
 )
 def test_raises_on_contradicting_settings(settings, message):

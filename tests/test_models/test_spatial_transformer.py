@@ -136,6 +136,13 @@ def test_theta_is_float32_if_the_model_is_in_half_precision(dtype):
     assert net(random_crops().to(dtype)).dtype == torch.float32
 
 
+@pytest.mark.parametrize('form', ['similarity', 'translation-scale'])
+def test_shear_limits_only_affine_windows(form):
+    net = build_stn(form=form, max_scale=0.9, max_shear=0.9).eval()
+    torch.nn.init.normal_(net.fc.weight, std=10.0)
+    assert (torch.linalg.det(net(random_crops())[:, :, :2]) > 0).all()
+
+
 def test_raises_on_wrong_settings():
     with pytest.raises(ValueError, match="stn.form must be one of .*got 'rigid'"):
         build_stn(form='rigid')
@@ -144,6 +151,8 @@ def test_raises_on_wrong_settings():
         dict(max_shear=-0.1),
         dict(max_shift=0.0),
         dict(max_scale=0.7, max_shear=0.3),
+        dict(max_scale=1.0, form='similarity'),
+        dict(max_scale=1.0, form='translation-scale'),
     ):
         with pytest.raises(ValueError, match='so that theta has an inverse'):
             build_stn(**bounds)

@@ -26,17 +26,23 @@ class KeepTrueBox(BaseTransform):
     Required Keys:
         - bbox_center (1, 2), pixels
         - bbox_scale (1, 2), pixels
-        - bbox and gt_bbox (1, 4), xyxy, pixels, and gt_flip, only after
+        - bbox (1, 4), xyxy, pixels
+        - gt_bbox (1, 4), xyxy, pixels, and gt_flip, only after
           ``PoseGuidedProposal``
 
     Added Keys:
         - gt_center (1, 2), pixels
         - gt_scale (1, 2), pixels
         - gt_flip (bool): whether the image is already flipped
+
+    Raises:
+        ValueError: If ``RandomBBoxTransform`` or ``RandomHalfBody`` has already changed
+            the crop, so that it is not around ``bbox``.
     """
 
     def transform(self, results: dict) -> dict:
         """Add the keys; see the class."""
+        _check_unperturbed(results)
         center, scale = results['bbox_center'].copy(), results['bbox_scale'].copy()
         flip = results.get('flip', False)
         if 'gt_bbox' in results:
@@ -54,6 +60,22 @@ class KeepTrueBox(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{self.__class__.__name__}()'
+
+
+def _check_unperturbed(results: dict) -> None:
+    """Raise a ValueError if the crop is not around the box any more."""
+    if 'bbox_rotation' in results:
+        raise ValueError(
+            'KeepTrueBox must be before RandomBBoxTransform in the pipeline'
+        )
+    crop = results['bbox_center']
+    box, size = bbox_xyxy2cs(results['bbox'])
+    if not np.allclose(crop, box, rtol=0, atol=0.01 * size.max()):
+        raise ValueError(
+            f'KeepTrueBox got a crop around {crop[0].tolist()} and a box around '
+            f'{box[0].tolist()}: no transform before it may move the crop; remove '
+            'RandomHalfBody from the pipeline'
+        )
 
 
 @TRANSFORMS.register_module()

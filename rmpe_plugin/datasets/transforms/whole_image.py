@@ -3,6 +3,7 @@ import os
 
 from mmpose.datasets.transforms import LoadImage
 from mmpose.registry import TRANSFORMS
+from PIL import Image
 
 JPEG_START, JPEG_END = b'\xff\xd8', b'\xff\xd9'
 
@@ -11,13 +12,12 @@ JPEG_START, JPEG_END = b'\xff\xd8', b'\xff\xd9'
 class LoadWholeImage(LoadImage):
     """MMPose's ``LoadImage``, which raises on truncated images.
 
-    OpenCV fills the missing part of a truncated file with grey. Pillow raises but is
-    slower, so it decodes only the files that do not end with the end marker of a JPEG.
+    OpenCV fills the missing part of a truncated file with grey, Pillow raises. Files
+    that do not end with the end marker of a JPEG are therefore read by Pillow first.
     The two bytes of this marker do not occur within the compressed data of a JPEG.
 
     Args:
-        kwargs: Arguments of :class:`mmpose.datasets.LoadImage` except
-            ``imdecode_backend``, which is chosen for each file. Files must be local.
+        kwargs: Arguments of :class:`mmpose.datasets.LoadImage`. Files must be local.
 
     Raises:
         OSError: If a file is missing or truncated, with its path.
@@ -27,10 +27,19 @@ class LoadWholeImage(LoadImage):
 
     def transform(self, results: dict) -> dict:
         """Load ``img_path`` unless ``img`` exists; see the class."""
-        if 'img' not in results:
-            complete = _is_complete_jpeg(results['img_path'])
-            self.imdecode_backend = 'cv2' if complete else 'pillow'
+        if 'img' not in results and not _is_complete_jpeg(results['img_path']):
+            _check_complete(results['img_path'])
         return super().transform(results)
+
+
+def _check_complete(path: str) -> None:
+    """Raise an OSError if Pillow cannot decode the whole file."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+    # Pillow raises a SyntaxError for a broken chunk of a PNG.
+    except (OSError, SyntaxError) as error:
+        raise OSError(f'{path} is truncated or not an image: {error}') from error
 
 
 def _is_complete_jpeg(path: str) -> bool:

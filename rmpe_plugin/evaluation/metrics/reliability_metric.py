@@ -33,8 +33,9 @@ class ScoreReliabilityMetric(BaseMetric):
     Args:
         score_range (Sequence[float]): Range of the codec's scores, which is mapped to
             [0, 1], see :func:`rmpe_plugin.codecs.score_range`. Defaults to (0, 1).
-        calibration (Sequence[float], optional): Calibration of the scores, see
-            :func:`rmpe_plugin.ops.unit_scores`. Defaults to ``None``.
+        calibration (Sequence[float], optional): Calibration that is evaluated, see
+            :func:`rmpe_plugin.ops.unit_scores`. The fit does not depend on it. Defaults
+            to ``None``.
         thr (float): Largest distance of a correct keypoint, relative to the longer side
             of the box. Defaults to 0.05.
         out_dir (str, optional): Folder of a diagram, ``reliability.png``. Defaults to
@@ -73,9 +74,7 @@ class ScoreReliabilityMetric(BaseMetric):
             pose = sample['pred_instances']
             distance = np.linalg.norm(pose['keypoints'][0] - gt[:, :2], axis=1)
             correct = distance <= self.thr * max(annotation['bbox'][2:])
-            scores = unit_scores(
-                pose['keypoint_scores'][0], self.score_range, self.calibration
-            )
+            scores = unit_scores(pose['keypoint_scores'][0], self.score_range)
             labelled = gt[:, 2] > 0
             self.results.append((scores[labelled], correct[labelled]))
 
@@ -91,11 +90,13 @@ class ScoreReliabilityMetric(BaseMetric):
         Raises:
             ValueError: If there are no labelled keypoints.
         """
-        scores, correct = (np.concatenate(x) for x in zip(*results, strict=True))
+        raw, correct = (np.concatenate(x) for x in zip(*results, strict=True))
+        scores = unit_scores(raw, (0, 1), self.calibration)
         bins = reliability(scores, correct)
         log_tables(_table(bins))
         if self.out_dir is not None:
             _save_diagram(bins, self.thr, self.out_dir / 'reliability.png')
+        # A new calibration replaces that of the codec, so it is fitted to raw scores.
         slope, intercept, error = _fit(results[::2], results[1::2] or results)
         return dict(
             pck=float(correct.mean()),

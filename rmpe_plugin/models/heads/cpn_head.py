@@ -61,8 +61,6 @@ class CPNHead(BaseHead):
             do not match the settings.
     """
 
-    _version = 2
-
     def __init__(
         self,
         in_channels: Sequence[int],
@@ -106,6 +104,12 @@ class CPNHead(BaseHead):
         )
         if refine_net is not None:
             self.loss_module = MODELS.build(loss)
+            topk = getattr(self.loss_module, 'topk', out_channels)
+            if topk > out_channels:
+                raise ValueError(
+                    'head.loss.topk must not be larger than head.out_channels, the '
+                    f'number of keypoints {out_channels}, got {topk}'
+                )
             self.refine_net = self._build_refine_net(refine_net, feat_channels)
         self.decoder = None if decoder is None else KEYPOINT_CODECS.build(decoder)
         # Resizing and concatenating many channels is a third faster in this format.

@@ -81,10 +81,13 @@ class SpatialTransformer(BaseModule):
         if form not in FORMS:
             raise ValueError(f'stn.form must be one of {tuple(FORMS)}, got {form!r}')
         bounds = dict(scale=max_scale, shear=max_shear, shift=max_shift)
-        if min(bounds.values()) <= 0 or max_scale + max_shear >= 1:
+        # Shear cannot make the determinant of a similarity 0.
+        limited = max_scale + (max_shear if form == 'affine' else 0)
+        if min(bounds.values()) <= 0 or limited >= 1:
             raise ValueError(
                 'stn.max_scale, max_shear and max_shift must be positive, and '
-                'max_scale + max_shear below 1 so that theta has an inverse, got '
+                "max_scale, for stn.form='affine' max_scale + max_shear, below 1 so "
+                'that theta has an inverse, got '
                 f'{max_scale}, {max_shear} and {max_shift}'
             )
         self.in_channels = in_channels

@@ -44,8 +44,12 @@ def _is_bbox(value: Any) -> bool:
     return _is_numbers(value) and len(value) == 4
 
 
-def _is_keypoints(value: Any) -> bool:
+def _is_scored_keypoints(value: Any) -> bool:
     return _is_numbers(value) and len(value) % 3 == 0
+
+
+def _is_labelled_keypoints(value: Any) -> bool:
+    return _is_scored_keypoints(value) and set(value[2::3]) <= {0, 1, 2}
 
 
 def _is_relative_path(value: Any) -> bool:
@@ -73,7 +77,7 @@ RESULT_RULES: dict[str, Rule] = dict(
     category_id=_ID,
     bbox=(_is_bbox, 'four finite numbers below 1e9'),
     keypoints=(
-        _is_keypoints,
+        _is_scored_keypoints,
         'a list of three finite numbers below 1e9 for each keypoint',
     ),
     area=_NUMBER,
@@ -83,6 +87,11 @@ ANNOTATION_RULES: dict[str, Rule] = dict(
     RESULT_RULES,
     image_id=_ID,
     id=_ID,
+    keypoints=(
+        _is_labelled_keypoints,
+        'a list of x, y (finite numbers below 1e9) and visibility (0, 1 or 2) for each '
+        'keypoint',
+    ),
     num_keypoints=(_is_count, 'an integer of at least 0'),
     iscrowd=(lambda value: value in (0, 1), '0 or 1'),
 )
