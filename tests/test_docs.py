@@ -15,11 +15,12 @@ from functools import cache
 from importlib.util import find_spec
 from inspect import Parameter, isclass, isfunction, ismodule, signature
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from unittest import mock
 from urllib.parse import unquote
 
 import pytest
+import torch
 from markdown_it import MarkdownIt
 from mmengine.config import Config
 from mmpose import registry
@@ -110,6 +111,7 @@ def typed_dicts(code: str) -> list[tuple[str, set[str]]]:
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'dict':
             arguments = {k.arg: k.value for k in node.keywords if k.arg}
+            arguments.pop('_delete_', None)
             kind = arguments.pop('type', None)
             if isinstance(kind, ast.Constant):
                 found.append((kind.value, set(arguments)))
@@ -165,7 +167,10 @@ def load_config(snippet: Snippet, folder: Path) -> Config:
     page = [s for s in CONFIGS if s.page == snippet.page]
     files = {'mine.py': page[page.index(snippet) - 1], 'snippet.py': snippet}
     for name, source in files.items():
-        code = source.code.replace("_base_ = 'configs/", f"_base_ = '{ROOT}/configs/")
+        # in _base_, alone or in a list
+        code = re.sub(
+            r"(?m)^(_base_ = |    )'configs/", rf"\1'{ROOT}/configs/", source.code
+        )
         (folder / name).write_text(code)
     return Config.fromfile(folder / 'snippet.py')
 
@@ -176,17 +181,38 @@ def test_config_snippet_loads(snippet, tmp_path):
     if '_base_' in snippet.code:
         pipeline = config.train_pipeline
         assert config.train_dataloader.dataset.pipeline == pipeline
-        assert config.test_dataloader.dataset.pipeline == config.val_pipeline
+        # MMEngine adds the scope to the transforms of a base config of MMPose
+        pipeline = config.test_dataloader.dataset.pipeline
+        assert [t.type for t in pipeline] == [t.type for t in config.val_pipeline]
         config.model.backbone.init_cfg = None
         registry.MODELS.build(config.model)
 
 
 def test_custom_keypoints_extend_the_custom_data_config(tmp_path):
-    (snippet,) = (s for s in CONFIGS if "_base_ = 'mine.py'" in s.code)
+    (snippet,) = (s for s in CONFIGS if 'crowdpose.py' in s.code)
     config = load_config(snippet, tmp_path)
     assert config.model.head.out_channels == 14
     assert config.test_dataloader.dataset.data_root == 'data/mine/'
     assert config.test_dataloader.dataset.metainfo.from_file.endswith('crowdpose.py')
+
+
+def test_fine_tuning_config_fits_the_included_weights(tmp_path):
+    (snippet,) = (s for s in CONFIGS if "type='FinetuneHook'" in s.code)
+    config = load_config(snippet, tmp_path)
+    assert config.val_evaluator.type == 'PoseNMSCocoMetric'
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        metainfo = config[name].dataset.metainfo
+        assert metainfo == dict(from_file='configs/_base_/datasets/coco.py')
+    config.model.backbone.init_cfg = None
+    model = registry.MODELS.build(config.model)
+    before = {name: x.clone() for name, x in model.state_dict().items()}
+    hook = registry.HOOKS.build(config.custom_hooks[-1])
+    hook.before_train(SimpleNamespace(iter=0, model=model))
+    # the last layers of GlobalNet's four levels and of RefineNet
+    same = {n for n, x in model.state_dict().items() if torch.equal(x, before[n])}
+    heads = {n.rpartition('.')[0] for n in same if n.endswith('conv.weight')}
+    assert len(heads) == 5
+    assert all('predictors' in n or n.startswith('head.refine_net') for n in heads)
 
 
 @pytest.mark.parametrize('snippet', CONFIGS, ids=str)
