@@ -24,7 +24,6 @@ matplotlib.use('Agg')
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from rmpe_plugin.learning.ablation import (
@@ -39,7 +38,7 @@ from rmpe_plugin.learning.ablation import (
     to_markdown,
 )
 from rmpe_plugin.utils.files import atomic_write
-from rmpe_plugin.utils.tables import Table, rich_table
+from rmpe_plugin.utils.tables import Table, rich_table, table_console
 
 # AP of a sufficiently trained full model on ground-truth boxes.
 MIN_AP = 0.45
@@ -121,7 +120,7 @@ def draw(results: dict[str, TableResult], path: Path) -> None:
 
 def print_tables(tables: dict[str, Table], results: dict[str, TableResult]) -> None:
     """Print the tables, and a note if the full model has not learnt enough."""
-    console = Console()
+    console = table_console()
     for title, table in tables.items():
         console.print(rich_table(table, title))
     ap = np.mean(results[RMPE_TABLE][GT_BOXES_ROW].values['AP'])

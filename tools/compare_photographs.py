@@ -19,7 +19,6 @@ from functools import partial
 from pathlib import Path
 
 from mmengine.config import DictAction
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
@@ -30,6 +29,7 @@ from rmpe_plugin.learning.photo_variants import (
     train_photo_variant,
 )
 from rmpe_plugin.utils.files import ResumeJournal, atomic_write
+from rmpe_plugin.utils.tables import table_console
 
 JOINTS = ('ankle', 'knee', 'hip', 'wrist', 'elbow', 'shoulder', 'neck', 'head_top')
 COLUMNS = {
@@ -109,7 +109,7 @@ def main() -> None:
     path = args.work_dir / 'results.json'
     with atomic_write(path) as file:
         json.dump(runs, file, indent=1)
-    Console(width=160).print(build_table(runs, f'{args.epochs} epochs'))
+    table_console().print(build_table(runs, f'{args.epochs} epochs'))
     print(path)
 
 

@@ -24,7 +24,6 @@ matplotlib.use('Agg')
 import matplotlib.pyplot as plt
 import numpy as np
 from mmengine.config import DictAction
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
@@ -37,6 +36,7 @@ from rmpe_plugin.learning.box_variants import (
 from rmpe_plugin.learning.experiments import run_missing
 from rmpe_plugin.ops import ProposalModel
 from rmpe_plugin.utils.files import ResumeJournal, atomic_write
+from rmpe_plugin.utils.tables import table_console
 
 
 def parse_args() -> argparse.Namespace:
@@ -147,7 +147,7 @@ def main() -> None:
     with atomic_write(path) as file:
         json.dump(results, file, indent=1)
     chosen = {variant: results[variant] for variant in args.variants}
-    Console().print(build_table(chosen, args.seeds))
+    table_console().print(build_table(chosen, args.seeds))
     draw(chosen, path.with_suffix('.png'))
     print(path)
     print(path.with_suffix('.png'))

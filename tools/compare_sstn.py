@@ -19,7 +19,6 @@ from functools import partial
 from pathlib import Path
 
 from mmengine.config import DictAction
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
@@ -30,6 +29,7 @@ from rmpe_plugin.learning.sstn_variants import (
     train_sstn_variant,
 )
 from rmpe_plugin.utils.files import ResumeJournal, atomic_write, file_digest
+from rmpe_plugin.utils.tables import table_console
 
 COLUMNS = {
     'detections': 'AP, detections',
@@ -105,7 +105,7 @@ def main() -> None:
     with atomic_write(path) as file:
         json.dump(results, file, indent=1)
     chosen = {variant: results[variant] for variant in args.variants}
-    Console().print(build_table(chosen, f'from {args.stage1}'))
+    table_console().print(build_table(chosen, f'from {args.stage1}'))
     print(path)
 
 

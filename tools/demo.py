@@ -25,7 +25,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from mmengine.config import DictAction
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -50,6 +49,7 @@ from rmpe_plugin.apis import (
 from rmpe_plugin.lifting import FORMATS, LAYOUTS
 from rmpe_plugin.ops.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.structures import SCORE_MODES
+from rmpe_plugin.utils.tables import table_console
 
 # Number of written files that are listed at the end.
 LISTED = 10
@@ -255,7 +255,7 @@ def print_summary(exporter: PoseExporter) -> None:
     table = Table('frames', 'people', 'skipped')
     counts = (exporter.frames, exporter.people, len(exporter.failed))
     table.add_row(*map(str, counts))
-    Console().print(table)
+    table_console().print(table)
     for path in exporter.written[:LISTED]:
         print(path)
     if len(exporter.written) > LISTED:

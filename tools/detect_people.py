@@ -19,12 +19,12 @@ import sys
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from rmpe_plugin.apis import DatasetDetection, DetectorSettings, list_images
 from rmpe_plugin.evaluation.functional import person_box_ap
+from rmpe_plugin.utils.tables import table_console
 
 
 def parse_args() -> argparse.Namespace:
@@ -91,7 +91,7 @@ def print_summary(run: DatasetDetection, boxes: int) -> None:
     table = Table('images', 'detected before', 'skipped', 'boxes')
     counts = (len(run.images), run.resumed, len(run.failed), boxes)
     table.add_row(*map(str, counts))
-    Console().print(table)
+    table_console().print(table)
     print(run.out)
     for image in run.failed:
         print(f'skipped: {image.name}: {image.error}', file=sys.stderr)
@@ -107,7 +107,7 @@ def print_ap(ann: Path, boxes: Path) -> None:
     table = Table('person boxes', 'value')
     for name, value in metrics.items():
         table.add_row(name, f'{value:.3f}')
-    Console().print(table)
+    table_console().print(table)
     print(f'person box AP: {metrics["AP"]:.3f}')
 
 

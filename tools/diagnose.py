@@ -21,13 +21,12 @@ from functools import partial
 from pathlib import Path
 
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from rich.console import Console
 from rich.progress import track
 
 from rmpe_plugin.diagnosis import DiagnosedPoses, Diagnosis, ModelReport, write_page
 from rmpe_plugin.learning.evaluation_split import COCO_METAINFO
 from rmpe_plugin.ops import ErrorThresholds
-from rmpe_plugin.utils.tables import rich_table
+from rmpe_plugin.utils.tables import rich_table, table_console
 
 
 def parse_args() -> argparse.Namespace:
@@ -133,7 +132,7 @@ def main() -> None:
 
 def print_tables(reports: list[ModelReport]) -> None:
     """Print the tables of each model."""
-    console = Console(width=110)
+    console = table_console()
     for report in reports:
         for table in report.tables():
             console.print(rich_table(table, report.name))

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from rmpe_plugin.apis import Frames, PersonDetector
@@ -29,6 +28,7 @@ from rmpe_plugin.deploy import (
     open_session,
     write_onnx,
 )
+from rmpe_plugin.utils.tables import table_console
 
 TOLERANCE = 0.1  # pixels of the input
 COMPARED = 32  # images
@@ -86,7 +86,7 @@ def main() -> None:
     table.add_row('compared with PyTorch', f'{len(images)} images')
     table.add_row('boxes: PyTorch, ONNX', f'{comparison.expected}, {comparison.found}')
     table.add_row('largest error of boxes', f'{comparison.error:.2g} pixels')
-    Console().print(table)
+    table_console().print(table)
     # "not <=": the error is NaN if boxes are
     if comparison.unequal or not comparison.error <= TOLERANCE:
         sys.exit(

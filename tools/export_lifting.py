@@ -25,7 +25,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from rmpe_plugin.lifting import (
@@ -48,6 +47,7 @@ from rmpe_plugin.structures import (
     read_person_boxes,
     read_results,
 )
+from rmpe_plugin.utils.tables import table_console
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -155,7 +155,7 @@ def main() -> int:
         numbers = (len(poses.missing), int(poses.missing.sum()))
         rate = f'{clip.fps:g}' if clip.fps else 'unknown'
         table.add_row(clip.name, *map(str, numbers), '{}x{}'.format(*clip.size), rate)
-    Console().print(table)
+    table_console().print(table)
     print(f'{args.out}: {len(videos)} videos, layout {layout}')
     return 0
 

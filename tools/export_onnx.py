@@ -24,7 +24,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 from mmengine.config import Config, DictAction
-from rich.console import Console
 from rich.table import Table
 
 from rmpe_plugin.apis import Frames, RMPEInferencer
@@ -44,6 +43,7 @@ from rmpe_plugin.deploy import (
     run_in_batches,
     write_onnx,
 )
+from rmpe_plugin.utils.tables import table_console
 
 # Largest errors in float32: pixels of the crop, and score.
 TOLERANCES = (0.01, 1e-4)
@@ -199,7 +199,7 @@ def report(args: argparse.Namespace, errors: PoseErrors) -> bool:
     table.add_row('compared with PyTorch', f'{number} crops')
     table.add_row('largest error of keypoints', f'{keypoints:.2g} pixels of the crop')
     table.add_row('largest error of scores', f'{scores:.2g}')
-    Console().print(table)
+    table_console().print(table)
     if not np.isfinite((keypoints, scores)).all():
         print('the outputs are not finite', file=sys.stderr)
         return False

@@ -44,6 +44,7 @@ from rmpe_plugin.learning.proposal_comparison import (
 )
 from rmpe_plugin.learning.proposal_fitting import find_torso, hold_out_images
 from rmpe_plugin.ops import ProposalModel
+from rmpe_plugin.utils.tables import table_console
 
 EDGES = ('left', 'top', 'right', 'bottom')
 
@@ -309,7 +310,7 @@ def draw(
 
 def main() -> None:
     args = parse_args()
-    console = Console()
+    console = table_console()
     meta = parse_pose_metainfo(dict(from_file=args.metainfo))
     try:
         torso = find_torso(meta['keypoint_name2id'])

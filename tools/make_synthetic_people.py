@@ -10,7 +10,6 @@ import argparse
 import os
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from rmpe_plugin.datasets.synthetic import (
@@ -19,6 +18,7 @@ from rmpe_plugin.datasets.synthetic import (
     NOTICE,
     write_split,
 )
+from rmpe_plugin.utils.tables import table_console
 
 
 def parse_args() -> argparse.Namespace:
@@ -97,7 +97,7 @@ def main() -> None:
         )
         table.add_row(split, str(number), str(people), str(boxes))
     (args.root / 'README.txt').write_text(NOTICE + '\n')
-    Console().print(table)
+    table_console().print(table)
 
 
 if __name__ == '__main__':

@@ -26,7 +26,6 @@ import matplotlib
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt
 import numpy as np
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
 
@@ -47,6 +46,7 @@ from rmpe_plugin.learning.nms_search import (
     search_settings,
 )
 from rmpe_plugin.ops import PoseNMSParams
+from rmpe_plugin.utils.tables import table_console
 
 
 def parse_args() -> argparse.Namespace:
@@ -176,7 +176,7 @@ def draw(result: SearchResult, metric: str, path: Path) -> None:
 
 def main() -> None:
     args = parse_args()
-    console = Console()
+    console = table_console()
     fitted, held_out, starts, trials = prepare(args)
     console.print(
         f'fitting split: {len(fitted.predictions)} images with '

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables of text, on the console and in the log of a training or test."""
 
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,8 +9,8 @@ import rich.table
 from mmengine.logging import MMLogger
 from rich.console import Console
 
-# Wide enough for all tables of the metrics; lines of the log are not wrapped.
-_WIDTH = 120
+# Wide enough for all tables; lines of a log or file are not wrapped.
+_WIDTH = 160
 
 
 class Table(NamedTuple):
@@ -40,13 +41,25 @@ def rich_table(table: Table, title: str | None = None) -> rich.table.Table:
     return converted
 
 
+def table_console() -> Console:
+    """Create a console for tables.
+
+    The width is that of the terminal, or wide enough for all tables if the output is a
+    file. Brackets in names are not markup.
+
+    Returns:
+        Console: The console of the standard output.
+    """
+    return Console(width=None if sys.stdout.isatty() else _WIDTH, markup=False)
+
+
 def log_tables(*tables: Table) -> None:
     """Write tables to the log and its file.
 
     Args:
         tables (Table): The tables, one below the other.
     """
-    console = Console(width=_WIDTH)
+    console = Console(width=_WIDTH, markup=False)
     with console.capture() as captured:
         console.print(*map(rich_table, tables))
     MMLogger.get_current_instance().info('\n' + captured.get())

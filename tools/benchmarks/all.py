@@ -35,7 +35,6 @@ from mmengine.structures import InstanceData, PixelData
 from mmpose.evaluation.functional import oks_nms
 from mmpose.registry import DATASETS, METRICS
 from mmpose.structures import PoseDataSample
-from rich.console import Console
 from rich.table import Table
 from side_by_side import add_device_argument, device_name, measure
 from workloads import (
@@ -58,6 +57,7 @@ from rmpe_plugin.datasets.synthetic import write_split
 from rmpe_plugin.engine.hooks import ChannelsLastHook
 from rmpe_plugin.ops import PoseNMSParams, parametric_pose_nms
 from rmpe_plugin.structures import poses_from_records
+from rmpe_plugin.utils.tables import table_console
 
 NETWORKS = {
     'SimpleBaseline, ResNet-50': SIMPLE_BASELINE,
@@ -299,7 +299,7 @@ def main() -> None:
     for name in args.parts:
         for part in PARTS[name](args):
             add_rows(table, part, args)
-    Console(width=110).print(table)
+    table_console().print(table)
 
 
 PARTS = dict(

@@ -19,11 +19,12 @@ from statistics import median
 
 import torch
 from mmengine.registry import init_default_scope
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from side_by_side import measure
 from workloads import CONFIGS, build, step, target
+
+from rmpe_plugin.utils.tables import table_console
 
 CONFIG = CONFIGS / 'cpn/coco/td-hm_cpn-efficientnet-lite0_8xb32-160e_coco-256x192.py'
 # Keeps freed memory for the next step, which needs the same amount, in large pages.
@@ -90,7 +91,7 @@ def main() -> int:
         ratio = median(values) / median(times['glibc'])
         each = ', '.join(f'{value:.0f}' for value in values)
         table.add_row(name, f'{median(values):.0f} ({each})', f'{ratio:.2f}')
-    Console().print(table)
+    table_console().print(table)
     return 0
 
 

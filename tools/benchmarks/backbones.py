@@ -18,7 +18,6 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
-from rich.console import Console
 from rich.table import Table
 from side_by_side import add_device_argument, device_name, measure
 from torch import nn
@@ -26,6 +25,7 @@ from workloads import CONFIGS, MMPOSE, SIMPLE_BASELINE, forward, gmacs
 
 from rmpe_plugin.deploy.fusion import fuse_conv_norms
 from rmpe_plugin.models.heads import CPNHead
+from rmpe_plugin.utils.tables import table_console
 
 COCO = CONFIGS / 'cpn/coco'
 RTMPOSE = MMPOSE / 'body_2d_keypoint/rtmpose/coco'
@@ -101,7 +101,7 @@ def main() -> None:
     for name, (parameters, macs) in sizes.items():
         rate = args.batch / median(times[name]) * 1e3
         table.add_row(name, f'{parameters:.1f}', f'{macs:.2f}', f'{rate:.1f}')
-    Console().print(table)
+    table_console().print(table)
 
 
 if __name__ == '__main__':

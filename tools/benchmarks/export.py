@@ -31,7 +31,6 @@ from mmengine.structures import InstanceData
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.models import TopdownPoseEstimator
 from mmpose.registry import DATASETS, METRICS
-from rich.console import Console
 from rich.table import Table
 from side_by_side import add_device_argument, device_name, measure
 from workloads import POSE_ESTIMATORS, build
@@ -48,6 +47,7 @@ from rmpe_plugin.deploy import (
     write_onnx,
 )
 from rmpe_plugin.engine.optim_wrappers.cpu_bfloat16 import bfloat16_flag
+from rmpe_plugin.utils.tables import table_console
 
 REFERENCE = 'PyTorch float32'
 Function = Callable[[], object]
@@ -278,7 +278,7 @@ def ap_table(args: argparse.Namespace) -> Table:
 def main() -> None:
     args = parse_args()
     init_default_scope('mmpose')
-    console = Console(width=110)
+    console = table_console()
     console.print(f'{device_name(args.device)}, torch {torch.__version__}')
     for name in args.models:
         console.print(speed_table(name, args))

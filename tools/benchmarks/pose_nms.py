@@ -17,7 +17,6 @@ from functools import partial
 import numpy as np
 import torch
 from mmpose.evaluation.functional import oks_nms
-from rich.console import Console
 from side_by_side import add_device_argument, compare, device_name
 from workloads import instances, scene
 
@@ -26,6 +25,7 @@ from rmpe_plugin.ops import (
     parametric_pose_nms,
     parametric_pose_nms_batch,
 )
+from rmpe_plugin.utils.tables import table_console
 
 PRESETS = ('rmpe-paper', 'rmpe-mpii', 'alphapose-coco')
 
@@ -66,7 +66,7 @@ def print_peak_memory(number: int, to_device: Callable) -> None:
         if torch.is_tensor(poses[0]):
             on_device = torch.cuda.max_memory_allocated() / 2**20
             line += f', {on_device:.0f} MiB on the device'
-        Console().print(line)
+        table_console().print(line)
 
 
 def nms_functions(nms: Callable, poses: list) -> dict[str, Callable[[], object]]:

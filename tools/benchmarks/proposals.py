@@ -14,13 +14,13 @@ from time import perf_counter
 
 import numpy as np
 from mmpose.datasets.transforms import RandomBBoxTransform
-from rich.console import Console
 from rich.progress import track
 from side_by_side import compare
 
 from rmpe_plugin.datasets.synthetic.body import sample_body
 from rmpe_plugin.datasets.transforms import PoseGuidedProposal
 from rmpe_plugin.ops import GaussianMixture, ProposalModel
+from rmpe_plugin.utils.tables import table_console
 
 
 def parse_args() -> argparse.Namespace:
@@ -55,7 +55,7 @@ def main() -> None:
     start = perf_counter()
     model = ProposalModel.fit(*people, track=partial(track, description='fitting'))
     seconds = perf_counter() - start
-    Console().print(
+    table_console().print(
         f'fitted to {args.people} people in {seconds:.1f} s: {len(model.people)} '
         'atomic poses'
     )

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from statistics import median
 
 import torch
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from torch.utils.benchmark import Timer
+
+from rmpe_plugin.utils.tables import table_console
 
 
 def add_device_argument(parser) -> None:
@@ -76,4 +77,4 @@ def compare(
     for name, value in medians.items():
         ratio = f'{reference / value:.2f}'
         table.add_row(name, f'{value:.2f}', f'{min(times[name]):.2f}', ratio)
-    Console().print(table)
+    table_console().print(table)

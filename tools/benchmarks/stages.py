@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from mmengine.config import DictAction
 from mmengine.structures import InstanceData
-from rich.console import Console
 from rich.table import Table
 from side_by_side import add_device_argument, device_name, measure
 
 from rmpe_plugin.apis import Frame, PersonDetector, RMPEInferencer
 from rmpe_plugin.deploy.normalisation import normalise
 from rmpe_plugin.ops import invert_affine
+from rmpe_plugin.utils.tables import table_console
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 SSTN = 'rmpe/coco/td-hm_cpn-res50_rmpe-stage2-8xb32-30e_coco-256x192.py'
@@ -141,7 +141,7 @@ def main() -> None:
         share = f'{value / total:.1%}'
         table.add_row(name, f'{value:.2f}', f'{value / number:.3f}', share)
     table.add_row('total', f'{total:.2f}', f'{total / number:.3f}', '')
-    Console().print(table)
+    table_console().print(table)
     print(f'{number / total * 1e3:.1f} people per second')
     print(f'{number / estimation * 1e3:.1f} people per second with given boxes')
 

@@ -17,9 +17,10 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS
 from mmpose.structures import PoseDataSample
-from rich.console import Console
 from side_by_side import compare
 from torch.utils.data import DataLoader, Dataset, Subset
+
+from rmpe_plugin.utils.tables import table_console
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs/rmpe/coco'
@@ -75,7 +76,7 @@ def main() -> None:
     for name, separable in (('heatmaps', False), ('separable', True)):
         dataset = build_dataset(args.data, separable)
         size = target_bytes(dataset[0]['data_samples']) / 1024
-        Console().print(f'{name}: {size:.0f} KiB of targets per sample')
+        table_console().print(f'{name}: {size:.0f} KiB of targets per sample')
         indices = [i % len(dataset) for i in range(args.batch * args.steps)]
         loader = DataLoader(
             Subset(dataset, indices),

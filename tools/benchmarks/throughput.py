@@ -24,7 +24,6 @@ import numpy as np
 import torch
 from mmengine.structures import InstanceData
 from mmpose.apis import inference_topdown
-from rich.console import Console
 from rich.table import Table
 from side_by_side import add_device_argument, device_name, measure
 from workloads import POSE_ESTIMATORS
@@ -32,6 +31,7 @@ from workloads import POSE_ESTIMATORS
 from rmpe_plugin.apis import PRECISIONS, Frame, Frames, RMPEInferencer
 from rmpe_plugin.models.heads import CPNHead
 from rmpe_plugin.models.pose_estimators import SSTNPoseEstimator
+from rmpe_plugin.utils.tables import table_console
 
 PHOTOGRAPHS = Path(__file__).parents[2] / 'tests' / 'data' / 'coco_cc'
 Predict = Callable[[np.ndarray, np.ndarray], list]
@@ -232,7 +232,7 @@ def main() -> None:
     for name in args.models:
         for people in args.people:
             table.add_row(*measure_model(args, name, people))
-    Console(width=120).print(table)
+    table_console().print(table)
 
 
 if __name__ == '__main__':
