@@ -37,6 +37,7 @@ from rmpe_plugin.learning.ablation import (
     format_tables,
     to_markdown,
 )
+from rmpe_plugin.learning.comparison import add_seeds
 from rmpe_plugin.utils.files import atomic_write
 from rmpe_plugin.utils.tables import Table, rich_table, table_console
 
@@ -56,13 +57,7 @@ def parse_args() -> argparse.Namespace:
         'tiny: only to try the script (default: cpu)',
     )
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/ablation'))
-    parser.add_argument(
-        '--seeds',
-        type=int,
-        nargs='+',
-        default=[0, 1, 2],
-        help='random seeds (default: 0 1 2)',
-    )
+    add_seeds(parser, (0, 1, 2))
     parser.add_argument(
         '--jobs',
         type=int,
@@ -72,8 +67,6 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.jobs is not None and args.jobs < 1:
         parser.error(f'--jobs must be at least 1, got {args.jobs}')
-    if len(set(args.seeds)) < len(args.seeds) or min(args.seeds) < 0:
-        parser.error(f'--seeds must be different and not negative, got {args.seeds}')
     if args.size == 'gpu' and not torch.cuda.is_available():
         parser.error('--size gpu needs a CUDA device, but torch finds none')
     return args

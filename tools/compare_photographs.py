@@ -14,21 +14,16 @@ Example:
 """
 
 import argparse
-import json
-from functools import partial
-from pathlib import Path
 
-from mmengine.config import DictAction
-from rich.progress import track
 from rich.table import Table
 
-from rmpe_plugin.learning.experiments import mean_metrics, run_missing
+from rmpe_plugin.learning.comparison import add_arguments, add_seeds, run_comparison
+from rmpe_plugin.learning.experiments import mean_metrics
 from rmpe_plugin.learning.photo_variants import (
     PHOTO_VARIANTS,
     photo_variant_config,
     train_photo_variant,
 )
-from rmpe_plugin.utils.files import ResumeJournal, atomic_write
 from rmpe_plugin.utils.tables import table_console
 
 JOINTS = ('ankle', 'knee', 'hip', 'wrist', 'elbow', 'shoulder', 'neck', 'head_top')
@@ -44,39 +39,15 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        '--variants',
-        nargs='+',
-        choices=tuple(PHOTO_VARIANTS),
-        default=tuple(PHOTO_VARIANTS),
-        help='variants to train (default: all)',
-    )
-    parser.add_argument(
-        '--seeds', type=int, nargs='+', default=[0, 1], help='default: 0 1'
-    )
+    add_arguments(parser, PHOTO_VARIANTS, 'work_dirs/compare_photographs')
+    add_seeds(parser, (0, 1))
     parser.add_argument(
         '--epochs', type=int, default=5, help='length of a training (default: 5)'
     )
-    parser.add_argument(
-        '--work-dir', type=Path, default=Path('work_dirs/compare_photographs')
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        help='changes of the config, as in tools/train.py',
-    )
-    return parser.parse_args()
-
-
-def open_journal(args: argparse.Namespace) -> ResumeJournal:
-    """Open the resume journal of these arguments."""
-    settings = dict(epochs=args.epochs, cfg_options=args.cfg_options)
-    try:
-        return ResumeJournal(args.work_dir / 'journal.jsonl', settings)
-    except ValueError as error:
-        raise SystemExit(str(error)) from error
+    args = parser.parse_args()
+    if args.epochs < 1:
+        parser.error(f'--epochs must be at least 1, got {args.epochs}')
+    return args
 
 
 def build_table(runs: dict[str, list[dict]], title: str) -> Table:
@@ -92,7 +63,6 @@ def build_table(runs: dict[str, list[dict]], title: str) -> Table:
 
 def main() -> None:
     args = parse_args()
-    journal = open_journal(args)
 
     def run(variant: str, seed: int) -> dict:
         config = photo_variant_config(
@@ -101,16 +71,10 @@ def main() -> None:
         return train_photo_variant(config)
 
     keys = [dict(variant=v, seed=seed) for seed in args.seeds for v in args.variants]
-    results = run_missing(journal, keys, run, partial(track, description='trainings'))
-
-    runs: dict[str, list[dict]] = {variant: [] for variant in args.variants}
-    for key, metrics in zip(keys, results, strict=True):
-        runs[key['variant']].append(metrics)
-    path = args.work_dir / 'results.json'
-    with atomic_write(path) as file:
-        json.dump(runs, file, indent=1)
+    settings = dict(epochs=args.epochs, cfg_options=args.cfg_options)
+    runs = run_comparison(args.work_dir, settings, keys, run)
     table_console().print(build_table(runs, f'{args.epochs} epochs'))
-    print(path)
+    print(args.work_dir / 'results.json')
 
 
 if __name__ == '__main__':

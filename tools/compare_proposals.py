@@ -15,7 +15,6 @@ Example:
 
 import argparse
 import json
-from functools import partial
 from pathlib import Path
 
 import matplotlib
@@ -23,8 +22,6 @@ import matplotlib
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt
 import numpy as np
-from mmengine.config import DictAction
-from rich.progress import track
 from rich.table import Table
 
 from rmpe_plugin.learning.box_variants import (
@@ -33,9 +30,8 @@ from rmpe_plugin.learning.box_variants import (
     train_box_variant,
     write_models,
 )
-from rmpe_plugin.learning.experiments import run_missing
+from rmpe_plugin.learning.comparison import add_arguments, add_seeds, run_comparison
 from rmpe_plugin.ops import ProposalModel
-from rmpe_plugin.utils.files import ResumeJournal, atomic_write
 from rmpe_plugin.utils.tables import table_console
 
 
@@ -50,30 +46,8 @@ def parse_args() -> argparse.Namespace:
         default=Path('work_dirs/pgpg/model.json'),
         help='model that tools/fit_pgpg.py fitted to the training detections',
     )
-    parser.add_argument(
-        '--work-dir', type=Path, default=Path('work_dirs/compare_proposals')
-    )
-    parser.add_argument(
-        '--variants',
-        nargs='+',
-        choices=tuple(BOX_VARIANTS),
-        default=tuple(BOX_VARIANTS),
-        help='variants to train (default: all)',
-    )
-    parser.add_argument(
-        '--seeds',
-        type=int,
-        nargs='+',
-        default=[0, 1],
-        help='random seeds (default: 0 1)',
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        help='changes of the config, as in tools/train.py',
-    )
+    add_arguments(parser, BOX_VARIANTS, 'work_dirs/compare_proposals')
+    add_seeds(parser, (0, 1))
     args = parser.parse_args()
     for path in (args.data, args.model):
         if not path.exists():
@@ -81,36 +55,26 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def open_journal(args: argparse.Namespace) -> ResumeJournal:
-    """Open the resume journal of these arguments."""
-    settings = dict(
-        data=str(args.data),
-        model=json.loads(args.model.read_text()),
-        cfg_options=args.cfg_options,
-    )
-    return ResumeJournal(args.work_dir / 'journal.jsonl', settings)
-
-
-def build_table(results: dict[str, dict[str, dict]], seeds: list[int]) -> Table:
+def build_table(results: dict[str, list[dict]], seeds: list[int]) -> Table:
     """Build the table of all variants."""
     columns = [f'seed {seed}' for seed in seeds]
     table = Table(
         'training boxes', 'AP, detections', *columns, 'AP, ground-truth boxes', *columns
     )
-    for variant, by_seed in results.items():
+    for variant, runs in results.items():
         cells = []
         for boxes in ('detections', 'ground-truth boxes'):
-            aps = [by_seed[str(seed)][boxes] for seed in seeds]
+            aps = [metrics[boxes] for metrics in runs]
             cells += [np.mean(aps), *aps]
         table.add_row(variant, *(f'{ap:.4f}' for ap in cells))
     return table
 
 
-def draw(results: dict[str, dict[str, dict]], path: Path) -> None:
+def draw(results: dict[str, list[dict]], path: Path) -> None:
     """Draw the AP with the detections of every variant."""
     figure, axis = plt.subplots(figsize=(7, 0.5 * len(results) + 1))
-    for row, by_seed in enumerate(results.values()):
-        aps = [result['detections'] for result in by_seed.values()]
+    for row, runs in enumerate(results.values()):
+        aps = [metrics['detections'] for metrics in runs]
         axis.plot(aps, np.full(len(aps), row), 'o', color='steelblue')
         axis.plot(np.mean(aps), row, '|', color='black', markersize=20)
     axis.set_yticks(range(len(results)), list(results))
@@ -125,30 +89,26 @@ def main() -> None:
     args = parse_args()
     try:
         model = ProposalModel.from_json(args.model)
-        journal = open_journal(args)
     except ValueError as error:
         raise SystemExit(str(error)) from error
-    write_models(model, args.work_dir)
 
     def run(variant: str, seed: int) -> dict:
+        write_models(model, args.work_dir)
         config = box_variant_config(
             variant, seed, args.data, args.work_dir, args.cfg_options
         )
         return train_box_variant(config)
 
     keys = [dict(variant=v, seed=seed) for seed in args.seeds for v in args.variants]
-    run_missing(journal, keys, run, partial(track, description='trainings'))
-
-    results: dict[str, dict[str, dict]] = {}
-    for record in journal.records:
-        by_seed = results.setdefault(record['variant'], {})
-        by_seed[str(record['seed'])] = record['results']
+    settings = dict(
+        data=str(args.data),
+        model=json.loads(args.model.read_text()),
+        cfg_options=args.cfg_options,
+    )
+    runs = run_comparison(args.work_dir, settings, keys, run)
+    table_console().print(build_table(runs, args.seeds))
     path = args.work_dir / 'results.json'
-    with atomic_write(path) as file:
-        json.dump(results, file, indent=1)
-    chosen = {variant: results[variant] for variant in args.variants}
-    table_console().print(build_table(chosen, args.seeds))
-    draw(chosen, path.with_suffix('.png'))
+    draw(runs, path.with_suffix('.png'))
     print(path)
     print(path.with_suffix('.png'))
 

@@ -14,21 +14,17 @@ Example:
 """
 
 import argparse
-import json
-from functools import partial
 from pathlib import Path
 
-from mmengine.config import DictAction
-from rich.progress import track
 from rich.table import Table
 
-from rmpe_plugin.learning.experiments import run_missing
+from rmpe_plugin.learning.comparison import add_arguments, run_comparison
 from rmpe_plugin.learning.sstn_variants import (
     SSTN_VARIANTS,
     sstn_variant_config,
     train_sstn_variant,
 )
-from rmpe_plugin.utils.files import ResumeJournal, atomic_write, file_digest
+from rmpe_plugin.utils.files import file_digest
 from rmpe_plugin.utils.tables import table_console
 
 COLUMNS = {
@@ -45,43 +41,17 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('stage1', type=Path, help='checkpoint of stage 1')
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/compare_sstn'))
-    parser.add_argument(
-        '--variants',
-        nargs='+',
-        choices=tuple(SSTN_VARIANTS),
-        default=tuple(SSTN_VARIANTS),
-        help='variants to train (default: all)',
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        help='changes of the config, as in tools/train.py',
-    )
+    add_arguments(parser, SSTN_VARIANTS, 'work_dirs/compare_sstn')
     args = parser.parse_args()
     if not args.stage1.is_file():
         parser.error(f'{args.stage1} does not exist')
     return args
 
 
-def open_journal(args: argparse.Namespace) -> ResumeJournal:
-    """Open the resume journal of these arguments."""
-    settings = dict(
-        stage1=file_digest(args.stage1),
-        cfg_options=args.cfg_options,
-    )
-    try:
-        return ResumeJournal(args.work_dir / 'journal.jsonl', settings)
-    except ValueError as error:
-        raise SystemExit(str(error)) from error
-
-
-def build_table(results: dict[str, dict], title: str) -> Table:
+def build_table(runs: dict[str, list[dict]], title: str) -> Table:
     """Build the table of all variants."""
     table = Table('stage 2', *COLUMNS.values(), title=title)
-    for variant, metrics in results.items():
+    for variant, (metrics,) in runs.items():
         cells = (metrics.get(column) for column in COLUMNS)
         table.add_row(variant, *('' if x is None else f'{x:.3f}' for x in cells))
     return table
@@ -89,7 +59,6 @@ def build_table(results: dict[str, dict], title: str) -> Table:
 
 def main() -> None:
     args = parse_args()
-    journal = open_journal(args)
 
     def run(variant: str) -> dict:
         config = sstn_variant_config(
@@ -98,15 +67,10 @@ def main() -> None:
         return train_sstn_variant(config)
 
     keys = [dict(variant=variant) for variant in args.variants]
-    run_missing(journal, keys, run, partial(track, description='variants'))
-
-    results = {record['variant']: record['results'] for record in journal.records}
-    path = args.work_dir / 'results.json'
-    with atomic_write(path) as file:
-        json.dump(results, file, indent=1)
-    chosen = {variant: results[variant] for variant in args.variants}
-    table_console().print(build_table(chosen, f'from {args.stage1}'))
-    print(path)
+    settings = dict(stage1=file_digest(args.stage1), cfg_options=args.cfg_options)
+    runs = run_comparison(args.work_dir, settings, keys, run)
+    table_console().print(build_table(runs, f'from {args.stage1}'))
+    print(args.work_dir / 'results.json')
 
 
 if __name__ == '__main__':

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from rmpe_plugin.ops import ProposalModel
 from rmpe_plugin.utils.files import find_shipped
 
+from .comparison import experiment_name
 from .experiments import train_and_evaluate
 
 NO_JITTER = dict(shift_prob=0.0, scale_prob=0.0)
@@ -114,7 +115,7 @@ def box_variant_config(
     config.randomness.seed = seed
     config.train_cfg.val_interval = config.train_cfg.max_epochs
     config.merge_from_dict(cfg_options)
-    name = f'{variant.replace(", ", "-").replace(" ", "-")}-{seed}'
+    name = experiment_name(variant, seed)
     config.work_dir = str(folder / name)
     config.experiment_name = name
     return config

@@ -9,6 +9,8 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from rmpe_plugin.utils.files import find_shipped
 
+from .comparison import experiment_name
+
 CONFIG = 'configs/cpn/lsp/td-hm_cpn-efficientnet-lite0_lsp-128x96.py'
 # Changes of the config: RefineNet with the loss on all 14 joints is L2.
 PHOTO_VARIANTS: dict[str, dict] = {
@@ -44,7 +46,7 @@ def photo_variant_config(
     config.randomness.seed = seed
     config.merge_from_dict(cfg_options)
     options = hashlib.sha256(repr([epochs, cfg_options]).encode()).hexdigest()[:8]
-    name = f'{variant.replace(", ", "-").replace(" ", "-")}-{seed}-{options}'
+    name = experiment_name(variant, seed, options)
     config.work_dir = str(folder / name)
     config.experiment_name = name
     return config

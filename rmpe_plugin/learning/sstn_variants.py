@@ -7,6 +7,7 @@ from mmengine.config import Config
 
 from rmpe_plugin.utils.files import find_shipped
 
+from .comparison import experiment_name
 from .experiments import train_and_evaluate
 
 # The weight matches heatmap losses with a peak of 255.
@@ -67,8 +68,9 @@ def sstn_variant_config(
     config.load_from = str(stage1)
     config.model.stn.backbone.init_cfg.checkpoint = str(stage1)
     config.merge_from_dict(cfg_options)
-    config.work_dir = str(folder / variant.replace(', ', '-').replace(' ', '-'))
-    config.experiment_name = variant
+    name = experiment_name(variant)
+    config.work_dir = str(folder / name)
+    config.experiment_name = name
     change_sstn(config, SSTN_VARIANTS[variant])
     return config
 

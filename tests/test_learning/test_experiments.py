@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
+
 import pytest
 
+from rmpe_plugin.learning.comparison import experiment_name, run_comparison
 from rmpe_plugin.learning.experiments import mean_metrics, run_missing
 from rmpe_plugin.utils.files import ResumeJournal
 
@@ -47,3 +50,21 @@ def test_tracks_missing_experiments(tmp_path):
 
 def test_means():
     assert mean_metrics([dict(a=1.0, b=0.0), dict(a=2.0, b=1.0)]) == dict(a=1.5, b=0.5)
+
+
+def test_comparison_groups_by_variant_and_keeps_other_results(tmp_path):
+    def run(variant, seed):
+        return dict(AP=seed + len(variant))
+
+    keys = [dict(variant=v, seed=seed) for seed in (0, 1) for v in ('b', 'aa')]
+    runs = run_comparison(tmp_path, dict(epochs=2), keys, run)
+    assert runs == dict(b=[dict(AP=1), dict(AP=2)], aa=[dict(AP=2), dict(AP=3)])
+    # a part of them; the file lists all
+    assert run_comparison(tmp_path, dict(epochs=2), keys[:1], run) == dict(
+        b=[dict(AP=1)]
+    )
+    records = json.loads((tmp_path / 'results.json').read_text())
+    assert [dict(variant=r['variant'], seed=r['seed']) for r in records] == keys
+    with pytest.raises(SystemExit, match='other settings'):
+        run_comparison(tmp_path, dict(epochs=3), keys, run)
+    assert experiment_name('PGPG, single mixture', 0) == 'PGPG-single-mixture-0'

@@ -49,9 +49,11 @@ def test_trains_missing_variants(synthetic, model, tmp_path):
     expected = finish(finished, synthetic, model, work_dir)
     printed = run_tool(*arguments(synthetic, model, work_dir)).stdout
     results = json.loads((work_dir / 'results.json').read_text())
-    assert list(results) == list(BOX_VARIANTS)
-    assert all(results[variant] == {'0': expected} for variant in finished)
-    assert 0 <= results[last]['0']['detections'] <= 1
+    assert results[:-1] == [
+        dict(variant=variant, seed=0, results=expected) for variant in finished
+    ]
+    assert (results[-1]['variant'], results[-1]['seed']) == (last, 0)
+    assert 0 <= results[-1]['results']['detections'] <= 1
     assert printed.count('0.2500') == 8
     assert (work_dir / 'results.png').stat().st_size > 10_000
     assert (work_dir / 'PGPG-0' / 'epoch_2.pth').is_file()
@@ -76,6 +78,7 @@ def test_exits_on_invalid_arguments(synthetic, model, tmp_path):
     for changes, message in (
         (('--model', tmp_path / 'no.json'), 'no.json does not exist'),
         (('--variants', 'other'), "'PGPG, single mixture'"),
+        (('--seeds', 1, 1), '--seeds must be different and not negative, got [1, 1]'),
     ):
         command = ['compare_proposals.py', '--data', synthetic, '--model', model]
         result = run_tool(*command, *changes, check=False)

@@ -41,7 +41,7 @@ def test_finished_variants_are_not_trained_again(finished, tmp_path):
         ['SSTN, window loss', '0.250', '0.500', '0.800', '0.700', '0.100'],
     ]
     results = json.loads((tmp_path / 'work' / 'results.json').read_text())
-    assert list(results) == list(SSTN_VARIANTS)
+    assert [record['variant'] for record in results] == list(SSTN_VARIANTS)
 
 
 def test_exits_on_results_of_another_checkpoint(finished):
