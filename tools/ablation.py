@@ -38,6 +38,7 @@ from rmpe_plugin.learning.ablation import (
     to_markdown,
 )
 from rmpe_plugin.learning.comparison import add_seeds
+from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.files import atomic_write
 from rmpe_plugin.utils.tables import Table, rich_table, table_console
 
@@ -60,13 +61,11 @@ def parse_args() -> argparse.Namespace:
     add_seeds(parser, (0, 1, 2))
     parser.add_argument(
         '--jobs',
-        type=int,
+        type=at_least(1),
         help='trainings in parallel, and processes of the detector '
         '(default: depends on --size)',
     )
     args = parser.parse_args()
-    if args.jobs is not None and args.jobs < 1:
-        parser.error(f'--jobs must be at least 1, got {args.jobs}')
     if args.size == 'gpu' and not torch.cuda.is_available():
         parser.error('--size gpu needs a CUDA device, but torch finds none')
     return args

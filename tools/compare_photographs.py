@@ -24,6 +24,7 @@ from rmpe_plugin.learning.photo_variants import (
     photo_variant_config,
     train_photo_variant,
 )
+from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.tables import table_console
 
 JOINTS = ('ankle', 'knee', 'hip', 'wrist', 'elbow', 'shoulder', 'neck', 'head_top')
@@ -42,12 +43,12 @@ def parse_args() -> argparse.Namespace:
     add_arguments(parser, PHOTO_VARIANTS, 'work_dirs/compare_photographs')
     add_seeds(parser, (0, 1))
     parser.add_argument(
-        '--epochs', type=int, default=5, help='length of a training (default: 5)'
+        '--epochs',
+        type=at_least(1),
+        default=5,
+        help='length of a training (default: 5)',
     )
-    args = parser.parse_args()
-    if args.epochs < 1:
-        parser.error(f'--epochs must be at least 1, got {args.epochs}')
-    return args
+    return parser.parse_args()
 
 
 def build_table(runs: dict[str, list[dict]], title: str) -> Table:

@@ -32,6 +32,7 @@ from rmpe_plugin.learning.box_variants import (
 )
 from rmpe_plugin.learning.comparison import add_arguments, add_seeds, run_comparison
 from rmpe_plugin.ops import ProposalModel
+from rmpe_plugin.utils.arguments import existing_file, existing_folder
 from rmpe_plugin.utils.tables import table_console
 
 
@@ -39,20 +40,22 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--data', type=Path, default=Path('data/synthetic_crowd'))
+    # A default that is a string is checked, too.
+    parser.add_argument(
+        '--data',
+        type=existing_folder,
+        default='data/synthetic_crowd',
+        help='synthetic people (default: %(default)s)',
+    )
     parser.add_argument(
         '--model',
-        type=Path,
-        default=Path('work_dirs/pgpg/model.json'),
+        type=existing_file,
+        default='work_dirs/pgpg/model.json',
         help='model that tools/fit_pgpg.py fitted to the training detections',
     )
     add_arguments(parser, BOX_VARIANTS, 'work_dirs/compare_proposals')
     add_seeds(parser, (0, 1))
-    args = parser.parse_args()
-    for path in (args.data, args.model):
-        if not path.exists():
-            parser.error(f'{path} does not exist')
-    return args
+    return parser.parse_args()
 
 
 def build_table(results: dict[str, list[dict]], seeds: list[int]) -> Table:

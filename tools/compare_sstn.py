@@ -14,7 +14,6 @@ Example:
 """
 
 import argparse
-from pathlib import Path
 
 from rich.table import Table
 
@@ -24,6 +23,7 @@ from rmpe_plugin.learning.sstn_variants import (
     sstn_variant_config,
     train_sstn_variant,
 )
+from rmpe_plugin.utils.arguments import existing_file
 from rmpe_plugin.utils.files import file_digest
 from rmpe_plugin.utils.tables import table_console
 
@@ -40,12 +40,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('stage1', type=Path, help='checkpoint of stage 1')
+    parser.add_argument('stage1', type=existing_file, help='checkpoint of stage 1')
     add_arguments(parser, SSTN_VARIANTS, 'work_dirs/compare_sstn')
-    args = parser.parse_args()
-    if not args.stage1.is_file():
-        parser.error(f'{args.stage1} does not exist')
-    return args
+    return parser.parse_args()
 
 
 def build_table(runs: dict[str, list[dict]], title: str) -> Table:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from rmpe_plugin.utils.arguments import at_least, existing_file
 from rmpe_plugin.utils.cpn_checkpoint import convert_cpn_state_dict
 
 
@@ -20,19 +21,16 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('src', type=Path, help='checkpoint of pytorch-cpn')
+    parser.add_argument('src', type=existing_file, help='checkpoint of pytorch-cpn')
     parser.add_argument('dst', type=Path, help='converted checkpoint to write')
     parser.add_argument(
         '--num-keypoints',
-        type=int,
+        type=at_least(1),
         default=17,
         help='keypoints of the target model; layers for another number are dropped '
         '(default: %(default)s)',
     )
-    args = parser.parse_args()
-    if not args.src.is_file():
-        parser.error(f'{args.src} is not a file')
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:

@@ -49,6 +49,7 @@ from rmpe_plugin.apis import (
 from rmpe_plugin.lifting import FORMATS, LAYOUTS
 from rmpe_plugin.ops.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.structures import SCORE_MODES
+from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.tables import table_console
 
 # Number of written files that are listed at the end.
@@ -177,11 +178,11 @@ def add_threshold_arguments(parser: argparse.ArgumentParser) -> None:
 def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of how the models run."""
     parser.add_argument(
-        '--image-batch', type=int, default=8,
+        '--image-batch', type=at_least(1), default=8,
         help='images that are processed together (default: 8)',
     )  # fmt: skip
     parser.add_argument(
-        '--person-batch', type=int, default=32,
+        '--person-batch', type=at_least(1), default=32,
         help='batch size of the pose estimator, people (default: 32)',
     )  # fmt: skip
     parser.add_argument(

@@ -24,6 +24,7 @@ from rich.table import Table
 
 from rmpe_plugin.apis import DatasetDetection, DetectorSettings, list_images
 from rmpe_plugin.evaluation.functional import person_box_ap
+from rmpe_plugin.utils.arguments import at_least, existing_file, existing_folder
 from rmpe_plugin.utils.tables import table_console
 
 
@@ -38,10 +39,10 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('checkpoint', help='file or URL of its weights')
     parser.add_argument(
-        '--ann', type=Path, help='COCO annotations that list the images'
+        '--ann', type=existing_file, help='COCO annotations that list the images'
     )
     parser.add_argument(
-        '--images', type=Path,
+        '--images', type=existing_folder,
         help='folder of the images; with --ann, the folder that its file names are '
         'relative to (default: the folder of --ann)',
     )  # fmt: skip
@@ -51,14 +52,17 @@ def parse_args() -> argparse.Namespace:
         help='boxes with a lower score are dropped (default: 0.05)',
     )  # fmt: skip
     parser.add_argument(
-        '--top-k', type=int, default=100,
+        '--top-k', type=at_least(1), default=100,
         help='maximum number of boxes per image, best first (default: 100)',
     )  # fmt: skip
     parser.add_argument(
-        '--batch', type=int, default=4, help='images per batch (default: 4)'
+        '--batch', type=at_least(1), default=4, help='images per batch (default: 4)'
     )
     parser.add_argument(
-        '--processes', type=int, default=1, help='number of processes (default: 1)'
+        '--processes',
+        type=at_least(1),
+        default=1,
+        help='number of processes (default: 1)',
     )
     parser.add_argument(
         '--device', nargs='+', default=[],
@@ -68,12 +72,6 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if not (args.ann or args.images):
         parser.error('--ann or --images must be given')
-    for path in filter(None, (args.ann, args.images)):
-        if not path.exists():
-            parser.error(f'{path} does not exist')
-    for name in ('batch', 'processes', 'top_k'):
-        if getattr(args, name) < 1:
-            parser.error(f'--{name.replace("_", "-")} must be at least 1')
     return args
 
 

@@ -26,6 +26,7 @@ from rich.progress import track
 from rmpe_plugin.diagnosis import DiagnosedPoses, Diagnosis, ModelReport, write_page
 from rmpe_plugin.learning.evaluation_split import COCO_METAINFO
 from rmpe_plugin.ops import ErrorThresholds
+from rmpe_plugin.utils.arguments import at_least, existing_file, existing_folder
 from rmpe_plugin.utils.tables import rich_table, table_console
 
 
@@ -33,16 +34,21 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--pred', type=Path, required=True, help='predictions, JSON')
     parser.add_argument(
-        '--ann', type=Path, required=True, help='COCO annotations of the images'
+        '--pred', type=existing_file, required=True, help='predictions, JSON'
     )
     parser.add_argument(
-        '--images', type=Path, required=True, help='folder of the images'
+        '--ann',
+        type=existing_file,
+        required=True,
+        help='COCO annotations of the images',
+    )
+    parser.add_argument(
+        '--images', type=existing_folder, required=True, help='folder of the images'
     )
     parser.add_argument('--out', type=Path, required=True, help='output folder')
     parser.add_argument(
-        '--pred2', type=Path, help='predictions of a second model, to compare'
+        '--pred2', type=existing_file, help='predictions of a second model, to compare'
     )
     parser.add_argument(
         '--metainfo', default=COCO_METAINFO,
@@ -66,19 +72,12 @@ def parse_args() -> argparse.Namespace:
             help=f'{text} (default: {default})',
         )
     parser.add_argument(
-        '--examples', type=int, default=12,
+        '--examples', type=at_least(1), default=12,
         help='examples of each type and model on the page (default: 12)',
     )  # fmt: skip
     args = parser.parse_args()
-    for path in (args.pred, args.ann, args.images, args.pred2):
-        if path is not None and not path.exists():
-            parser.error(f'{path} does not exist')
-    if not args.images.is_dir():
-        parser.error(f'--images {args.images} must be a folder')
     if args.pred2 and args.pred2.resolve() == args.pred.resolve():
         parser.error('--pred and --pred2 are the same file')
-    if args.examples < 1:
-        parser.error(f'--examples must be at least 1, got {args.examples}')
     try:
         args.thresholds = ErrorThresholds(args.good, args.close, args.match)
     except ValueError as error:

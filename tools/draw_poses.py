@@ -27,6 +27,7 @@ from rmpe_plugin.structures import (
     require_keypoints,
     suppress_poses,
 )
+from rmpe_plugin.utils.arguments import at_least, existing_file, existing_folder
 from rmpe_plugin.visualization import NumpySafePoseVisualizer
 
 RESULT_KEYS = {'image_id', 'keypoints', 'bbox', 'score'}
@@ -36,12 +37,21 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--ann', type=Path, required=True, help='COCO annotations')
-    parser.add_argument('--pred', type=Path, required=True, help='COCO results')
-    parser.add_argument('--images', type=Path, required=True, help='folder of images')
+    parser.add_argument(
+        '--ann', type=existing_file, required=True, help='COCO annotations'
+    )
+    parser.add_argument(
+        '--pred', type=existing_file, required=True, help='COCO results'
+    )
+    parser.add_argument(
+        '--images', type=existing_folder, required=True, help='folder of images'
+    )
     parser.add_argument('--out', type=Path, required=True, help='output folder')
     parser.add_argument(
-        '--num', type=int, default=8, help='number of images (default: %(default)s)'
+        '--num',
+        type=at_least(1),
+        default=8,
+        help='number of images (default: %(default)s)',
     )
     parser.add_argument(
         '--score-thr',
@@ -72,9 +82,6 @@ def parse_args() -> argparse.Namespace:
         help='draw before and after pose NMS with these parameters',
     )
     args = parser.parse_args()
-    for path in (args.ann, args.pred, args.images):
-        if not path.exists():
-            parser.error(f'{path} does not exist')
     if args.pose_nms:
         try:
             args.pose_nms = PoseNMSParams.from_config(args.pose_nms)

@@ -24,6 +24,7 @@ from mmengine.runner import set_random_seed
 from mmpose.registry import DATASETS
 
 from rmpe_plugin.apis import load_pose_estimator
+from rmpe_plugin.utils.arguments import at_least, existing_file
 from rmpe_plugin.visualization import draw_batch_stages
 
 
@@ -31,32 +32,31 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', type=Path, help='config of an SSTNPoseEstimator')
-    parser.add_argument('checkpoint', type=Path)
+    parser.add_argument(
+        'config', type=existing_file, help='config of an SSTNPoseEstimator'
+    )
+    parser.add_argument('checkpoint', type=existing_file)
     parser.add_argument('--out', type=Path, required=True, help='image to write')
     parser.add_argument(
-        '--num', type=int, default=6, help='number of people (default: 6)'
+        '--num', type=at_least(1), default=6, help='number of people (default: 6)'
     )
     parser.add_argument(
         '--scale',
-        type=int,
+        type=at_least(1),
         default=2,
         help='factor by which crops are enlarged (default: 2)',
     )
     parser.add_argument(
-        '--seed', type=int, default=0, help='seed of the perturbation (default: 0)'
+        '--seed',
+        type=at_least(0),
+        default=0,
+        help='seed of the perturbation (default: 0)',
     )
     parser.add_argument('--device', default='cpu')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={}, help='as in train.py'
     )
-    args = parser.parse_args()
-    for path in (args.config, args.checkpoint):
-        if not path.is_file():
-            parser.error(f'{path} does not exist')
-    if args.num < 1 or args.scale < 1:
-        parser.error('--num and --scale must be at least 1')
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:

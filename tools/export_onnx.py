@@ -43,6 +43,7 @@ from rmpe_plugin.deploy import (
     run_in_batches,
     write_onnx,
 )
+from rmpe_plugin.utils.arguments import at_least, existing_file
 from rmpe_plugin.utils.tables import table_console
 
 # Largest errors in float32: pixels of the crop, and score.
@@ -53,7 +54,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', type=Path, help='config of a top-down pose estimator')
+    parser.add_argument(
+        'config', type=existing_file, help='config of a top-down pose estimator'
+    )
     parser.add_argument('checkpoint', help='file or URL of its weights')
     parser.add_argument('--out', type=Path, required=True, help='ONNX file to write')
     add_graph_arguments(parser)
@@ -73,7 +76,7 @@ def parse_args() -> argparse.Namespace:
         'crops of the data sets of the config',
     )  # fmt: skip
     parser.add_argument(
-        '--crops', type=int, default=64,
+        '--crops', type=at_least(1), default=64,
         help='number of crops that are compared, and that calibrate (default: 64)',
     )  # fmt: skip
     parser.add_argument(
@@ -81,12 +84,8 @@ def parse_args() -> argparse.Namespace:
         help='changes to the config, such as model.test_cfg.flip_test=False',
     )  # fmt: skip
     args = parser.parse_args()
-    if not args.config.is_file():
-        parser.error(f'{args.config} does not exist')
     if args.target and (args.color != 'bgr' or args.dtype != 'uint8'):
         parser.error('--for rtmlib sets colour and type: remove --color and --dtype')
-    if args.crops < 1:
-        parser.error(f'--crops must be at least 1, got {args.crops}')
     return args
 
 

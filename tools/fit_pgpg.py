@@ -44,6 +44,7 @@ from rmpe_plugin.learning.proposal_comparison import (
 )
 from rmpe_plugin.learning.proposal_fitting import find_torso, hold_out_images
 from rmpe_plugin.ops import ProposalModel
+from rmpe_plugin.utils.arguments import at_least, existing_file, existing_folder, share
 from rmpe_plugin.utils.tables import table_console
 
 EDGES = ('left', 'top', 'right', 'bottom')
@@ -53,12 +54,18 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--ann', type=Path, required=True, help='COCO annotations')
-    parser.add_argument('--det', type=Path, required=True, help='COCO results (boxes)')
-    parser.add_argument('--out', type=Path, required=True, help='JSON file to write')
-    parser.add_argument('--images', type=Path, help='image folder, to draw proposals')
     parser.add_argument(
-        '--iou-thr', type=float, default=0.5,
+        '--ann', type=existing_file, required=True, help='COCO annotations'
+    )
+    parser.add_argument(
+        '--det', type=existing_file, required=True, help='COCO results (boxes)'
+    )
+    parser.add_argument('--out', type=Path, required=True, help='JSON file to write')
+    parser.add_argument(
+        '--images', type=existing_folder, help='image folder, to draw proposals'
+    )
+    parser.add_argument(
+        '--iou-thr', type=share, default=0.5,
         help='minimum IoU of a person and a detection (default: 0.5)',
     )  # fmt: skip
     parser.add_argument(
@@ -66,46 +73,31 @@ def parse_args() -> argparse.Namespace:
         help='minimum score of a detection (default: 0.05)',
     )  # fmt: skip
     parser.add_argument(
-        '--atoms', type=int, default=16,
+        '--atoms', type=at_least(0), default=16,
         help='maximum number of atomic poses (default: 16)',
     )  # fmt: skip
     parser.add_argument(
-        '--components', type=int, default=8,
+        '--components', type=at_least(1), default=8,
         help='maximum number of Gaussians per mixture (default: 8)',
     )  # fmt: skip
     parser.add_argument(
-        '--min-people', type=int, default=400,
+        '--min-people', type=at_least(5), default=400,
         help='atomic poses with fewer people use the mixture of all people '
         '(default: 400)',
     )  # fmt: skip
     parser.add_argument(
-        '--holdout', type=float, default=0.2,
+        '--holdout', type=share, default=0.2,
         help='share of the images that are held out (default: 0.2)',
     )  # fmt: skip
-    parser.add_argument('--seed', type=int, default=0, help='random seed (default: 0)')
+    parser.add_argument(
+        '--seed', type=at_least(0), default=0, help='random seed (default: 0)'
+    )
     parser.add_argument(
         '--metainfo',
         default=COCO_METAINFO,
         help=f"MMPose's metainfo file of the data set (default: {COCO_METAINFO})",
     )
-    args = parser.parse_args()
-    check_args(parser, args)
-    return args
-
-
-def check_args(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Exit with an error message if an argument is invalid."""
-    for path in filter(None, (args.ann, args.det, args.images)):
-        if not path.exists():
-            parser.error(f'{path} does not exist')
-    for name in ('iou_thr', 'holdout'):
-        value, option = getattr(args, name), name.replace('_', '-')
-        if not 0 < value < 1:
-            parser.error(f'--{option} must be between 0 and 1, got {value}')
-    for name, least in dict(atoms=0, components=1, min_people=5).items():
-        value, option = getattr(args, name), name.replace('_', '-')
-        if value < least:
-            parser.error(f'--{option} must be at least {least}, got {value}')
+    return parser.parse_args()
 
 
 def match(

@@ -18,6 +18,7 @@ from rmpe_plugin.datasets.synthetic import (
     NOTICE,
     write_split,
 )
+from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.tables import table_console
 
 
@@ -28,13 +29,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('root', type=Path, help='output folder')
     parser.add_argument(
         '--train',
-        type=int,
+        type=at_least(1),
         default=1000,
         help='number of training images (default: %(default)s)',
     )
     parser.add_argument(
         '--val',
-        type=int,
+        type=at_least(1),
         default=200,
         help='number of validation images (default: %(default)s)',
     )
@@ -52,7 +53,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--size',
-        type=int,
+        type=at_least(32),
         nargs=2,
         default=(320, 240),
         metavar=('W', 'H'),
@@ -60,24 +61,17 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--seed',
-        type=int,
+        type=at_least(0),
         default=0,
         help='the same seed writes the same bytes (default: %(default)s)',
     )
     parser.add_argument(
         '--processes',
-        type=int,
+        type=at_least(1),
         default=os.cpu_count(),
         help='number of processes that render (default: the number of CPU cores)',
     )
-    args = parser.parse_args()
-    if args.train < 1 or args.val < 1 or args.seed < 0:
-        parser.error('--train and --val must be at least 1, --seed at least 0')
-    if min(args.size) < 32:
-        parser.error('--size must be at least 32 by 32')
-    if args.processes < 1:
-        parser.error('--processes must be at least 1')
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from rmpe_plugin.datasets.synthetic import NOTICE, write_videos
+from rmpe_plugin.utils.arguments import at_least
 
 
 def parse_args() -> argparse.Namespace:
@@ -19,19 +20,22 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('root', type=Path, help='output folder')
     parser.add_argument(
-        '--train', type=int, default=40, help='videos for training (default: 40)'
+        '--train',
+        type=at_least(1),
+        default=40,
+        help='videos for training (default: 40)',
     )
     parser.add_argument(
-        '--test', type=int, default=8, help='videos for the test (default: 8)'
+        '--test', type=at_least(1), default=8, help='videos for the test (default: 8)'
     )
     parser.add_argument(
-        '--frames', type=int, default=150, help='frames of a video (default: 150)'
+        '--frames',
+        type=at_least(1),
+        default=150,
+        help='frames of a video (default: 150)',
     )
-    parser.add_argument('--seed', type=int, default=0, help='default: 0')
-    args = parser.parse_args()
-    if min(args.train, args.test, args.frames) < 1 or args.seed < 0:
-        parser.error('numbers must be at least 1, --seed at least 0')
-    return args
+    parser.add_argument('--seed', type=at_least(0), default=0, help='default: 0')
+    return parser.parse_args()
 
 
 def main() -> None:

@@ -46,6 +46,7 @@ from rmpe_plugin.learning.nms_search import (
     search_settings,
 )
 from rmpe_plugin.ops import PoseNMSParams
+from rmpe_plugin.utils.arguments import at_least, existing_file, share
 from rmpe_plugin.utils.tables import table_console
 
 
@@ -53,8 +54,12 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--pred', type=Path, required=True, help='COCO results')
-    parser.add_argument('--ann', type=Path, required=True, help='COCO annotations')
+    parser.add_argument(
+        '--pred', type=existing_file, required=True, help='COCO results'
+    )
+    parser.add_argument(
+        '--ann', type=existing_file, required=True, help='COCO annotations'
+    )
     parser.add_argument('--out', type=Path, required=True, help='folder to write to')
     parser.add_argument(
         '--start',
@@ -65,16 +70,16 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--fit-share',
-        type=float,
+        type=share,
         default=0.5,
         help='share of the images in the fitting split (default: 0.5)',
     )
     parser.add_argument(
-        '--seed', type=int, default=0, help='seed of the split (default: 0)'
+        '--seed', type=at_least(0), default=0, help='seed of the split (default: 0)'
     )
     parser.add_argument(
         '--workers',
-        type=int,
+        type=at_least(1),
         default=os.cpu_count(),
         help='processes (default: number of CPU cores)',
     )
@@ -97,13 +102,6 @@ def parse_args() -> argparse.Namespace:
         'head_box)',
     )
     args = parser.parse_args()
-    for path in (args.pred, args.ann):
-        if not path.exists():
-            parser.error(f'{path} does not exist')
-    if not 0 < args.fit_share < 1:
-        parser.error(f'--fit-share must be between 0 and 1, got {args.fit_share}')
-    if args.workers < 1:
-        parser.error(f'--workers must be at least 1, got {args.workers}')
     try:
         args.start = {name: PoseNMSParams.from_config(name) for name in args.start}
     except (OSError, ValueError) as error:

@@ -33,6 +33,7 @@ from rmpe_plugin.apis import (
     read_image,
 )
 from rmpe_plugin.ops.pose_nms_params import DEFAULT_PRESET
+from rmpe_plugin.utils.arguments import at_least, existing_file
 from rmpe_plugin.visualization import draw_batch_stages, stage_sheet
 
 
@@ -40,16 +41,18 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', type=Path, help='config of a top-down pose estimator')
+    parser.add_argument(
+        'config', type=existing_file, help='config of a top-down pose estimator'
+    )
     parser.add_argument('checkpoint')
-    parser.add_argument('image', type=Path)
+    parser.add_argument('image', type=existing_file)
     parser.add_argument(
         '--det', nargs=2, metavar=('CONFIG', 'CHECKPOINT'),
         help='detector (default: one box as large as the image)',
     )  # fmt: skip
     parser.add_argument('--out', type=Path, required=True, help='image to write')
     parser.add_argument(
-        '--num', type=int, default=3, help='number of people (default: 3)'
+        '--num', type=at_least(1), default=3, help='number of people (default: 3)'
     )
     parser.add_argument(
         '--box-thr',
@@ -71,13 +74,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, help='as in train.py'
     )
-    args = parser.parse_args()
-    for path in (args.config, args.image):
-        if not path.is_file():
-            parser.error(f'{path} does not exist')
-    if args.num < 1:
-        parser.error('--num must be at least 1')
-    return args
+    return parser.parse_args()
 
 
 def load(args: argparse.Namespace) -> RMPEInferencer:

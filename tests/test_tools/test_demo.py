@@ -218,7 +218,7 @@ def test_demo_fails_on_invalid_arguments(
         (('a', 'b'), '--ann or --images must be given'),
         (
             ('a', 'b', '--images', '{images}', '--top-k', '0'),
-            '--top-k must be at least 1',
+            '--top-k: must be at least 1',
         ),
         (('no.py', 'b', '--images', '{images}'), 'no.py'),
         (('no.py', 'b', '--images', '{images}', '--processes', '2'), 'no.py'),

@@ -65,10 +65,10 @@ def test_prints_the_comparison(fitted):
     ('arguments', 'message'),
     [
         (('--ann', 'no.json'), 'no.json does not exist'),
-        (('--iou-thr', '1.5'), '--iou-thr must be between 0 and 1, got 1.5'),
-        (('--holdout', '0'), '--holdout must be between 0 and 1, got 0.0'),
-        (('--atoms', '-1'), '--atoms must be at least 0, got -1'),
-        (('--min-people', '4'), '--min-people must be at least 5, got 4'),
+        (('--iou-thr', '1.5'), '--iou-thr: must be between 0 and 1, got 1.5'),
+        (('--holdout', '0'), '--holdout: must be between 0 and 1, got 0.0'),
+        (('--atoms', '-1'), '--atoms: must be at least 0, got -1'),
+        (('--min-people', '4'), '--min-people: must be at least 5, got 4'),
     ],
 )
 def test_exits_on_invalid_arguments(crowd, arguments, message):

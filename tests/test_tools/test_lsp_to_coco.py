@@ -111,7 +111,7 @@ def test_box_stays_within_the_image(folder, joints):
          'for each of the 6 people of joints.mat, got 5 images'),
         (lambda f: (f / 'images/im00004.jpg').write_text('text'), (),
          'im00004.jpg is not an image'),
-        (lambda f: None, ('--min-joints', 1), '--min-joints must be at least 2'),
+        (lambda f: None, ('--min-joints', 1), '--min-joints: must be at least 2'),
         (lambda f: None, ('--num-val', 9), '--num-val must be 0 to 5'),
     ],
 )  # fmt: skip

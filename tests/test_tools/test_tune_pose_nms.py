@@ -64,7 +64,7 @@ def test_exits_on_invalid_arguments(crowd, tmp_path):
         (('--pred', 'no.json'), 'no.json does not exist'),
         (('--start', 'coco'), "got 'coco', which is"),
         (('--fit-share', 1), 'between 0 and 1'),
-        (('--workers', 0), '--workers must be at least 1, got 0'),
+        (('--workers', 0), '--workers: must be at least 1, got 0'),
     ):
         result = run_tool(
             'tune_pose_nms.py', *crowd, *arguments, '--out', tmp_path, check=False

@@ -57,6 +57,7 @@ from rmpe_plugin.datasets.synthetic import write_split
 from rmpe_plugin.engine.hooks import ChannelsLastHook
 from rmpe_plugin.ops import PoseNMSParams, parametric_pose_nms
 from rmpe_plugin.structures import poses_from_records
+from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.tables import table_console
 
 NETWORKS = {
@@ -84,19 +85,15 @@ def parse_args() -> argparse.Namespace:
         help='execution modes of the networks (default: all)',
     )  # fmt: skip
     parser.add_argument(
-        '--batch', type=int, default=8,
+        '--batch', type=at_least(1), default=8,
         help='batch size of the networks, crops (default: 8)',
     )  # fmt: skip
     parser.add_argument(
-        '--rounds', type=int, default=7,
+        '--rounds', type=at_least(1), default=7,
         help='measurements per function, whose median is printed (default: 7)',
     )  # fmt: skip
     add_device_argument(parser)
-    args = parser.parse_args()
-    for name in ('batch', 'rounds'):
-        if getattr(args, name) < 1:
-            parser.error(f'--{name} must be at least 1, got {getattr(args, name)}')
-    return args
+    return parser.parse_args()
 
 
 def plain_target(device: str) -> PoseDataSample:

@@ -24,6 +24,7 @@ from rich.table import Table
 from side_by_side import measure
 from workloads import CONFIGS, build, step, target
 
+from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.tables import table_console
 
 CONFIG = CONFIGS / 'cpn/coco/td-hm_cpn-efficientnet-lite0_8xb32-160e_coco-256x192.py'
@@ -40,8 +41,8 @@ def parse_args() -> argparse.Namespace:
         help='config of a CPN with 17 keypoints at 256x192 '
         '(default: CPN on EfficientNet-Lite0)',
     )  # fmt: skip
-    parser.add_argument('--batch', type=int, default=32, help='default: 32')
-    parser.add_argument('--rounds', type=int, default=3, help='default: 3')
+    parser.add_argument('--batch', type=at_least(1), default=32, help='default: 32')
+    parser.add_argument('--rounds', type=at_least(1), default=3, help='default: 3')
     parser.add_argument(
         '--this-process', action='store_true',
         help='only print the median time of a step with the allocator of this process',

@@ -25,6 +25,7 @@ from workloads import CONFIGS, MMPOSE, SIMPLE_BASELINE, forward, gmacs
 
 from rmpe_plugin.deploy.fusion import fuse_conv_norms
 from rmpe_plugin.models.heads import CPNHead
+from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.tables import table_console
 
 COCO = CONFIGS / 'cpn/coco'
@@ -52,8 +53,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--batch', type=int, default=8, help='default: 8')
-    parser.add_argument('--rounds', type=int, default=5, help='default: 5')
+    parser.add_argument('--batch', type=at_least(1), default=8, help='default: 8')
+    parser.add_argument('--rounds', type=at_least(1), default=5, help='default: 5')
     add_device_argument(parser)
     return parser.parse_args()
 

@@ -15,6 +15,7 @@ from mmpose.codecs import MegviiHeatmap
 from side_by_side import add_device_argument, compare, device_name
 
 from rmpe_plugin.codecs import CPNHeatmap
+from rmpe_plugin.utils.arguments import at_least
 
 SIZES = dict(input_size=(192, 256), heatmap_size=(48, 64))
 KERNELS = (7, 9, 11, 15, 7)
@@ -25,9 +26,9 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        '--batch', type=int, default=64, help='people to decode (default: 64)'
+        '--batch', type=at_least(1), default=64, help='people to decode (default: 64)'
     )
-    parser.add_argument('--rounds', type=int, default=10, help='default: 10')
+    parser.add_argument('--rounds', type=at_least(1), default=10, help='default: 10')
     add_device_argument(parser)
     return parser.parse_args()
 

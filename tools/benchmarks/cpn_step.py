@@ -23,6 +23,8 @@ from side_by_side import add_device_argument, compare, device_name
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
+from rmpe_plugin.utils.arguments import at_least
+
 CONFIG = (
     Path(__file__).parents[2]
     / 'configs/cpn/coco/td-hm_cpn-res50_8xb32-160e_coco-256x192.py'
@@ -121,8 +123,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--batch', type=int, default=4)
-    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--batch', type=at_least(1), default=4)
+    parser.add_argument('--rounds', type=at_least(1), default=5)
     add_device_argument(parser)
     return parser.parse_args()
 

@@ -14,6 +14,7 @@ from side_by_side import compare
 
 from rmpe_plugin.apis.people_cropper import DeviceCrops, HostCrops
 from rmpe_plugin.ops import crop_matrices
+from rmpe_plugin.utils.arguments import at_least
 
 SIZES = ((96, 128), (192, 256))
 
@@ -22,8 +23,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--people', type=int, default=20, help='default: 20')
-    parser.add_argument('--rounds', type=int, default=10, help='default: 10')
+    parser.add_argument('--people', type=at_least(1), default=20, help='default: 20')
+    parser.add_argument('--rounds', type=at_least(1), default=10, help='default: 10')
     args = parser.parse_args()
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (480, 640, 3), dtype=np.uint8)]

@@ -47,6 +47,7 @@ from rmpe_plugin.deploy import (
     write_onnx,
 )
 from rmpe_plugin.engine.optim_wrappers.cpu_bfloat16 import bfloat16_flag
+from rmpe_plugin.utils.arguments import at_least, existing_file
 from rmpe_plugin.utils.tables import table_console
 
 REFERENCE = 'PyTorch float32'
@@ -62,26 +63,23 @@ def parse_args() -> argparse.Namespace:
         default=tuple(POSE_ESTIMATORS), help='models to time (default: all)',
     )  # fmt: skip
     parser.add_argument(
-        '--batches', type=int, nargs='+', default=(1, 8, 32),
+        '--batches', type=at_least(1), nargs='+', default=(1, 8, 32),
         help='batch sizes, crops (default: 1 8 32)',
     )  # fmt: skip
     parser.add_argument(
-        '--rounds', type=int, default=7,
+        '--rounds', type=at_least(1), default=7,
         help='measurements per function, whose median is printed (default: 7)',
     )  # fmt: skip
     parser.add_argument(
-        '--checkpoint', type=Path, help="weights of the quickstart's model, for AP"
+        '--checkpoint',
+        type=existing_file,
+        help="weights of the quickstart's model, for AP",
     )
     parser.add_argument(
         '--no-compile', action='store_true', help='without torch.compile'
     )
     add_device_argument(parser)
-    args = parser.parse_args()
-    if args.rounds < 1 or min(args.batches) < 1:
-        parser.error('--rounds and --batches must be at least 1')
-    if args.checkpoint and not args.checkpoint.is_file():
-        parser.error(f'{args.checkpoint} does not exist')
-    return args
+    return parser.parse_args()
 
 
 # --- files ----------------------------------------------------------------------------

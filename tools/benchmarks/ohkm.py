@@ -12,19 +12,21 @@ import argparse
 from side_by_side import add_device_argument, compare, device_name
 from workloads import loss_steps
 
+from rmpe_plugin.utils.arguments import at_least
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--batch', type=int, default=64, help='default: 64')
-    parser.add_argument('--keypoints', type=int, default=17, help='default: 17')
+    parser.add_argument('--batch', type=at_least(1), default=64, help='default: 64')
+    parser.add_argument('--keypoints', type=at_least(1), default=17, help='default: 17')
     parser.add_argument(
-        '--size', type=int, nargs=2, default=(64, 48), metavar=('H', 'W'),
+        '--size', type=at_least(1), nargs=2, default=(64, 48), metavar=('H', 'W'),
         help='heatmap size in pixels (default: 64 48)',
     )  # fmt: skip
-    parser.add_argument('--topk', type=int, default=8, help='default: 8')
-    parser.add_argument('--rounds', type=int, default=10, help='default: 10')
+    parser.add_argument('--topk', type=at_least(1), default=8, help='default: 8')
+    parser.add_argument('--rounds', type=at_least(1), default=10, help='default: 10')
     add_device_argument(parser)
     return parser.parse_args()
 

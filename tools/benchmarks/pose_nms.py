@@ -25,6 +25,7 @@ from rmpe_plugin.ops import (
     parametric_pose_nms,
     parametric_pose_nms_batch,
 )
+from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.tables import table_console
 
 PRESETS = ('rmpe-paper', 'rmpe-mpii', 'alphapose-coco')
@@ -35,22 +36,32 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        '--numbers', type=int, nargs='+', default=[20, 100, 300], help='poses per image'
+        '--numbers',
+        type=at_least(1),
+        nargs='+',
+        default=[20, 100, 300],
+        help='poses per image',
     )
     parser.add_argument(
-        '--images', type=int, default=5000, help='images per call, with 20 poses each'
+        '--images',
+        type=at_least(1),
+        default=5000,
+        help='images per call, with 20 poses each',
     )
     parser.add_argument(
         '--duplicates',
         metavar='N',
-        type=int,
+        type=at_least(1),
         default=1,
         help='predictions per person (default: 1, no duplicates)',
     )
     parser.add_argument(
-        '--crowd', type=int, default=3000, help='poses for the memory measurement'
+        '--crowd',
+        type=at_least(1),
+        default=3000,
+        help='poses for the memory measurement',
     )
-    parser.add_argument('--rounds', type=int, default=10, help='timing rounds')
+    parser.add_argument('--rounds', type=at_least(1), default=10, help='timing rounds')
     add_device_argument(parser)
     return parser.parse_args()
 

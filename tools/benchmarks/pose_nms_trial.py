@@ -14,16 +14,21 @@ from workloads import random_split
 
 from rmpe_plugin.learning.nms_methods import no_nms, parametric_nms
 from rmpe_plugin.ops import PoseNMSParams
+from rmpe_plugin.utils.arguments import at_least
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--images', type=int, default=5000, help='images')
-    parser.add_argument('--poses', type=int, default=20, help='predictions per image')
-    parser.add_argument('--people', type=int, default=2, help='persons per image')
-    parser.add_argument('--rounds', type=int, default=3, help='timing rounds')
+    parser.add_argument('--images', type=at_least(1), default=5000, help='images')
+    parser.add_argument(
+        '--poses', type=at_least(1), default=20, help='predictions per image'
+    )
+    parser.add_argument(
+        '--people', type=at_least(1), default=2, help='persons per image'
+    )
+    parser.add_argument('--rounds', type=at_least(1), default=3, help='timing rounds')
     return parser.parse_args()
 
 

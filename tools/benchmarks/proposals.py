@@ -20,6 +20,7 @@ from side_by_side import compare
 from rmpe_plugin.datasets.synthetic.body import sample_body
 from rmpe_plugin.datasets.transforms import PoseGuidedProposal
 from rmpe_plugin.ops import GaussianMixture, ProposalModel
+from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.tables import table_console
 
 
@@ -28,9 +29,12 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        '--people', type=int, default=20000, help='people to fit to (default: 20000)'
+        '--people',
+        type=at_least(1),
+        default=20000,
+        help='people to fit to (default: 20000)',
     )
-    parser.add_argument('--rounds', type=int, default=20, help='default: 20')
+    parser.add_argument('--rounds', type=at_least(1), default=20, help='default: 20')
     return parser.parse_args()
 
 

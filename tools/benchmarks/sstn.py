@@ -13,6 +13,8 @@ from mmengine.registry import init_default_scope
 from side_by_side import add_device_argument, compare, device_name
 from workloads import build, forward, step, target
 
+from rmpe_plugin.utils.arguments import at_least
+
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'rmpe' / 'coco'
 STAGE1 = CONFIGS / 'td-hm_cpn-res50_rmpe-stage1-8xb32-160e_coco-256x192.py'
 STAGE2 = CONFIGS / 'td-hm_cpn-res50_rmpe-stage2-8xb32-30e_coco-256x192.py'
@@ -24,9 +26,12 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        '--batch', type=int, default=4, help='number of crops of 256x192 (default: 4)'
+        '--batch',
+        type=at_least(1),
+        default=4,
+        help='number of crops of 256x192 (default: 4)',
     )
-    parser.add_argument('--rounds', type=int, default=10)
+    parser.add_argument('--rounds', type=at_least(1), default=10)
     add_device_argument(parser)
     return parser.parse_args()
 

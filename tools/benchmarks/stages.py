@@ -23,6 +23,7 @@ from side_by_side import add_device_argument, device_name, measure
 from rmpe_plugin.apis import Frame, PersonDetector, RMPEInferencer
 from rmpe_plugin.deploy.normalisation import normalise
 from rmpe_plugin.ops import invert_affine
+from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.tables import table_console
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -42,12 +43,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--det-config', default=CONFIGS / DETECTOR)
     parser.add_argument('--det-checkpoint')
     parser.add_argument(
-        '--images', type=int, default=4, help='images per batch (default: 4)'
+        '--images', type=at_least(1), default=4, help='images per batch (default: 4)'
     )
     parser.add_argument(
-        '--people', type=int, default=5, help='people per image (default: 5)'
+        '--people', type=at_least(1), default=5, help='people per image (default: 5)'
     )
-    parser.add_argument('--rounds', type=int, default=10, help='default: 10')
+    parser.add_argument('--rounds', type=at_least(1), default=10, help='default: 10')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction,
         default={'model.test_cfg.flip_test': False},

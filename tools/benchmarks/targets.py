@@ -20,6 +20,7 @@ from mmpose.structures import PoseDataSample
 from side_by_side import compare
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.tables import table_console
 
 ROOT = Path(__file__).parents[2]
@@ -35,12 +36,17 @@ def parse_args() -> argparse.Namespace:
         '--data', type=Path, default=Path('data/synthetic_people'),
         help='synthetic people (default: data/synthetic_people)',
     )  # fmt: skip
-    parser.add_argument('--batch', type=int, default=32, help='default: 32')
-    parser.add_argument('--steps', type=int, default=8, help='batches (default: 8)')
+    parser.add_argument('--batch', type=at_least(1), default=32, help='default: 32')
     parser.add_argument(
-        '--workers', type=int, default=2, help='data loading processes (default: 2)'
+        '--steps', type=at_least(1), default=8, help='batches (default: 8)'
     )
-    parser.add_argument('--rounds', type=int, default=5, help='default: 5')
+    parser.add_argument(
+        '--workers',
+        type=at_least(0),
+        default=2,
+        help='data loading processes (default: 2)',
+    )
+    parser.add_argument('--rounds', type=at_least(1), default=5, help='default: 5')
     return parser.parse_args()
 
 

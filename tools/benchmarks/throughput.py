@@ -31,6 +31,7 @@ from workloads import POSE_ESTIMATORS
 from rmpe_plugin.apis import PRECISIONS, Frame, Frames, RMPEInferencer
 from rmpe_plugin.models.heads import CPNHead
 from rmpe_plugin.models.pose_estimators import SSTNPoseEstimator
+from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.tables import table_console
 
 PHOTOGRAPHS = Path(__file__).parents[2] / 'tests' / 'data' / 'coco_cc'
@@ -47,7 +48,7 @@ def parse_args() -> argparse.Namespace:
         default=tuple(POSE_ESTIMATORS), help='default: all',
     )  # fmt: skip
     parser.add_argument(
-        '--people', nargs='+', type=int, default=(1, 5, 20, 100),
+        '--people', nargs='+', type=at_least(1), default=(1, 5, 20, 100),
         help='people per image (default: 1 5 20 100)',
     )  # fmt: skip
     parser.add_argument(
@@ -55,16 +56,22 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--precision', choices=PRECISIONS, default='float32')
     parser.add_argument(
-        '--image-batch', type=int, default=8, help='images per batch (default: 8)'
+        '--image-batch',
+        type=at_least(1),
+        default=8,
+        help='images per batch (default: 8)',
     )
     parser.add_argument(
-        '--person-batch', type=int, default=32, help='people per batch (default: 32)'
+        '--person-batch',
+        type=at_least(1),
+        default=32,
+        help='people per batch (default: 32)',
     )
     parser.add_argument(
-        '--total', type=int, default=80,
+        '--total', type=at_least(1), default=80,
         help='people per measurement, unless there are more in one image (default: 80)',
     )  # fmt: skip
-    parser.add_argument('--rounds', type=int, default=5, help='default: 5')
+    parser.add_argument('--rounds', type=at_least(1), default=5, help='default: 5')
     add_device_argument(parser)
     return parser.parse_args()
 

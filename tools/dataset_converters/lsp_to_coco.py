@@ -30,6 +30,7 @@ from rmpe_plugin.datasets.conversion import (
     read_mat,
 )
 from rmpe_plugin.structures import make_annotation
+from rmpe_plugin.utils.arguments import at_least, existing_folder
 from rmpe_plugin.utils.files import atomic_write, find_shipped
 
 NUM_JOINTS = 14
@@ -40,22 +41,26 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('folder', type=Path, help='folder with images/ and joints.mat')
+    parser.add_argument(
+        'folder', type=existing_folder, help='folder with images/ and joints.mat'
+    )
     parser.add_argument('--out', type=Path, required=True, help='folder to write')
     parser.add_argument(
-        '--min-joints', type=int, default=6, help='labelled joints of a person (6)'
+        '--min-joints',
+        type=at_least(2),
+        default=6,
+        help='labelled joints of a person (6)',
     )
     parser.add_argument(
         '--num-val',
-        type=int,
+        type=at_least(1),
         default=1000,
         help='people held out for validation (1000)',
     )
-    parser.add_argument('--seed', type=int, default=0, help='seed of the split (0)')
-    args = parser.parse_args()
-    if args.min_joints < 2:
-        parser.error(f'--min-joints must be at least 2, got {args.min_joints}')
-    return args
+    parser.add_argument(
+        '--seed', type=at_least(0), default=0, help='seed of the split (0)'
+    )
+    return parser.parse_args()
 
 
 def read_joints(path: Path) -> np.ndarray:

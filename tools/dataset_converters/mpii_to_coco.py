@@ -44,6 +44,7 @@ from rmpe_plugin.datasets.conversion import (
     read_mat,
 )
 from rmpe_plugin.structures import area_of, make_annotation
+from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.files import atomic_write
 
 NUM_JOINTS = 16
@@ -90,10 +91,12 @@ def parse_args() -> argparse.Namespace:
         '--head-boxes', type=Path, help='mpii_gt_val.mat, for a .json of MMPose'
     )
     parser.add_argument(
-        '--num-val', type=int, default=500,
+        '--num-val', type=at_least(0), default=500,
         help='images with groups that are held out, for the release (500)',
     )  # fmt: skip
-    parser.add_argument('--seed', type=int, default=0, help='seed of the split (0)')
+    parser.add_argument(
+        '--seed', type=at_least(0), default=0, help='seed of the split (0)'
+    )
     args = parser.parse_args()
     is_json = args.ann_file.suffix == '.json'
     if is_json and (args.groups or args.exclude):

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Types of command-line arguments. argparse adds the name of the argument to errors."""
+
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+from pathlib import Path
+
+
+def existing_file(text: str) -> Path:
+    """Path of a file that exists.
+
+    Args:
+        text (str): The argument.
+
+    Returns:
+        Path: The path.
+
+    Raises:
+        ArgumentTypeError: If there is no such file.
+    """
+    path = Path(text)
+    if not path.is_file():
+        reason = 'is not a file' if path.exists() else 'does not exist'
+        raise ArgumentTypeError(f'{text} {reason}')
+    return path
+
+
+def existing_folder(text: str) -> Path:
+    """Path of a folder that exists.
+
+    Args:
+        text (str): The argument.
+
+    Returns:
+        Path: The path.
+
+    Raises:
+        ArgumentTypeError: If there is no such folder.
+    """
+    path = Path(text)
+    if not path.is_dir():
+        reason = 'is not a folder' if path.exists() else 'does not exist'
+        raise ArgumentTypeError(f'{text} {reason}')
+    return path
+
+
+def at_least(minimum: int) -> Callable[[str], int]:
+    """Integer with a minimum.
+
+    Args:
+        minimum (int): The smallest valid value.
+
+    Returns:
+        Callable[[str], int]: The type of the argument.
+    """
+
+    def integer(text: str) -> int:
+        value = int(text)
+        if value < minimum:
+            raise ArgumentTypeError(f'must be at least {minimum}, got {value}')
+        return value
+
+    return integer
+
+
+def share(text: str) -> float:
+    """Number between 0 and 1, both excluded.
+
+    Args:
+        text (str): The argument.
+
+    Returns:
+        float: The number.
+
+    Raises:
+        ArgumentTypeError: If the number is not in this range.
+    """
+    value = float(text)
+    if not 0 < value < 1:
+        raise ArgumentTypeError(f'must be between 0 and 1, got {value}')
+    return value
