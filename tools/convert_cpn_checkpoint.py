@@ -15,6 +15,7 @@ import torch
 
 from rmpe_plugin.utils.arguments import at_least, existing_file
 from rmpe_plugin.utils.cpn_checkpoint import convert_cpn_state_dict
+from rmpe_plugin.utils.files import atomic_write
 
 
 def parse_args() -> argparse.Namespace:
@@ -37,8 +38,12 @@ def main() -> None:
     args = parse_args()
     checkpoint = torch.load(args.src, map_location='cpu', weights_only=True)
     state_dict = checkpoint.get('state_dict', checkpoint)
-    converted, dropped = convert_cpn_state_dict(state_dict, args.num_keypoints)
-    torch.save(dict(meta=dict(source='pytorch-cpn'), state_dict=converted), args.dst)
+    try:
+        converted, dropped = convert_cpn_state_dict(state_dict, args.num_keypoints)
+    except ValueError as error:
+        raise SystemExit(f'{args.src}: {error}') from error
+    with atomic_write(args.dst, 'wb') as file:
+        torch.save(dict(meta=dict(source='pytorch-cpn'), state_dict=converted), file)
     print(
         f'{args.dst}: {len(converted)} tensors from the {len(state_dict)} of {args.src}'
     )

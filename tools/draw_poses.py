@@ -19,13 +19,16 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.structures import PoseDataSample
 from rich.progress import track
 
+from rmpe_plugin.apis import read_image
+from rmpe_plugin.learning.evaluation_split import COCO_METAINFO
 from rmpe_plugin.ops import PoseNMSParams
 from rmpe_plugin.structures import (
     group_by_image,
     poses_from_records,
     read_coco,
     require_keypoints,
-    suppress_poses,
+    require_keys,
+    suppress_instances,
 )
 from rmpe_plugin.utils.arguments import at_least, existing_file, existing_folder
 from rmpe_plugin.visualization import NumpySafePoseVisualizer
@@ -73,7 +76,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--metainfo',
-        default='configs/_base_/datasets/coco.py',
+        default=COCO_METAINFO,
         help="MMPose's metainfo file of the data set (default: %(default)s)",
     )
     parser.add_argument(
@@ -99,17 +102,12 @@ def read_files(
         annotations = dataset['annotations']
         require_keypoints(pred, 'result', results, num_keypoints)
         require_keypoints(ann, 'annotation', annotations, num_keypoints)
+        require_keys(ann, 'image', dataset['images'], {'file_name'})
+        annotations = [a for a in annotations if 'keypoints' in a]
+        require_keys(ann, 'annotation', annotations, {'bbox'})
     except ValueError as error:
         raise SystemExit(str(error)) from error
-    annotations = [a for a in annotations if 'keypoints' in a]
     return dataset['images'], annotations, results
-
-
-def apply_nms(poses: InstanceData, params: PoseNMSParams) -> InstanceData:
-    """Apply pose NMS to the poses of an image."""
-    sample = PoseDataSample()
-    sample.pred_instances = poses
-    return suppress_poses(sample, params, poses.scores).pred_instances
 
 
 def to_drawable(poses: InstanceData, scale: float) -> InstanceData:
@@ -132,21 +130,25 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     written = []
     for info in track(images[: args.num], 'drawing'):
-        path = args.images / info['file_name']
-        image = mmcv.imread(str(path), channel_order='rgb')
-        image = mmcv.imrescale(image, args.scale)
+        frame = read_image(args.images / info['file_name'], info['id'])
+        if frame.image is None:
+            raise SystemExit(f'{frame.name}: {frame.error}')
+        image = mmcv.imrescale(mmcv.bgr2rgb(frame.image), args.scale)
         right = poses_from_records(pred_records[info['id']], num_keypoints)
         if args.pose_nms:
-            left, right = right, apply_nms(right, args.pose_nms)
+            left = right
+            (right,) = suppress_instances([left], args.pose_nms, [left.scores])
         else:
             left = poses_from_records(gt_records[info['id']], num_keypoints)
         sample = PoseDataSample(
             gt_instances=to_drawable(left, args.scale),
             pred_instances=to_drawable(right, args.scale),
         )
-        written.append(args.out / f'{path.stem}.png')
+        # images of different folders may have the same name
+        name = '-'.join(Path(info['file_name']).with_suffix('').parts)
+        written.append(args.out / f'{name}.png')
         visualizer.add_datasample(
-            path.stem, image, sample, kpt_thr=args.kpt_thr, out_file=str(written[-1])
+            name, image, sample, kpt_thr=args.kpt_thr, out_file=str(written[-1])
         )
     if args.pose_nms:
         print('Before pose NMS on the left, after pose NMS on the right:')

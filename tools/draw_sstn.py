@@ -13,7 +13,6 @@ Example:
 """
 
 import argparse
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -24,7 +23,7 @@ from mmengine.runner import set_random_seed
 from mmpose.registry import DATASETS
 
 from rmpe_plugin.apis import load_pose_estimator
-from rmpe_plugin.utils.arguments import at_least, existing_file
+from rmpe_plugin.utils.arguments import at_least, existing_file, image_to_write
 from rmpe_plugin.visualization import draw_batch_stages
 
 
@@ -36,7 +35,9 @@ def parse_args() -> argparse.Namespace:
         'config', type=existing_file, help='config of an SSTNPoseEstimator'
     )
     parser.add_argument('checkpoint', type=existing_file)
-    parser.add_argument('--out', type=Path, required=True, help='image to write')
+    parser.add_argument(
+        '--out', type=image_to_write, required=True, help='image to write'
+    )
     parser.add_argument(
         '--num', type=at_least(1), default=6, help='number of people (default: 6)'
     )
@@ -66,16 +67,15 @@ def main() -> None:
     init_default_scope('mmpose')
     try:
         model = load_pose_estimator(config, args.checkpoint, args.device)
-    except ValueError as error:
+        dataset = DATASETS.build(config.val_dataloader.dataset)
+    except (OSError, ValueError) as error:
         raise SystemExit(f'draw_sstn.py: error: {error}') from error
-    dataset = DATASETS.build(config.val_dataloader.dataset)
     set_random_seed(args.seed)
     number = min(args.num, len(dataset))
     indices = np.linspace(0, len(dataset) - 1, number).astype(int)
     batch = pseudo_collate([dataset[i] for i in indices])
 
     sheet = draw_batch_stages(model, batch, args.scale)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(args.out), sheet):
         raise OSError(f'could not write {args.out}')
     print(args.out)

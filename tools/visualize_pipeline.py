@@ -15,7 +15,6 @@ Example:
 """
 
 import argparse
-from pathlib import Path
 
 import cv2
 import mmcv
@@ -33,7 +32,7 @@ from rmpe_plugin.apis import (
     read_image,
 )
 from rmpe_plugin.ops.pose_nms_params import DEFAULT_PRESET
-from rmpe_plugin.utils.arguments import at_least, existing_file
+from rmpe_plugin.utils.arguments import at_least, existing_file, image_to_write
 from rmpe_plugin.visualization import draw_batch_stages, stage_sheet
 
 
@@ -50,7 +49,9 @@ def parse_args() -> argparse.Namespace:
         '--det', nargs=2, metavar=('CONFIG', 'CHECKPOINT'),
         help='detector (default: one box as large as the image)',
     )  # fmt: skip
-    parser.add_argument('--out', type=Path, required=True, help='image to write')
+    parser.add_argument(
+        '--out', type=image_to_write, required=True, help='image to write'
+    )
     parser.add_argument(
         '--num', type=at_least(1), default=3, help='number of people (default: 3)'
     )
@@ -144,9 +145,8 @@ def main() -> None:
         sheet = draw_sheet(load(args), frame, args.num, args.kpt_thr)
     except (OSError, ValueError) as error:
         raise SystemExit(f'visualize_pipeline.py: error: {error}') from error
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(args.out), sheet):
-        raise SystemExit(f'could not write {args.out}')
+        raise OSError(f'could not write {args.out}')
     print(args.out)
 
 

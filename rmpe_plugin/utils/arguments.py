@@ -5,6 +5,8 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+
 
 def existing_file(text: str) -> Path:
     """Path of a file that exists.
@@ -41,6 +43,27 @@ def existing_folder(text: str) -> Path:
     if not path.is_dir():
         reason = 'is not a folder' if path.exists() else 'does not exist'
         raise ArgumentTypeError(f'{text} {reason}')
+    return path
+
+
+def image_to_write(text: str) -> Path:
+    """Path of an image that OpenCV can write.
+
+    Args:
+        text (str): The argument.
+
+    Returns:
+        Path: The path; missing parent folders are created.
+
+    Raises:
+        ArgumentTypeError: If OpenCV does not write files with this ending.
+    """
+    if not cv2.haveImageWriter(text):
+        raise ArgumentTypeError(
+            f'{text} must end with .png, .jpg or another image type'
+        )
+    path = Path(text)
+    path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 

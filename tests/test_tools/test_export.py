@@ -84,7 +84,10 @@ def test_demo_with_an_onnx_file(pose_file, synthetic, tmp_path):
     ('arguments', 'message'),
     [
         (('no.py', 'a.pth', '--out', 'a.onnx'), 'no.py does not exist'),
-        ((CPN, 'a.pth', '--out', 'a.onnx', '--crops', 0), '--crops: must be at least 1'),
+        (
+            (CPN, 'a.pth', '--out', 'a.onnx', '--crops', 0),
+            '--crops: must be at least 1',
+        ),
         ((CPN, 'no.pth', '--out', 'a.onnx'), 'export failed: no.pth'),
         ((CPN, 'a.pth', '--out', 'a.onnx', '--int8', '--precision', 'fp16'), 'not all'),
         ((CPN, 'a.pth', '--out', 'a.onnx', '--for', 'mmdeploy'), 'invalid choice'),

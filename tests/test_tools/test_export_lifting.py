@@ -192,7 +192,14 @@ def test_converter_errors(data, tmp_path):
         folder / 'cameras.pkl', '--out', tmp_path / 'b.json', check=False,
     )  # fmt: skip
     assert failed.returncode == 2
-    assert "no camera ('S9', '1')" in failed.stderr
+    assert 'no width and height of camera 1 of subject S9' in failed.stderr
+    np.savez(tmp_path / 'c.npz', imgname=np.array(['a.jpg']), part=np.ones((1, 17, 3)))
+    failed = run_tool(
+        'dataset_converters/h36m_to_coco.py', tmp_path / 'c.npz',
+        folder / 'cameras.pkl', '--out', tmp_path / 'c.json', check=False,
+    )  # fmt: skip
+    assert failed.returncode == 2
+    assert 'imgname must be SUBJECT_ACTION.CAMERA_FRAME.jpg' in failed.stderr
     (tmp_path / 'evil.pkl').write_bytes(pickle.dumps(os.system))
     failed = run_tool(
         'dataset_converters/h36m_to_coco.py', tmp_path / 'b.npz',

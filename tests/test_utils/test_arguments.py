@@ -7,6 +7,7 @@ from rmpe_plugin.utils.arguments import (
     at_least,
     existing_file,
     existing_folder,
+    image_to_write,
     share,
 )
 
@@ -22,12 +23,14 @@ def parse(tmp_path, monkeypatch):
     parser.add_argument('--folder', type=existing_folder)
     parser.add_argument('--number', type=at_least(2))
     parser.add_argument('--share', type=share)
+    parser.add_argument('--image', type=image_to_write)
     return parser.parse_args
 
 
 def test_valid_values(parse):
     words = ['--file', 'file', '--folder', 'folder', '--number', '2', '--share', '0.25']
-    args = parse(words)
+    args = parse([*words, '--image', 'new/a.png'])
+    assert args.image.parent.is_dir()
     assert args.file.is_file()
     assert args.folder.is_dir()
     assert (args.number, args.share) == (2, 0.25)
@@ -45,6 +48,7 @@ def test_valid_values(parse):
         ('--share 1', 'argument --share: must be between 0 and 1, got 1.0'),
         ('--share nan', 'argument --share: must be between 0 and 1, got nan'),
         ('--share x', "argument --share: invalid share value: 'x'"),
+        ('--image new/a', 'argument --image: new/a must end with .png'),
     ],
 )
 def test_errors_name_the_argument(parse, words, message, capsys):

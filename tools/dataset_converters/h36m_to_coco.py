@@ -14,6 +14,7 @@ Example:
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 from pickle import Unpickler, UnpicklingError
@@ -25,21 +26,20 @@ from mmpose.datasets.datasets import Human36mDataset
 
 from rmpe_plugin.datasets.conversion import make_category
 from rmpe_plugin.structures import make_annotation
+from rmpe_plugin.utils.arguments import existing_file
 from rmpe_plugin.utils.files import atomic_write
 
 MARGIN = 0.1
 KEYS = ('imgname', 'part')
 ARRAY_FUNCTIONS = {'_reconstruct', 'ndarray', 'dtype', 'scalar'}
-# Errors of damaged files.
-DAMAGED = (BadZipFile, EOFError, UnpicklingError)
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('ann_file', type=Path, help='npz file of MMPose')
-    parser.add_argument('cameras', type=Path, help='cameras.pkl of MMPose')
+    parser.add_argument('ann_file', type=existing_file, help='npz file of MMPose')
+    parser.add_argument('cameras', type=existing_file, help='cameras.pkl of MMPose')
     parser.add_argument('--out', type=Path, required=True, help='JSON file to write')
     return parser.parse_args()
 
@@ -67,10 +67,14 @@ def read_cameras(path: Path) -> dict:
     """Read the parameters of all cameras.
 
     Raises:
-        UnpicklingError: If the file contains other objects than arrays and numbers.
+        ValueError: If the file is damaged, or contains other objects than arrays and
+            numbers.
     """
     with path.open('rb') as file:
-        return CameraUnpickler(file).load()
+        try:
+            return CameraUnpickler(file).load()
+        except (EOFError, UnpicklingError) as error:
+            raise ValueError(f'{path} cannot be read: {error}') from error
 
 
 def read_annotation(path: Path) -> dict[str, np.ndarray]:
@@ -82,32 +86,50 @@ def read_annotation(path: Path) -> dict[str, np.ndarray]:
     with path.open('rb') as file:
         if not is_zipfile(file):
             raise ValueError(f'{path} is not an npz file, or is damaged')
-    with np.load(path, allow_pickle=False) as data:
-        missing = [key for key in KEYS if key not in data]
-        if missing:
-            raise ValueError(
-                f'{path} lacks {", ".join(missing)}, it has {", ".join(data)}'
-            )
-        arrays = {key: data[key] for key in KEYS}
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            missing = [key for key in KEYS if key not in data]
+            if missing:
+                raise ValueError(
+                    f'{path} lacks {", ".join(missing)}, it has {", ".join(data)}'
+                )
+            arrays = {key: data[key] for key in KEYS}
+    except BadZipFile as error:
+        raise ValueError(f'{path} is damaged: {error}') from error
     shape = arrays['part'].shape
     if shape != (len(arrays['imgname']), 17, 3):
         raise ValueError(f'{path}: part must be (N, 17, 3), got {shape}')
     return arrays
 
 
+def camera_of(name: str) -> tuple[str, str]:
+    """Subject and camera of an image, such as S9 and 54138969."""
+    parts = re.fullmatch(r'(S\d+)_(.+)\.(\w+)_\d+\.\w+', Path(name).name)
+    if parts is None:
+        raise ValueError(
+            f'imgname must be SUBJECT_ACTION.CAMERA_FRAME.jpg, such as '
+            f'S1_Directions_1.54138969_000001.jpg, got {name}'
+        )
+    return parts[1], parts[3]
+
+
 def convert(arrays: dict[str, np.ndarray], cameras: dict) -> dict:
     """Convert the annotation.
 
     Raises:
-        KeyError: If a camera is missing.
+        ValueError: If a camera or its size is missing, or an image has another name.
     """
     boxes = boxes_of(arrays['part'][..., :2])
     images, annotations = [], []
     for i, (name, part, box) in enumerate(
         zip(arrays['imgname'], arrays['part'], boxes, strict=True), start=1
     ):
-        subject, _, camera = Human36mDataset._parse_h36m_imgname(str(name))
-        parameters = cameras[subject, camera]
+        subject, camera = camera_of(str(name))
+        parameters = cameras.get((subject, camera), {})
+        if not {'w', 'h'} <= parameters.keys():
+            raise ValueError(
+                f'{name}: no width and height of camera {camera} of subject {subject}'
+            )
         size = dict(width=int(parameters['w']), height=int(parameters['h']))
         images.append(dict(id=i, file_name=str(name), **size))
         keypoints = np.column_stack((part[:, :2], 2 * (part[:, 2] > 0)))
@@ -124,9 +146,8 @@ def main() -> int:
     args = parse_args()
     try:
         dataset = convert(read_annotation(args.ann_file), read_cameras(args.cameras))
-    except (*DAMAGED, OSError, ValueError, KeyError) as error:
-        kind = 'no camera ' if isinstance(error, KeyError) else ''
-        print(f'h36m_to_coco.py: error: {kind}{error}', file=sys.stderr)
+    except (OSError, ValueError) as error:
+        print(f'h36m_to_coco.py: error: {error}', file=sys.stderr)
         return 2
     with atomic_write(args.out) as file:
         json.dump(dataset, file)
