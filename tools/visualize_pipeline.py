@@ -145,6 +145,7 @@ def main() -> None:
         sheet = draw_sheet(load(args), frame, args.num, args.kpt_thr)
     except (OSError, ValueError) as error:
         raise SystemExit(f'visualize_pipeline.py: error: {error}') from error
+    args.out.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(args.out), sheet):
         raise OSError(f'could not write {args.out}')
     print(args.out)

@@ -53,18 +53,14 @@ def image_to_write(text: str) -> Path:
         text (str): The argument.
 
     Returns:
-        Path: The path; missing parent folders are created.
+        Path: The path.
 
     Raises:
         ArgumentTypeError: If OpenCV does not write files with this ending.
     """
     if not cv2.haveImageWriter(text):
-        raise ArgumentTypeError(
-            f'{text} must end with .png, .jpg or another image type'
-        )
-    path = Path(text)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
+        raise ArgumentTypeError(f'{text} must end with .png, .jpg or similar')
+    return Path(text)
 
 
 def at_least(minimum: int) -> Callable[[str], int]:

@@ -30,7 +30,7 @@ def parse(tmp_path, monkeypatch):
 def test_valid_values(parse):
     words = ['--file', 'file', '--folder', 'folder', '--number', '2', '--share', '0.25']
     args = parse([*words, '--image', 'new/a.png'])
-    assert args.image.parent.is_dir()
+    assert args.image.name == 'a.png'
     assert args.file.is_file()
     assert args.folder.is_dir()
     assert (args.number, args.share) == (2, 0.25)
