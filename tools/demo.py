@@ -77,6 +77,12 @@ def parse_args() -> argparse.Namespace:
         args.frames = Frames(args.inputs)
     except (OSError, ValueError) as error:
         parser.error(str(error))
+    if args.box_thr is not None and not args.det:
+        parser.error('--box-thr needs --det')
+    if args.lifting_layout and not args.lifting:
+        parser.error('--lifting-layout needs --lifting')
+    if args.lifting and len(args.frames.files) == len(args.frames.sources):
+        parser.error('--lifting needs a video or a webcam, got only images')
     if args.out.resolve() in {path.resolve().parent for path in args.frames.paths}:
         parser.error(
             f'--out {args.out}: input files in this folder would be overwritten'
@@ -146,15 +152,15 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         '--lifting-layout', choices=LAYOUTS,
-        help='layout of the keypoints there (default: that of the model)',
+        help='with --lifting: layout of the keypoints (default: that of the model)',
     )  # fmt: skip
 
 
 def add_threshold_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of what is kept and drawn."""
     parser.add_argument(
-        '--box-thr', type=float, default=0.3,
-        help='boxes of the detector with a lower score are dropped (default: 0.3)',
+        '--box-thr', type=float,
+        help='with --det: boxes with a lower score are dropped (default: 0.3)',
     )  # fmt: skip
     parser.add_argument(
         '--pose-nms', default=DEFAULT_PRESET, metavar='PRESET|FILE|none',
@@ -201,7 +207,8 @@ def start(args: argparse.Namespace) -> tuple[RMPEInferencer, Iterator[PoseResult
     """Load the models and start the inference."""
     detector = 'whole_image' if args.whole_image else None
     if args.det:
-        detector = PersonDetector(*args.det, device=args.device, score_thr=args.box_thr)
+        box_thr = 0.3 if args.box_thr is None else args.box_thr
+        detector = PersonDetector(*args.det, device=args.device, score_thr=box_thr)
     inferencer = RMPEInferencer(
         args.config,
         args.checkpoint,

@@ -191,6 +191,18 @@ def test_visualize_pipeline_writes_a_sheet(detector_files, images, tmp_path):  #
             'no trained model has the alias',
         ),
         (
+            ('{config}', 'x', '{images}', '--whole-image', '--box-thr', '0.5'),
+            '--box-thr needs --det',
+        ),
+        (
+            ('{config}', 'x', '{images}', '--whole-image', '--lifting-layout', 'h36m'),
+            '--lifting-layout needs --lifting',
+        ),
+        (
+            ('{config}', 'x', '{images}', '--whole-image', '--lifting', 'mmpose'),
+            '--lifting needs a video or a webcam, got only images',
+        ),
+        (
             (
                 *('{config}', '{checkpoint}', '{images}', '--whole-image'),
                 *('--pose-nms', 'coco'),
