@@ -15,13 +15,11 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmpose.registry import MODELS
 from rich.table import Table
 from side_by_side import add_device_argument, device_name, measure
 from torch import nn
-from workloads import CONFIGS, MMPOSE, SIMPLE_BASELINE, forward, gmacs
+from workloads import CONFIGS, MMPOSE, SIMPLE_BASELINE, build, forward, gmacs
 
 from rmpe_plugin.deploy.fusion import fuse_conv_norms
 from rmpe_plugin.models.heads import CPNHead
@@ -59,14 +57,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def build(path: Path, changes: dict, device: str) -> nn.Module:
-    """Build a model for inference with random weights."""
-    config = Config.fromfile(path)
-    config.merge_from_dict({f'model.{key}': value for key, value in changes.items()})
-    config.model.backbone.init_cfg = None
-    return MODELS.build(config.model).to(device).eval()
-
-
 def stage(model: nn.Module) -> tuple[str, ...]:
     """Arguments of ``forward`` for the heatmaps that are decoded."""
     return ('refine',) if isinstance(model.head, CPNHead) else ()
@@ -76,7 +66,7 @@ def main() -> None:
     args = parse_args()
     init_default_scope('mmpose')
     models = {
-        name: build(path, changes, args.device)
+        name: build(path, args.device, **changes).eval()
         for name, (path, changes) in MODEL_CONFIGS.items()
     }
     sizes = {

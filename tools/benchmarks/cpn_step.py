@@ -10,25 +10,18 @@ Example:
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
-from mmpose.registry import MODELS
 from mmpose.structures import MultilevelPixelData, PoseDataSample
 from side_by_side import add_device_argument, compare, device_name
 from torch import Tensor, nn
 from torchvision.models import resnet50
+from workloads import CPN, build
 
 from rmpe_plugin.utils.arguments import at_least
-
-CONFIG = (
-    Path(__file__).parents[2]
-    / 'configs/cpn/coco/td-hm_cpn-res50_8xb32-160e_coco-256x192.py'
-)
 
 
 def conv_bn(
@@ -129,15 +122,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def build_plugin_model(device: str) -> nn.Module:
-    """Build the model of the ResNet-50 config without pretrained weights."""
-    config = Config.fromfile(CONFIG)
-    config.model.backbone.init_cfg = None
-    config.model.train_cfg = dict(compute_acc=False)
-    init_default_scope('mmpose')
-    return MODELS.build(config.model).to(device)
-
-
 def copy_parameters(source: nn.Module, target: nn.Module) -> None:
     """Copy parameters layer by layer; in a layer, match them by shape and order."""
     head, state = source.head, source.backbone.state_dict()
@@ -198,8 +182,8 @@ def training_step(model: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], 
 
 def main() -> None:
     args = parse_args()
-    torch.manual_seed(0)
-    plugin, plain = build_plugin_model(args.device), PlainCPN().to(args.device)
+    init_default_scope('mmpose')
+    plugin, plain = build(CPN, args.device), PlainCPN().to(args.device)
     copy_parameters(plugin, plain)
     images, targets, weights, samples = random_batch(args.batch, args.device)
 

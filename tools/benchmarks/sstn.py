@@ -6,19 +6,18 @@ Example:
 """
 
 import argparse
-from pathlib import Path
 
 import torch
 from mmengine.registry import init_default_scope
 from side_by_side import add_device_argument, compare, device_name
-from workloads import build, forward, step, target
+from workloads import CONFIGS, CPN, SSTN, build, forward, step, target
 
 from rmpe_plugin.utils.arguments import at_least
 
-CONFIGS = Path(__file__).parents[2] / 'configs' / 'rmpe' / 'coco'
-STAGE1 = CONFIGS / 'td-hm_cpn-res50_rmpe-stage1-8xb32-160e_coco-256x192.py'
-STAGE2 = CONFIGS / 'td-hm_cpn-res50_rmpe-stage2-8xb32-30e_coco-256x192.py'
-AUTHORS = CONFIGS / 'td-hm_cpn-res50_rmpe-stage2-stn-res18-8xb32-30e_coco-256x192.py'
+AUTHORS = (
+    CONFIGS / 'rmpe/coco/'
+    'td-hm_cpn-res50_rmpe-stage2-stn-res18-8xb32-30e_coco-256x192.py'
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -46,8 +45,8 @@ def main() -> None:
 
     title = f'{args.batch} crops of 256x192, {device_name(args.device)}'
     models = {
-        'CPN-ResNet-50': build(STAGE1, args.device),
-        'with SSTN': build(STAGE2, args.device, parallel=None),
+        'CPN-ResNet-50': build(CPN, args.device),
+        'with SSTN': build(SSTN, args.device, parallel=None),
         "with SSTN, the authors' ResNet-18": build(AUTHORS, args.device, parallel=None),
     }
     functions = {
@@ -56,7 +55,7 @@ def main() -> None:
     compare(f'forward, {title}', functions, args.rounds)
 
     del models["with SSTN, the authors' ResNet-18"]
-    models['with SSTN and parallel SPPE'] = build(STAGE2, args.device)
+    models['with SSTN and parallel SPPE'] = build(SSTN, args.device)
     functions = {name: step(model, images, samples) for name, model in models.items()}
     compare(f'training step, {title}', functions, args.rounds)
 

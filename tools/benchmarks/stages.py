@@ -10,7 +10,6 @@ Example:
 """
 
 import argparse
-from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -19,6 +18,7 @@ from mmengine.config import DictAction
 from mmengine.structures import InstanceData
 from rich.table import Table
 from side_by_side import add_device_argument, device_name, measure
+from workloads import CONFIGS, SSTN
 
 from rmpe_plugin.apis import Frame, PersonDetector, RMPEInferencer
 from rmpe_plugin.deploy.normalisation import normalise
@@ -26,9 +26,7 @@ from rmpe_plugin.ops import invert_affine
 from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.tables import table_console
 
-CONFIGS = Path(__file__).parents[2] / 'configs'
-SSTN = 'rmpe/coco/td-hm_cpn-res50_rmpe-stage2-8xb32-30e_coco-256x192.py'
-DETECTOR = 'detection/coco/rtmdet-tiny_8xb32-300e_coco-person.py'
+DETECTOR = CONFIGS / 'detection/coco/rtmdet-tiny_8xb32-300e_coco-person.py'
 POSES_OF_BOXES = 'poses of given boxes'
 
 
@@ -36,11 +34,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        '--config', default=CONFIGS / SSTN, help='config of a CPN with an SSTN'
-    )
+    parser.add_argument('--config', default=SSTN, help='config of a CPN with an SSTN')
     parser.add_argument('--checkpoint')
-    parser.add_argument('--det-config', default=CONFIGS / DETECTOR)
+    parser.add_argument('--det-config', default=DETECTOR)
     parser.add_argument('--det-checkpoint')
     parser.add_argument(
         '--images', type=at_least(1), default=4, help='images per batch (default: 4)'

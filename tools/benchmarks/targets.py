@@ -19,13 +19,10 @@ from mmpose.registry import DATASETS
 from mmpose.structures import PoseDataSample
 from side_by_side import compare
 from torch.utils.data import DataLoader, Dataset, Subset
+from workloads import SSTN
 
 from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.tables import table_console
-
-ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / 'configs/rmpe/coco'
-STAGE2 = CONFIG / 'td-hm_cpn-res50_rmpe-stage2-8xb32-30e_coco-256x192.py'
 
 
 def parse_args() -> argparse.Namespace:
@@ -52,7 +49,7 @@ def parse_args() -> argparse.Namespace:
 
 def build_dataset(data: Path, separable: bool) -> Dataset:
     """Build the training data set of stage 2 with one form of the targets."""
-    config = Config.fromfile(STAGE2)
+    config = Config.fromfile(SSTN)
     settings = config.train_dataloader.dataset
     settings.update(
         data_root=str(data),

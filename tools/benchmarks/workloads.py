@@ -26,14 +26,14 @@ CONFIGS = Path(__file__).parents[2] / 'configs'
 MMPOSE = find_mmpose_tool('train.py').parents[1] / 'configs'
 TOPDOWN = MMPOSE / 'body_2d_keypoint/topdown_heatmap/coco'
 CPN = CONFIGS / 'cpn/coco/td-hm_cpn-res50_8xb32-160e_coco-256x192.py'
+SSTN = CONFIGS / 'rmpe/coco/td-hm_cpn-res50_rmpe-stage2-8xb32-30e_coco-256x192.py'
 SIMPLE_BASELINE = TOPDOWN / 'td-hm_res50_8xb64-210e_coco-256x192.py'
 HRNET = TOPDOWN / 'td-hm_hrnet-w32_8xb64-210e_coco-256x192.py'
 # Pose estimators for inference, by name.
 POSE_ESTIMATORS = {
     'quickstart': CONFIGS / 'quickstart/td-hm_cpn-res18_synthetic-128x96.py',
     'CPN-ResNet-50': CPN,
-    'CPN-ResNet-50 SSTN': CONFIGS
-    / 'rmpe/coco/td-hm_cpn-res50_rmpe-stage2-8xb32-30e_coco-256x192.py',
+    'CPN-ResNet-50 SSTN': SSTN,
     'HRNet-W32': HRNET,
 }
 
@@ -41,9 +41,10 @@ POSE_ESTIMATORS = {
 
 
 def build(path: Path, device: str, **changes) -> nn.Module:
-    """Build the model of a config, with changes and without pretrained weights."""
+    """Build the model of a config, with changes of its keys and random weights."""
     config = Config.fromfile(path)
-    config.model.update(train_cfg=dict(compute_acc=False), **changes)
+    config.merge_from_dict({f'model.{key}': value for key, value in changes.items()})
+    config.model.train_cfg = dict(compute_acc=False)
     torch.manual_seed(0)
     model = MODELS.build(config.model).to(device)
     if getattr(model, 'parallel_cfg', None) is not None:
