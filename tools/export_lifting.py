@@ -24,28 +24,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from rich.table import Table
 
 from rmpe_plugin.lifting import (
-    CHOICES,
     FORMATS,
     LAYOUTS,
     MISSING,
-    Clip,
-    PoseSequence,
-    annotated_clips,
     choose_layout,
-    choose_person,
-    video_clip,
+    read_video_poses,
     write_poses,
-)
-from rmpe_plugin.structures import (
-    boxes_from_records,
-    group_by_image,
-    poses_from_records,
-    read_person_boxes,
-    read_results,
 )
 from rmpe_plugin.utils.tables import table_console
 
@@ -82,67 +69,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def read_clips(args: argparse.Namespace, ids: set[int | str]) -> list[Clip]:
-    """Describe the videos; ``ids`` are those of the results."""
-    if args.ann:
-        return annotated_clips(args.ann, ids)
-    prefix_ids = f'{args.video.stem}/' in {str(i).rpartition('/')[0] + '/' for i in ids}
-    return [video_clip(args.video, prefix_ids)]
-
-
-def boxes_of_person(path: str, records: dict, clip: Clip) -> np.ndarray:
-    """Boxes of the person in each frame (F, 4), NaN where there is none."""
-    boxes = np.full((len(clip.image_ids), 4), np.nan)
-    for row, image_id in enumerate(clip.image_ids):
-        found = records.get(image_id, [])
-        if len(found) > 1:
-            raise ValueError(
-                f'{path}: one box per frame is needed, image {image_id} has '
-                f'{len(found)}'
-            )
-        if found:
-            boxes[row] = boxes_from_records(found).bboxes[0]
-    return boxes
-
-
-def choose(args: argparse.Namespace) -> list[tuple[Clip, PoseSequence]]:
-    """Choose the person in all videos."""
-    records = read_results(args.results, {'image_id', 'keypoints', 'bbox', 'score'})
-    numbers = {len(record['keypoints']) // 3 for record in records}
-    if numbers - {17}:
-        raise ValueError(
-            f'{args.results}: results must have 17 keypoints, got {sorted(numbers)}'
-        )
-    by_image = group_by_image(records)
-    clips = read_clips(args, set(by_image))
-    boxes = None if args.person in CHOICES else read_boxes(args.person, clips)
-    videos = []
-    for clip in clips:
-        frames = [poses_from_records(by_image.get(i, []), 17) for i in clip.image_ids]
-        person = (
-            args.person if boxes is None else boxes_of_person(args.person, boxes, clip)
-        )
-        videos.append((clip, choose_person(frames, person, args.keypoints, clip.name)))
-    return videos
-
-
-def read_boxes(path: str, clips: list[Clip]) -> dict[int | str, list[dict]]:
-    """Read boxes by image."""
-    boxes = group_by_image(read_person_boxes(Path(path)))
-    ids = [image_id for clip in clips for image_id in clip.image_ids]
-    if not boxes.keys() & set(ids):
-        raise ValueError(
-            f'{path}: no box belongs to any frame: image ids of the boxes are '
-            f'{[*boxes][:3]}, those of the frames {ids[:3]}'
-        )
-    return boxes
-
-
 def main() -> int:
     args = parse_args()
     try:
         layout = choose_layout(args.format, args.keypoints, args.layout)
-        videos = choose(args)
+        videos = read_video_poses(
+            args.results, args.video, args.ann or (), args.person, args.keypoints
+        )
         write_poses(args.out, args.format, videos, layout, args.missing)
     except (OSError, ValueError) as error:
         print(f'export_lifting.py: error: {error}', file=sys.stderr)

@@ -5,6 +5,7 @@ from .clips import Clip, annotated_clips, video_clip
 from .formats import FORMATS, MISSING, choose_layout, write_poses
 from .people import CHOICES, choose_person
 from .pose_sequence import LAYOUTS, PoseSequence
+from .video_poses import read_video_poses
 
 __all__ = [
     'CHOICES',
@@ -16,6 +17,7 @@ __all__ = [
     'annotated_clips',
     'choose_layout',
     'choose_person',
+    'read_video_poses',
     'video_clip',
     'write_poses',
 ]

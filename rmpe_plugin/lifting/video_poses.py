@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The poses of one person in each video, from COCO results."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rmpe_plugin.structures import (
+    boxes_from_records,
+    group_by_image,
+    poses_from_records,
+    read_person_boxes,
+    read_results,
+)
+
+from .clips import Clip, annotated_clips, video_clip
+from .people import CHOICES, choose_person
+from .pose_sequence import PoseSequence
+
+NUM_KEYPOINTS = 17
+
+
+def read_video_poses(
+    results: Path,
+    video: Path | None = None,
+    annotations: Sequence[Path] = (),
+    person: str = 'only',
+    keypoints: str = 'coco',
+) -> list[tuple[Clip, PoseSequence]]:
+    """Read the poses of one person in each video.
+
+    Args:
+        results (Path): COCO results with 17 keypoints.
+        video (Path, optional): The video of the results. Defaults to ``None``.
+        annotations (Sequence[Path]): COCO annotations of the results, see
+            :func:`annotated_clips`. Defaults to ``()``. Either these or ``video`` must
+            be given.
+        person (str): How the person is chosen, see :func:`choose_person`, or the path
+            of a JSON file with one box per frame. Defaults to ``'only'``.
+        keypoints (str): Layout of the results. Defaults to ``'coco'``.
+
+    Returns:
+        list[tuple[Clip, PoseSequence]]: Each video and its poses.
+
+    Raises:
+        FileNotFoundError: If a file does not exist.
+        ValueError: If a file is invalid, the results have another number of keypoints,
+            a frame has several boxes, or no box belongs to any frame.
+    """
+    records = read_results(results, {'image_id', 'keypoints', 'bbox', 'score'})
+    numbers = {len(record['keypoints']) // 3 for record in records}
+    if numbers - {NUM_KEYPOINTS}:
+        raise ValueError(
+            f'{results}: results must have {NUM_KEYPOINTS} keypoints, got '
+            f'{sorted(numbers)}'
+        )
+    by_image = group_by_image(records)
+    clips = _clips(video, annotations, set(by_image))
+    boxes = None if person in CHOICES else _read_boxes(Path(person), clips)
+    videos = []
+    for clip in clips:
+        frames = [
+            poses_from_records(by_image.get(i, []), NUM_KEYPOINTS)
+            for i in clip.image_ids
+        ]
+        choice = person if boxes is None else _boxes_of_clip(person, boxes, clip)
+        videos.append((clip, choose_person(frames, choice, keypoints, clip.name)))
+    return videos
+
+
+def _clips(
+    video: Path | None, annotations: Sequence[Path], ids: set[int | str]
+) -> list[Clip]:
+    """Describe the videos; ``ids`` are those of the results."""
+    if video is None:
+        return annotated_clips(annotations, ids)
+    prefix_ids = any(str(i).rpartition('/')[0] == video.stem for i in ids)
+    return [video_clip(video, prefix_ids)]
+
+
+def _read_boxes(path: Path, clips: Sequence[Clip]) -> dict[int | str, list[dict]]:
+    """Read boxes by image."""
+    boxes = group_by_image(read_person_boxes(path))
+    ids = [image_id for clip in clips for image_id in clip.image_ids]
+    if not boxes.keys() & set(ids):
+        raise ValueError(
+            f'{path}: no box belongs to any frame: image ids of the boxes are '
+            f'{[*boxes][:3]}, those of the frames {ids[:3]}'
+        )
+    return boxes
+
+
+def _boxes_of_clip(path: str, records: dict, clip: Clip) -> np.ndarray:
+    """Boxes of the person in each frame (F, 4), NaN where there is none."""
+    boxes = np.full((len(clip.image_ids), 4), np.nan)
+    for row, image_id in enumerate(clip.image_ids):
+        found = records.get(image_id, [])
+        if len(found) > 1:
+            raise ValueError(
+                f'{path}: one box per frame is needed, image {image_id} has '
+                f'{len(found)}'
+            )
+        if found:
+            boxes[row] = boxes_from_records(found).bboxes[0]
+    return boxes
