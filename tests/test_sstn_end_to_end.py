@@ -141,7 +141,8 @@ def test_compare_sstn(synthetic, stage1, tmp_path):
         'train_cfg.max_epochs=1',
     ]
     shown = run_tool(*arguments).stdout
-    results = json.loads((tmp_path / 'results.json').read_text())
+    records = json.loads((tmp_path / 'results.json').read_text())
+    results = {record['variant']: record['results'] for record in records}
     assert list(results) == list(variants)
     assert 'window/iou' not in results['no SSTN']
     assert 0 < results['SSTN, window loss']['window/iou_crop'] < 1

@@ -40,7 +40,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    # A default that is a string is checked, too.
+    # argparse also checks a default that is a string.
     parser.add_argument(
         '--data',
         type=existing_folder,
@@ -96,6 +96,7 @@ def main() -> None:
         raise SystemExit(str(error)) from error
 
     def run(variant: str, seed: int) -> dict:
+        # not before the settings of the folder have been compared
         write_models(model, args.work_dir)
         config = box_variant_config(
             variant, seed, args.data, args.work_dir, args.cfg_options

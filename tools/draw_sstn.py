@@ -78,7 +78,7 @@ def main() -> None:
     sheet = draw_batch_stages(model, batch, args.scale)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(args.out), sheet):
-        raise OSError(f'could not write {args.out}')
+        raise SystemExit(f'could not write {args.out}')
     print(args.out)
 
 

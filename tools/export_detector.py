@@ -3,7 +3,8 @@ r"""Export a person detector, RTMDet of MMDetection, to ONNX for rtmlib.
 
 The file contains NMS and has the format of rtmlib's class RTMDet. The size of its input
 is the scale of Resize in the config's test pipeline. The export is compared with
-PyTorch on images; the exit status is 1 if boxes differ by more than 0.1 pixels.
+PyTorch on images; the exit status is 1 if boxes differ by more than 0.1 pixels, or if an
+image has another number of boxes.
 
 Example:
     python tools/export_detector.py \
@@ -90,8 +91,9 @@ def main() -> None:
     # "not <=": the error is NaN if boxes are
     if comparison.unequal or not comparison.error <= TOLERANCE:
         sys.exit(
-            f'the detections differ: by more than {TOLERANCE} pixels, or in number in '
-            f'{comparison.unequal} images'
+            f'the detections differ: largest error {comparison.error:.2g} pixels, at '
+            f'most {TOLERANCE} is wanted; another number of boxes in '
+            f'{comparison.unequal} of {len(images)} images'
         )
 
 

@@ -116,8 +116,9 @@ def match(
     people = MatchedPeople.from_pairs(pairs, annotations['images'])
     if len(people) < args.min_people:
         console.print(
-            f'[bold red]{len(people)} people are too few:[/] the model ignores the '
-            'pose, and the comparison below is not meaningful'
+            f'{len(people)} people are too few: the model ignores the pose, and the '
+            'comparison below is not meaningful',
+            style='bold red',
         )
     return people, annotations['images']
 

@@ -58,8 +58,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--box-thr',
         type=float,
-        default=0.3,
-        help="score threshold of the detector's boxes (default: 0.3)",
+        help='with --det: score threshold of the boxes (default: 0.3)',
     )
     parser.add_argument(
         '--kpt-thr',
@@ -75,14 +74,18 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, help='as in train.py'
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.box_thr is not None and not args.det:
+        parser.error('--box-thr needs --det')
+    return args
 
 
 def load(args: argparse.Namespace) -> RMPEInferencer:
     """Load the detector and the pose estimator."""
     detector = 'whole_image'
     if args.det:
-        detector = PersonDetector(*args.det, device=args.device, score_thr=args.box_thr)
+        box_thr = 0.3 if args.box_thr is None else args.box_thr
+        detector = PersonDetector(*args.det, device=args.device, score_thr=box_thr)
     return RMPEInferencer(
         args.config,
         args.checkpoint,
@@ -147,7 +150,7 @@ def main() -> None:
         raise SystemExit(f'visualize_pipeline.py: error: {error}') from error
     args.out.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(args.out), sheet):
-        raise OSError(f'could not write {args.out}')
+        raise SystemExit(f'could not write {args.out}')
     print(args.out)
 
 

@@ -38,7 +38,8 @@ def boxes_by_image(boxes: Boxes, frames: Frames) -> dict[int | str, InstanceData
 
     Raises:
         ValueError: If a box is not finite or has no area, if the number of arrays is
-            not the number of images, or if no box is a person or belongs to any image.
+            not the number of images, if no box has the category person, or if no box
+            belongs to any image.
     """
     if isinstance(boxes, (str, Path)):
         records = read_person_boxes(Path(boxes))

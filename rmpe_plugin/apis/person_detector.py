@@ -41,7 +41,7 @@ class PersonDetector:
         model (BaseDetector): The detector in eval mode.
         label (int): Index of the class ``person``.
         input_size (tuple[int, int], optional): Scale of ``Resize`` in the test
-            pipeline, [w, h] in pixels; ``None`` without ``Resize``.
+            pipeline, [w, h] in pixels; ``None`` without a scale.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint does not exist.

@@ -27,7 +27,9 @@ class _Seeds(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         if len(set(values)) < len(values) or min(values) < 0:
-            parser.error(f'--seeds must be different and not negative, got {values}')
+            raise argparse.ArgumentError(
+                self, f'must be different and not negative, got {values}'
+            )
         setattr(namespace, self.dest, values)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.stages import Stage, StageError, StageRunner
 
 
@@ -70,7 +71,10 @@ def main(description: str, run: Callable[[int, bool, Console], int], root: Path)
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        '--seed', type=int, default=0, help='random seed of the trainings (default: 0)'
+        '--seed',
+        type=at_least(0),
+        default=0,
+        help='random seed of the trainings (default: 0)',
     )
     parser.add_argument(
         '--restart', action='store_true', help='run the finished stages again'

@@ -34,8 +34,7 @@ def read_video_poses(
         results (Path): COCO results with 17 keypoints.
         video (Path, optional): The video of the results. Defaults to ``None``.
         annotations (Sequence[Path]): COCO annotations of the results, see
-            :func:`annotated_clips`. Defaults to ``()``. Either these or ``video`` must
-            be given.
+            :func:`annotated_clips`. Defaults to ``()``. Not used with ``video``.
         person (str): How the person is chosen, see :func:`choose_person`, or the path
             of a JSON file with one box per frame. Defaults to ``'only'``.
         keypoints (str): Layout of the results. Defaults to ``'coco'``.
@@ -46,7 +45,8 @@ def read_video_poses(
     Raises:
         FileNotFoundError: If a file does not exist.
         ValueError: If a file is invalid, the results have another number of keypoints,
-            a frame has several boxes, or no box belongs to any frame.
+            a frame has several boxes, or no box belongs to any frame; see also
+            :func:`choose_person`.
     """
     records = read_results(results, {'image_id', 'keypoints', 'bbox', 'score'})
     numbers = {len(record['keypoints']) // 3 for record in records}

@@ -70,7 +70,8 @@ def at_least(minimum: int) -> Callable[[str], int]:
         minimum (int): The smallest valid value.
 
     Returns:
-        Callable[[str], int]: The type of the argument.
+        Callable[[str], int]: The type of the argument. It raises an
+        ``ArgumentTypeError`` for a smaller number, and a ValueError for other text.
     """
 
     def integer(text: str) -> int:
@@ -93,6 +94,7 @@ def share(text: str) -> float:
 
     Raises:
         ArgumentTypeError: If the number is not in this range.
+        ValueError: If the text is not a number.
     """
     value = float(text)
     if not 0 < value < 1:

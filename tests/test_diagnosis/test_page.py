@@ -132,7 +132,7 @@ def test_script(files, metainfo, tmp_path):
         (('--pred', 'no.json'), 'no.json does not exist'),
         (('--close', 0.95), 'thresholds must satisfy'),
         (('--pred2', 'PRED'), 'are the same file'),
-        (('--examples', 0), '--examples must be at least 1'),
+        (('--examples', 0), '--examples: must be at least 1'),
         (('--metainfo', 'configs/_base_/datasets/coco.py'), 'expected 3 x 17'),
     ],
 )

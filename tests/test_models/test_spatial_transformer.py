@@ -150,6 +150,10 @@ def test_raises_on_wrong_settings():
         dict(max_scale=0.0),
         dict(max_shear=-0.1),
         dict(max_shift=0.0),
+    ):
+        with pytest.raises(ValueError, match='max_shift must be positive, got'):
+            build_stn(**bounds)
+    for bounds in (
         dict(max_scale=0.7, max_shear=0.3),
         dict(max_scale=1.0, form='similarity'),
         dict(max_scale=1.0, form='translation-scale'),

@@ -71,7 +71,7 @@ def test_writes_tables_and_a_figure(finished):
 
 def test_exits_on_invalid_arguments(tmp_path):
     for arguments, message in (
-        (('--seeds', 1, 1), '--seeds must be different and not negative'),
+        (('--seeds', 1, 1), '--seeds: must be different and not negative'),
         (('--jobs', 0), '--jobs: must be at least 1, got 0'),
         (('--size', 'huge'), "'cpu', 'gpu', 'tiny'"),
     ):

@@ -78,7 +78,7 @@ def test_exits_on_invalid_arguments(synthetic, model, tmp_path):
     for changes, message in (
         (('--model', tmp_path / 'no.json'), 'no.json does not exist'),
         (('--variants', 'other'), "'PGPG, single mixture'"),
-        (('--seeds', 1, 1), '--seeds must be different and not negative, got [1, 1]'),
+        (('--seeds', 1, 1), '--seeds: must be different and not negative'),
     ):
         command = ['compare_proposals.py', '--data', synthetic, '--model', model]
         result = run_tool(*command, *changes, check=False)

@@ -7,7 +7,6 @@ import pytest
 from rmpe_plugin.learning.sstn_variants import SSTN_VARIANTS
 from rmpe_plugin.utils.files import ResumeJournal
 from tests.conftest import run_tool
-from tests.processes import ROOT, run_script
 
 
 @pytest.fixture
@@ -29,11 +28,7 @@ def finished(tmp_path):
 
 def test_finished_variants_are_not_trained_again(finished, tmp_path):
     variants = ('no SSTN', 'SSTN, window loss')
-    script, *arguments = finished
-    printed = run_script(
-        ROOT / 'tools' / script, *arguments, '--variants', *variants,
-        env=dict(COLUMNS='120'),
-    ).stdout  # fmt: skip
+    printed = run_tool(*finished, '--variants', *variants).stdout
     rows = [line for line in printed.splitlines() if line.startswith('│')]
     cells = [[cell.strip() for cell in row.split('│')[1:-1]] for row in rows]
     assert cells == [

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from rmpe_plugin.apis import DatasetDetection, DetectorSettings
 from tests.conftest import ROOT, run_tool
 from tests.test_apis.conftest import (  # noqa: F401
     cpn,
@@ -123,10 +124,13 @@ def test_detect_people_resumes_and_reports_unreadable_images(
     arguments = (*detector_files, '--images', images, '--out', out, '--device', 'cpu')
     arguments += ('--score-thr', 0, '--top-k', 3)
     config, checkpoint = map(str, detector_files)
-    settings = dict(config=config, checkpoint=checkpoint, score_thr='0.0', top_k='3')
     box = dict(image_id=1, category_id=1, bbox=[1, 2, 3, 4], score=9.0)
-    finished = dict(image_id=1, boxes=[box])
-    journal.write_text(f'{json.dumps(settings)}\n{json.dumps(finished)}\n{{"imag')
+    files = [(i, images / f'{i:06}.jpg') for i in (1, 2, 3)]
+    settings = DetectorSettings(config, checkpoint, top_k=3)
+    with DatasetDetection(files, settings, out) as run:
+        run.journal.append(dict(image_id=1, boxes=[box]))
+    with journal.open('a') as file:
+        file.write('{"imag')  # cut off
     # Annotations without boxes: the AP cannot be computed.
     annotations = tmp_path / 'annotations.json'
     files = [dict(id=i, file_name=f'{i:06}.jpg') for i in (1, 2, 3)]
@@ -199,7 +203,10 @@ def test_visualize_pipeline_writes_a_sheet(detector_files, images, tmp_path):  #
             '--lifting-layout needs --lifting',
         ),
         (
-            ('{config}', 'x', '{images}', '--whole-image', '--lifting', 'mmpose'),
+            (
+                *('{config}', 'x', '{images}/000001.jpg', '--whole-image'),
+                *('--lifting', 'mmpose'),
+            ),
             '--lifting needs a video or a webcam, got only images',
         ),
         (

@@ -86,6 +86,7 @@ def test_raises_on_other_checkpoints_and_missing_files(tmp_path):
         'convert_cpn_checkpoint.py', tmp_path / 'no.pth', 'a.pth', check=False
     )
     assert result.returncode == 2
+    assert 'no.pth does not exist' in result.stderr
     other = tmp_path / 'other.pth'
     torch.save({'backbone.conv1.weight': torch.zeros(1)}, other)
     failed = run_tool(
@@ -94,4 +95,3 @@ def test_raises_on_other_checkpoints_and_missing_files(tmp_path):
     assert failed.returncode == 1
     assert f"{other}: 'backbone.conv1.weight' is not a parameter" in failed.stderr
     assert not (tmp_path / 'a.pth').exists()
-    assert 'no.pth does not exist' in result.stderr

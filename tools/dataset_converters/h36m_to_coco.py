@@ -107,7 +107,7 @@ def camera_of(name: str) -> tuple[str, str]:
     parts = re.fullmatch(r'(S\d+)_(.+)\.(\w+)_\d+\.\w+', Path(name).name)
     if parts is None:
         raise ValueError(
-            f'imgname must be SUBJECT_ACTION.CAMERA_FRAME.jpg, such as '
+            'imgname must be SUBJECT_ACTION.CAMERA_FRAME.jpg, such as '
             f'S1_Directions_1.54138969_000001.jpg, got {name}'
         )
     return parts[1], parts[3]

@@ -53,7 +53,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--num-val',
-        type=at_least(1),
+        type=at_least(0),
         default=1000,
         help='people held out for validation (1000)',
     )
@@ -147,7 +147,7 @@ def main() -> int:
         joints = read_joints(args.folder / 'joints.mat')
         images = find_images(args.folder / 'images', len(joints))
         records, annotations = convert(joints, images, args.min_joints)
-        if not 0 <= args.num_val <= len(records):
+        if args.num_val > len(records):
             raise ValueError(
                 f'--num-val must be 0 to {len(records)}, the number of people, got '
                 f'{args.num_val}'

@@ -342,7 +342,7 @@ def split_release(
     """
     images = by_image(people)
     grouped = sorted({person.image for person in people if person.group != NO_GROUP})
-    if not 0 <= num_val <= len(grouped):
+    if num_val > len(grouped):
         raise ValueError(
             f'--num-val must be 0 to {len(grouped)}, the number of images with a group '
             f'of several people, got {num_val}; the groups are read from --groups'

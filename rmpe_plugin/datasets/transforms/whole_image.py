@@ -38,7 +38,7 @@ def _check_complete(path: str) -> None:
         with Image.open(path) as image:
             image.load()
     # Pillow raises a SyntaxError for a broken chunk of a PNG.
-    except (OSError, SyntaxError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise OSError(f'{path} is truncated or not an image: {error}') from error
 
 

@@ -81,14 +81,17 @@ class SpatialTransformer(BaseModule):
         if form not in FORMS:
             raise ValueError(f'stn.form must be one of {tuple(FORMS)}, got {form!r}')
         bounds = dict(scale=max_scale, shear=max_shear, shift=max_shift)
-        # Shear cannot make the determinant of a similarity 0.
-        limited = max_scale + (max_shear if form == 'affine' else 0)
-        if min(bounds.values()) <= 0 or limited >= 1:
+        if min(bounds.values()) <= 0:
             raise ValueError(
-                'stn.max_scale, max_shear and max_shift must be positive, and '
-                "max_scale, for stn.form='affine' max_scale + max_shear, below 1 so "
-                'that theta has an inverse, got '
+                'stn.max_scale, max_shear and max_shift must be positive, got '
                 f'{max_scale}, {max_shear} and {max_shift}'
+            )
+        # Shear cannot make the determinant of a similarity 0.
+        if max_scale + (max_shear if form == 'affine' else 0) >= 1:
+            raise ValueError(
+                'stn.max_scale (with an affine theta max_scale + max_shear) must be '
+                'below 1 so that theta has an inverse, got max_scale '
+                f'{max_scale} and max_shear {max_shear}'
             )
         self.in_channels = in_channels
         self.form = form
