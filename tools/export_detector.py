@@ -3,8 +3,8 @@ r"""Export a person detector, RTMDet of MMDetection, to ONNX for rtmlib.
 
 The file contains NMS and has the format of rtmlib's class RTMDet. The size of its input
 is the scale of Resize in the config's test pipeline. The export is compared with
-PyTorch on images; the exit status is 1 if boxes differ by more than 0.1 pixels, or if an
-image has another number of boxes.
+PyTorch on images; the exit status is 1 if boxes differ by more than 0.1 pixels, or if
+an image has another number of boxes.
 
 Example:
     python tools/export_detector.py \

@@ -4,12 +4,13 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
-from rmpe_plugin.apis import DatasetDetection, DetectorSettings
+from rmpe_plugin.apis import DatasetDetection, DetectorSettings, list_images
 from tests.conftest import ROOT, run_tool
 from tests.test_apis.conftest import (  # noqa: F401
     cpn,
@@ -125,7 +126,7 @@ def test_detect_people_resumes_and_reports_unreadable_images(
     arguments += ('--score-thr', 0, '--top-k', 3)
     config, checkpoint = map(str, detector_files)
     box = dict(image_id=1, category_id=1, bbox=[1, 2, 3, 4], score=9.0)
-    files = [(i, images / f'{i:06}.jpg') for i in (1, 2, 3)]
+    files = list_images(None, images)
     settings = DetectorSettings(config, checkpoint, top_k=3)
     with DatasetDetection(files, settings, out) as run:
         run.journal.append(dict(image_id=1, boxes=[box]))
@@ -133,8 +134,8 @@ def test_detect_people_resumes_and_reports_unreadable_images(
         file.write('{"imag')  # cut off
     # Annotations without boxes: the AP cannot be computed.
     annotations = tmp_path / 'annotations.json'
-    files = [dict(id=i, file_name=f'{i:06}.jpg') for i in (1, 2, 3)]
-    annotations.write_text(json.dumps(dict(images=files, annotations=[])))
+    listed = [dict(id=i, file_name=f'{i:06}.jpg') for i in (1, 2, 3)]
+    annotations.write_text(json.dumps(dict(images=listed, annotations=[])))
     result = run_tool(
         'detect_people.py',
         *(*arguments, '--ann', annotations, '--processes', 2),
@@ -151,8 +152,8 @@ def test_detect_people_resumes_and_reports_unreadable_images(
     assert records[0] == box
     assert not journal.exists()
 
-    lines = (dict(settings, top_k='7'), finished)
-    journal.write_text(''.join(json.dumps(line) + '\n' for line in lines))
+    with DatasetDetection(files, replace(settings, top_k=7), out) as run:
+        run.journal.append(dict(image_id=1, boxes=[box]))
     result = run_tool('detect_people.py', *arguments, check=False)
     assert result.returncode == 2
     assert 'other settings' in result.stderr
