@@ -12,7 +12,7 @@ import pytest
 from rmpe_plugin.version import __version__
 from tests.conftest import ROOT
 
-WEIGHTS = 'weights/cpn_efficientnet-lite0_lsp-192x160.pth'
+WEIGHTS = 'weights/cpn_efficientnet-lite0_lsp-256x192.pth'
 
 
 def build_wheel(folder):

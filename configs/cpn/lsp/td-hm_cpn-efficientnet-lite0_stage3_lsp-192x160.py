@@ -5,8 +5,6 @@ load_from = 'work_dirs/td-hm_cpn-efficientnet-lite0_stage2_lsp-160x128/epoch_10.
 
 input_size = (160, 192)
 codec = [dict(c, input_size=input_size, heatmap_size=(40, 48)) for c in _base_.codec]
-# of ScoreReliabilityMetric on the people held out; changes only thresholds
-codec[-1]['calibration'] = (6.86, -1.84)
 model = dict(backbone=dict(frozen_stages=0), head=dict(decoder=codec[-1]))
 
 resized = dict(

@@ -1,5 +1,5 @@
 # The same test with perturbed boxes, as from a poor detector.
-_base_ = './td-hm_cpn-efficientnet-lite0_lsp_coco-photographs-192x160.py'
+_base_ = './td-hm_cpn-efficientnet-lite0_lsp_coco-photographs-256x192.py'
 
 perturbation = dict(
     type='RandomBBoxTransform',

@@ -1,6 +1,6 @@
 # Test on the freely licensed COCO photographs in tests/data/coco_cc, which no model is
 # trained on, with annotated boxes and the 12 joints that COCO and LSP have in common.
-_base_ = './td-hm_cpn-efficientnet-lite0_stage3_lsp-192x160.py'
+_base_ = './td-hm_cpn-efficientnet-lite0_stage4_lsp-256x192.py'
 
 # from COCO's 17 keypoints to LSP's joints: (index in COCO, index in LSP)
 common_joints = dict(
