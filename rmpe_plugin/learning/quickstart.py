@@ -21,7 +21,6 @@ from rich.table import Table
 from rmpe_plugin.ops.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.utils.files import journal_path
 from rmpe_plugin.utils.stages import Stage
-from rmpe_plugin.utils.tables import table_console
 
 from .stage_program import forget_stages, run_program
 
@@ -201,7 +200,7 @@ def report(console: Console, seconds: float) -> None:
     """Print the results, where the images are, and what to run next."""
     box_ap = validation_metrics(DETECTOR_DIR)['coco/bbox_mAP']
     boxes = count(BOXES)
-    table_console().print(result_table())
+    console.print(result_table())
     photographs = (
         f'Poses in photographs: {PHOTO_DIR}/*.jpg'
         if find_spec('timm')

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.stages import Stage, StageError, StageRunner
+from rmpe_plugin.utils.tables import table_console
 
 
 def run_program(
@@ -81,4 +82,4 @@ def main(description: str, run: Callable[[int, bool, Console], int], root: Path)
     )
     args = parser.parse_args()
     os.chdir(root)
-    return run(args.seed, args.restart, Console())
+    return run(args.seed, args.restart, table_console(markup=True))

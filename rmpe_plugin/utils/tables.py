@@ -41,16 +41,20 @@ def rich_table(table: Table, title: str | None = None) -> rich.table.Table:
     return converted
 
 
-def table_console() -> Console:
+def table_console(markup: bool = False) -> Console:
     """Create a console for tables.
 
     The width is that of the terminal, or wide enough for all tables if the output is a
-    file. Brackets in names are not markup.
+    file.
+
+    Args:
+        markup (bool): Whether brackets are rich's markup, which changes names that
+            contain them. Defaults to ``False``.
 
     Returns:
         Console: The console of the standard output.
     """
-    return Console(width=None if sys.stdout.isatty() else _WIDTH, markup=False)
+    return Console(width=None if sys.stdout.isatty() else _WIDTH, markup=markup)
 
 
 def log_tables(*tables: Table) -> None:
