@@ -92,7 +92,7 @@ def main() -> None:
     if comparison.unequal or not comparison.error <= TOLERANCE:
         sys.exit(
             f'the detections differ: largest error {comparison.error:.2g} pixels, at '
-            f'most {TOLERANCE} is wanted; another number of boxes in '
+            f'most {TOLERANCE} is allowed; another number of boxes in '
             f'{comparison.unequal} of {len(images)} images'
         )
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two-dimensional poses of videos in the formats of lifting to three dimensions."""
 
-from .clips import Clip, annotated_clips, video_clip
+from .clips import Clip, annotated_clips, parse_h36m_name, video_clip
 from .formats import FORMATS, MISSING, choose_layout, write_poses
 from .people import CHOICES, choose_person
 from .pose_sequence import LAYOUTS, PoseSequence
@@ -17,6 +17,7 @@ __all__ = [
     'annotated_clips',
     'choose_layout',
     'choose_person',
+    'parse_h36m_name',
     'read_video_poses',
     'video_clip',
     'write_poses',

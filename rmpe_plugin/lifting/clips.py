@@ -98,17 +98,30 @@ def annotated_clips(
         sizes = {(images[row]['width'], images[row]['height']) for row in rows}
         if len(sizes) > 1:
             raise ValueError(f'{where}: images of {name} differ in size: {[*sizes]}')
-        match = _H36M.fullmatch(name)
         clips.append(
             Clip(
                 name,
                 tuple(ids[row] for row in rows),
                 tuple(rows),
                 sizes.pop(),
-                h36m=match and match.group('subject', 'action', 'camera'),
+                h36m=parse_h36m_name(name),
             )
         )
     return clips
+
+
+def parse_h36m_name(name: str) -> tuple[str, str, str] | None:
+    """Parse the name of a video of Human3.6M, such as S1_Directions_1.54138969.
+
+    Args:
+        name (str): Name of the video.
+
+    Returns:
+        tuple[str, str, str] | None: Subject, action and camera; ``None`` for other
+        names.
+    """
+    match = _H36M.fullmatch(name)
+    return match and match.group('subject', 'action', 'camera')
 
 
 def _read_images(path: Path) -> list[dict]:

@@ -20,11 +20,7 @@ def existing_file(text: str) -> Path:
     Raises:
         ArgumentTypeError: If there is no such file.
     """
-    path = Path(text)
-    if not path.is_file():
-        reason = 'is not a file' if path.exists() else 'does not exist'
-        raise ArgumentTypeError(f'{text} {reason}')
-    return path
+    return _existing(text, Path.is_file, 'file')
 
 
 def existing_folder(text: str) -> Path:
@@ -39,9 +35,14 @@ def existing_folder(text: str) -> Path:
     Raises:
         ArgumentTypeError: If there is no such folder.
     """
+    return _existing(text, Path.is_dir, 'folder')
+
+
+def _existing(text: str, is_kind: Callable[[Path], bool], kind: str) -> Path:
+    """Return a path; raise an ArgumentTypeError if it is not of this kind."""
     path = Path(text)
-    if not path.is_dir():
-        reason = 'is not a folder' if path.exists() else 'does not exist'
+    if not is_kind(path):
+        reason = f'is not a {kind}' if path.exists() else 'does not exist'
         raise ArgumentTypeError(f'{text} {reason}')
     return path
 

@@ -177,36 +177,39 @@ def test_empty_video_and_other_layouts(data, tmp_path):
 
 
 def test_converter_errors(data, tmp_path):
-    folder = data / 'annotation_body3d'
-    np.savez(tmp_path / 'a.npz', imgname=np.array(['S1_Motion.1_000001.jpg']))
-    failed = run_tool(
-        'dataset_converters/h36m_to_coco.py', tmp_path / 'a.npz',
-        folder / 'cameras.pkl', '--out', tmp_path / 'a.json', check=False,
-    )  # fmt: skip
-    assert failed.returncode == 2
-    assert 'lacks part, it has imgname' in failed.stderr
-    name = np.array(['S9_Motion.1_000001.jpg'])
-    np.savez(tmp_path / 'b.npz', imgname=name, part=np.ones((1, 17, 3)))
-    failed = run_tool(
-        'dataset_converters/h36m_to_coco.py', tmp_path / 'b.npz',
-        folder / 'cameras.pkl', '--out', tmp_path / 'b.json', check=False,
-    )  # fmt: skip
-    assert failed.returncode == 2
-    assert 'no width and height of camera 1 of subject S9' in failed.stderr
-    np.savez(tmp_path / 'c.npz', imgname=np.array(['a.jpg']), part=np.ones((1, 17, 3)))
-    failed = run_tool(
-        'dataset_converters/h36m_to_coco.py', tmp_path / 'c.npz',
-        folder / 'cameras.pkl', '--out', tmp_path / 'c.json', check=False,
-    )  # fmt: skip
-    assert failed.returncode == 2
-    assert 'imgname must be SUBJECT_ACTION.CAMERA_FRAME.jpg' in failed.stderr
-    (tmp_path / 'evil.pkl').write_bytes(pickle.dumps(os.system))
-    failed = run_tool(
-        'dataset_converters/h36m_to_coco.py', tmp_path / 'b.npz',
-        tmp_path / 'evil.pkl', '--out', tmp_path / 'b.json', check=False,
-    )  # fmt: skip
-    assert failed.returncode == 2
-    assert 'system is not part of camera parameters' in failed.stderr
+    cameras = data / 'annotation_body3d' / 'cameras.pkl'
+    evil = tmp_path / 'evil.pkl'
+    evil.write_bytes(pickle.dumps(os.system))
+    one = dict(part=np.ones((1, 17, 3)))
+    for arrays, camera_file, message in (
+        (
+            dict(imgname=['S1_Motion.1_000001.jpg']),
+            cameras,
+            'lacks part, it has imgname',
+        ),
+        (
+            dict(one, imgname=['S9_Motion.1_000001.jpg']),
+            cameras,
+            'no width and height of camera 1 of subject S9',
+        ),
+        (
+            dict(one, imgname=['a.jpg']),
+            cameras,
+            'imgname must be SUBJECT_ACTION.CAMERA_FRAME.jpg',
+        ),
+        (
+            dict(one, imgname=['S9_Motion.1_000001.jpg']),
+            evil,
+            'system is not part of camera parameters',
+        ),
+    ):
+        np.savez(tmp_path / 'a.npz', **arrays)
+        failed = run_tool(
+            'dataset_converters/h36m_to_coco.py', tmp_path / 'a.npz',
+            camera_file, '--out', tmp_path / 'a.json', check=False,
+        )  # fmt: skip
+        assert failed.returncode == 2
+        assert message in failed.stderr
 
 
 def test_all_subjects_in_one_file(data, tmp_path):

@@ -14,7 +14,6 @@ Example:
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
 from pickle import Unpickler, UnpicklingError
@@ -25,6 +24,7 @@ import numpy as np
 from mmpose.datasets.datasets import Human36mDataset
 
 from rmpe_plugin.datasets.conversion import make_category
+from rmpe_plugin.lifting import parse_h36m_name
 from rmpe_plugin.structures import make_annotation
 from rmpe_plugin.utils.arguments import existing_file
 from rmpe_plugin.utils.files import atomic_write
@@ -104,13 +104,15 @@ def read_annotation(path: Path) -> dict[str, np.ndarray]:
 
 def camera_of(name: str) -> tuple[str, str]:
     """Subject and camera of an image, such as S9 and 54138969."""
-    parts = re.fullmatch(r'(S\d+)_(.+)\.(\w+)_\d+\.\w+', Path(name).name)
-    if parts is None:
+    video, _, number = Path(name).stem.rpartition('_')
+    parts = parse_h36m_name(video)
+    if parts is None or not number.isdigit():
         raise ValueError(
             'imgname must be SUBJECT_ACTION.CAMERA_FRAME.jpg, such as '
             f'S1_Directions_1.54138969_000001.jpg, got {name}'
         )
-    return parts[1], parts[3]
+    subject, _, camera = parts
+    return subject, camera
 
 
 def convert(arrays: dict[str, np.ndarray], cameras: dict) -> dict:
