@@ -50,7 +50,7 @@ if plugin is None:
     raise ImportError(f'{__file__} needs rmpe_plugin: install it, or delete this file')
 # `import rmpe_plugin` would import mmcv.ops, which is importing this file.
 __path__ = plugin.submodule_search_locations
-from .compat.mmcv_ext import *  # noqa: E402, F403
+from mmcv._ext.compat.mmcv_ext import *  # noqa: E402, F403
 ''',
 )
 MASKS = Module(

@@ -28,6 +28,7 @@ from rich.markup import escape
 from rich.table import Table
 
 PACKAGE = Path(__file__).resolve().parents[1]
+OPERATORS = PACKAGE / 'compat' / 'install.py'
 CONFIG = 'configs/quickstart/td-hm_cpn-res18_synthetic-128x96.py'
 
 # Import name, and the distributions that may provide it.
@@ -49,16 +50,17 @@ DISTRIBUTIONS = {
 }
 # Part of an error message, and the command that fixes the error.
 FIXES = {
-    'numpy.dtype size changed': 'pip install --force-reinstall --no-deps '
-    '--no-build-isolation --no-binary xtcocotools xtcocotools',
+    'numpy.dtype size changed': 'bash tools/setup_env.sh, or compile: pip install '
+    '--force-reinstall --no-deps --no-build-isolation --no-binary xtcocotools '
+    'xtcocotools',
     "No module named 'pkg_resources'": "pip install 'setuptools<81'",
-    "No module named 'mmcv._ext'": 'pip uninstall mmcv-lite && pip install '
-    '--no-build-isolation mmcv==2.1.0',
+    'mmcv._ext': f'{sys.executable} {OPERATORS}',
+    'xtcocotools._mask': f'{sys.executable} {OPERATORS}',
     'operator torchvision::nms does not exist': 'pip install --force-reinstall '
     'torch torchvision, both from the same index',
-    'implementation for device cuda': 'FORCE_CUDA=1 pip install --force-reinstall '
-    '--no-deps --no-build-isolation --no-binary mmcv mmcv==2.1.0',
-    'MMCV==': "pip install --no-build-isolation 'mmcv>=2.0.0,<2.2.0'",
+    'implementation for device cuda': 'pip uninstall -y mmcv && pip install '
+    f'mmcv-lite==2.1.0 && {sys.executable} {OPERATORS}',
+    'MMCV==': "pip install 'mmcv-lite>=2.0.0,<2.2.0'",
     'MMEngine==': "pip install 'mmengine>=0.10.0,<1.0.0'",
     'rmpe_plugin requires': 'bash tools/setup_env.sh, or pip install -c '
     'constraints.txt with the packages named',
@@ -233,7 +235,7 @@ def _load_checkpoint() -> None:
 
 
 def _run_operators() -> None:
-    """Run a compiled operator of mmcv and of torchvision on each kind of device."""
+    """Run an operator of mmcv and of torchvision on each kind of device."""
     import torch
     from mmcv.ops import nms
     from torchvision.ops import nms as torchvision_nms
@@ -270,17 +272,27 @@ def _find_train_script() -> None:
 CHECKS = {
     'build a CPN from a config that inherits from MMPose': _build_cpn,
     'load a checkpoint of MMEngine': _load_checkpoint,
-    'run compiled operators of mmcv and torchvision': _run_operators,
+    'run operators of mmcv and torchvision': _run_operators,
     'draw poses': _draw_poses,
     "find MMPose's train.py": _find_train_script,
 }
 
 
 def _notes() -> Iterator[str]:
-    """Known limitations of the installed versions."""
+    """The kind of mmcv's operators, and limitations of the installed versions."""
+    import mmcv._ext
     import numpy as np
     from mmengine.utils import digit_version
 
+    if mmcv._ext.__file__.endswith('.py'):
+        yield f'operators of mmcv: torchvision, by {mmcv._ext.__file__}'
+    else:
+        yield f'operators of mmcv: compiled, {mmcv._ext.__file__}'
+    if _installed_version(('mmcv',)) and _installed_version(('mmcv-lite',)):
+        yield (
+            'mmcv and mmcv-lite are both installed and share their files; keep one: '
+            'pip uninstall mmcv mmcv-lite, then install it again'
+        )
     if digit_version(np.__version__) >= digit_version('2.4'):
         yield (
             f'numpy {np.__version__}: PoseLocalVisualizer of MMPose cannot draw; use '

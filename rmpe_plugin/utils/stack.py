@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Check that the OpenMMLab packages are installed in supported versions."""
 
+import sys
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 
 # Lowest supported version and first unsupported one, in the order of the imports
 # between the packages.
@@ -25,7 +27,8 @@ def check_stack(supported: dict[str, tuple[str, str]] = SUPPORTED) -> bool:
         bool: Whether the packages are installed; ``False`` if none of them is.
 
     Raises:
-        ImportError: If only some of them are installed, or a version is not supported.
+        ImportError: If only some of them are installed, a version is not supported, or
+            mmcv has no operators.
     """
     missing = [name for name in supported if find_spec(name) is None]
     if len(missing) == len(supported):
@@ -43,4 +46,10 @@ def check_stack(supported: dict[str, tuple[str, str]] = SUPPORTED) -> bool:
             raise ImportError(
                 f'rmpe_plugin requires {required}; installed: {name} {version}'
             )
+    if find_spec('mmcv._ext') is None:
+        install = Path(__file__).parents[1] / 'compat' / 'install.py'
+        raise ImportError(
+            'mmcv-lite has no operators (mmcv._ext). Use those of torchvision: '
+            f'{sys.executable} {install}'
+        )
     return True
