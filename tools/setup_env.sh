@@ -85,11 +85,11 @@ install_xtcocotools() {
     version=$("$python" -c 'import sys; print("3.10" if sys.version_info[1] == 11 else "3.11")')
     "$python" -m pip download --disable-pip-version-check -c "$root/constraints.txt" \
         --no-deps --only-binary :all: --platform manylinux1_x86_64 \
-        --python-version "$version" --dest "$folder" xtcocotools
-    "$python" -m wheel tags --python-tag py3 --abi-tag none --platform-tag any \
-        --remove "$folder"/*.whl
-    "${pip[@]}" "$folder"/*.whl
-    rm -r "$folder"
+        --python-version "$version" --dest "$folder" xtcocotools &&
+        "$python" -m wheel tags --python-tag py3 --abi-tag none --platform-tag any \
+            --remove "$folder"/*.whl &&
+        "${pip[@]}" "$folder"/*.whl &&
+        rm -r "$folder"
 }
 
 command -v "$base" >/dev/null || fail "$base is not on PATH"

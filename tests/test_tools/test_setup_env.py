@@ -21,14 +21,14 @@ def checkout(tmp_path):
     return tmp_path
 
 
-def run_setup(checkout, stub):
+def run_setup(checkout, stub, *options, path=os.environ['PATH']):
     """Run the setup script with a shell script as ``python3``."""
     python = checkout / 'bin' / 'python3'
     python.write_text(f'#!/bin/sh\n{stub}\n')
     python.chmod(0o755)
-    env = dict(os.environ, PATH=f'{checkout / "bin"}:{os.environ["PATH"]}')
-    script = checkout / 'tools' / 'setup_env.sh'
-    return subprocess.run(['bash', script], env=env, capture_output=True, text=True)
+    env = dict(os.environ, PATH=f'{checkout / "bin"}:{path}')
+    command = [shutil.which('bash'), checkout / 'tools' / 'setup_env.sh', *options]
+    return subprocess.run(command, env=env, capture_output=True, text=True)
 
 
 def test_uses_a_python_that_has_the_stack(checkout):
@@ -43,9 +43,34 @@ def test_fails_on_unsupported_python(checkout):
     result = run_setup(checkout, stub)
     assert result.returncode == 1
     assert (
-        'FAILED: Python 3.10 to 3.12 is required, python3 is Python 3.9.1'
+        'FAILED: Python 3.10 to 3.13 is required, python3 is Python 3.9.1'
         in result.stderr
     )
+    assert not (checkout / '.venv').exists()
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (['--python'], '--python needs a value'),
+        (['--python', 'python9.9'], 'python9.9 is not on PATH'),
+        (['--fast'], 'unknown option --fast'),
+    ],
+)
+def test_fails_on_wrong_options(checkout, options, message):
+    result = run_setup(checkout, 'exit 1', *options)
+    assert result.returncode == 1
+    assert f'FAILED: {message}' in result.stderr
+
+
+@pytest.mark.parametrize('option', ['--compiled', '--forks'])
+def test_compiling_needs_a_compiler_before_anything_is_installed(checkout, option):
+    stub = 'case "$*" in *"import torch"*) exit 1;; esac; exit 0'
+    for name in ('dirname', 'sed'):
+        (checkout / 'bin' / name).symlink_to(shutil.which(name))
+    result = run_setup(checkout, stub, option, path='')
+    assert result.returncode == 1
+    assert 'FAILED: no C++ compiler on PATH' in result.stderr
     assert not (checkout / '.venv').exists()
 
 
@@ -80,7 +105,9 @@ def test_logs_a_failed_step_and_a_rerun_continues_there(checkout):
     assert 'build-tools: already done' in second.stderr
     assert 'torch: already done' not in second.stderr
     installs = (checkout / 'log').read_text().splitlines()
-    assert len(installs) == 5  # build tools, torch twice, the stack, the plugin
+    # Build tools, torch twice, xtcocotools, the stack, the plugin.
+    assert len(installs) == 6
+    assert not any('mmcv==' in install or ' mmcv ' in install for install in installs)
 
     # After a change of the requirements all steps run again.
     newer = (checkout / '.venv' / 'setup-logs' / 'plugin.done').stat().st_mtime + 10
@@ -88,3 +115,13 @@ def test_logs_a_failed_step_and_a_rerun_continues_there(checkout):
     third = run_setup(checkout, stub)
     assert third.returncode == 0, third.stderr
     assert 'already done' not in third.stderr
+
+
+def test_an_explicit_folder_is_used_even_if_python_has_the_stack(checkout):
+    stub = STUB.format(folder=checkout, bin=checkout / 'bin' / 'python3')
+    (checkout / 'broken').write_text('nothing')
+    (checkout / 'ready').touch()
+    result = run_setup(checkout, stub, '--venv', str(checkout / 'other'))
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == [str(checkout / 'other' / 'bin' / 'python')]
+    assert not (checkout / '.venv').exists()
