@@ -57,18 +57,27 @@ def synthetic(tmp_path_factory):
     return root
 
 
-def run_tool(name: str, *args, check: bool = True):
-    """Run a script of ``tools/`` in a new process.
+def run_command(name: str, *args, check: bool = True):
+    """Run a command of ``rmpe`` in a new process.
 
     Args:
-        name (str): File name of the script.
-        args: Arguments of the script.
+        name (str): The command, such as ``'predict'`` or ``'convert mpii'``.
+        args: Its arguments.
         check (bool): Whether to raise if the exit status is not 0.
 
     Returns:
         subprocess.CompletedProcess: Exit status and output.
     """
-    result = run_script(ROOT / 'tools' / name, *args)
+    return _run(ROOT / 'rmpe.py', *name.split(), *args, check=check)
+
+
+def run_experiment(name: str, *args, check: bool = True):
+    """Run a program of ``experiments`` in a new process, see :func:`run_command`."""
+    return _run(f'experiments.{name}', *args, check=check)
+
+
+def _run(program, *args, check):
+    result = run_script(program, *args)
     if check and result.returncode:
         raise AssertionError(
             f'{result.args}\n{result.stdout[-3000:]}{result.stderr[-6000:]}'

@@ -33,7 +33,7 @@ def run_script(path, *args, env=None):
     """Run a Python script in a new process with the project root as working directory.
 
     Args:
-        path (str | Path): The script.
+        path (str | Path): The script, or the name of a module.
         args: Its arguments, converted to strings.
         env (dict, optional): Changes of the environment variables.
 
@@ -76,5 +76,9 @@ def _run_as_main(command, environment, outputs):
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = command
-    sys.path.insert(0, str(Path(command[0]).parent))
-    runpy.run_path(command[0], run_name='__main__')
+    if Path(command[0]).is_file():
+        sys.path.insert(0, str(Path(command[0]).parent))
+        runpy.run_path(command[0], run_name='__main__')
+    else:
+        sys.path.insert(0, str(ROOT))
+        runpy.run_module(command[0], run_name='__main__', alter_sys=True)

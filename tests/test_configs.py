@@ -11,7 +11,7 @@ from mmengine.registry import DefaultScope
 from mmpose.registry import DATASETS, METRICS, MODELS
 
 from rmpe_plugin.ops import PoseNMSParams
-from rmpe_plugin.ops.pose_nms_params import DEFAULT_PRESET
+from rmpe_plugin.ops.rmpe.pose_nms_params import DEFAULT_PRESET
 from tests.conftest import ROOT
 from tests.factories import use_synthetic_people
 

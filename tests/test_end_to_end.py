@@ -7,7 +7,7 @@ import re
 import cv2
 import pytest
 
-from tests.conftest import ROOT, run_tool
+from tests.conftest import ROOT, run_command, run_experiment
 
 CONFIG = ROOT / 'configs' / 'quickstart' / 'td-hm_cpn-res18_synthetic-128x96.py'
 
@@ -52,7 +52,7 @@ def read_losses(work):
 @pytest.fixture(scope='module')
 def trained(synthetic, tmp_path_factory):
     work = tmp_path_factory.mktemp('work')
-    run_tool('train.py', CONFIG, '--work-dir', work, *options(synthetic))
+    run_command('train', CONFIG, '--work-dir', work, *options(synthetic))
     return work
 
 
@@ -71,7 +71,7 @@ def test_test_writes_results_and_images(trained, synthetic, tmp_path):
         'custom_hooks.0.type=StageVisualizationHook',
         'custom_hooks.0.num=2',
     ]
-    result = run_tool('test.py', CONFIG, checkpoint, '--work-dir', tmp_path, *arguments)
+    result = run_command('test', CONFIG, checkpoint, '--work-dir', tmp_path, *arguments)
     assert 'coco/AP' in result.stdout + result.stderr
     (sheet,) = tmp_path.glob('*/vis_data/vis_image/stages_test_0_*.png')
     # Three images of each of two crops of 96x128, enlarged twice, with borders.
@@ -80,8 +80,8 @@ def test_test_writes_results_and_images(trained, synthetic, tmp_path):
     ann_file = synthetic / 'annotations' / 'person_keypoints_val.json'
     assert len(poses) == len(json.loads(ann_file.read_text())['annotations'])
 
-    result = run_tool(
-        'draw_poses.py',
+    result = run_experiment(
+        'draw_poses',
         *('--ann', ann_file, '--images', synthetic / 'val', '--num', 2),
         *('--pred', tmp_path / 'val.keypoints.json', '--out', tmp_path / 'drawn'),
     )
@@ -91,8 +91,8 @@ def test_test_writes_results_and_images(trained, synthetic, tmp_path):
 
 
 def test_resume_continues_after_the_checkpoint(trained, synthetic, tmp_path):
-    result = run_tool(
-        'train.py',
+    result = run_command(
+        'train',
         *(CONFIG, '--work-dir', tmp_path, '--resume', trained / 'epoch_2.pth'),
         *options(synthetic),
     )
@@ -103,22 +103,22 @@ def test_resume_continues_after_the_checkpoint(trained, synthetic, tmp_path):
 
 
 def test_errors_name_the_wrong_argument(tmp_path):
-    result = run_tool('train.py', tmp_path / 'no.py', check=False)
+    result = run_command('train', tmp_path / 'no.py', check=False)
     assert result.returncode
     assert 'no.py' in result.stderr
-    result = run_tool(
-        'draw_poses.py',
+    result = run_experiment(
+        'draw_poses',
         *('--ann', tmp_path / 'no.json', '--pred', 'x', '--images', 'x', '--out', 'x'),
         check=False,
     )
     assert result.returncode == 2
     assert 'no.json does not exist' in result.stderr
     paths = ('--ann', CONFIG, '--pred', CONFIG, '--images', tmp_path, '--out', tmp_path)
-    result = run_tool('draw_poses.py', *paths, '--pose-nms', 'coco', check=False)
+    result = run_experiment('draw_poses', *paths, '--pose-nms', 'coco', check=False)
     assert result.returncode == 2
     assert "pose_nms must be 'rmpe-paper'" in result.stderr
-    result = run_tool(
-        'make_synthetic_people.py', tmp_path, '--difficulty', 'hard', check=False
+    result = run_command(
+        'synthesize images', tmp_path, '--difficulty', 'hard', check=False
     )
     assert result.returncode == 2
     assert "'easy', 'groups', 'crowd'" in result.stderr

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from rmpe_plugin.structures import make_detection
-from tests.conftest import ROOT, run_tool
+from tests.conftest import ROOT, run_experiment
 
 CONFIG = ROOT / 'configs' / 'quickstart' / 'td-hm_cpn-res18_synthetic-128x96.py'
 # Six people.
@@ -150,8 +150,8 @@ def test_overfits_four_photographs(overfitted, coco_cc, ann_file, tmp_path):
     assert ap_after > ap_before - 0.02
 
     out = tmp_path / 'drawn'
-    run_tool(
-        'draw_poses.py',
+    run_experiment(
+        'draw_poses',
         *('--ann', ann_file, '--images', coco_cc, '--out', out),
         *('--pred', tmp_path / 'before.keypoints.json'),
         *('--pose-nms', 'rmpe-paper', '--score-thr', 0, '--kpt-thr', 0),

@@ -44,8 +44,8 @@ def test_wheel_has_the_package_and_the_files_of_openmim(wheel):
         'configs/cpn/metafile.yml',
         'configs/detection/metafile.yml',
         'tools/train.py',
-        'tools/demo.py',
-        'tools/benchmarks/stages.py',
+        'rmpe predict',
+        'experiments/benchmarks/stages.py',
         'model-index.yml',
     ):
         assert f'rmpe_plugin/.mim/{name}' in names

@@ -14,7 +14,7 @@ import torch
 from mmengine.config import Config
 from mmpose.registry import MODELS
 
-from tests.conftest import ROOT, run_tool
+from tests.conftest import ROOT, run_command, run_experiment
 from tests.test_end_to_end import CONFIG as STAGE1
 from tests.test_end_to_end import options
 
@@ -83,7 +83,7 @@ def trained(synthetic, stage1, tmp_path_factory):
         for option in stage2_options(synthetic, stage1)
         if not option.startswith('load_from=')
     ]
-    run_tool('train.py', STAGE2, '--work-dir', work, '--resume', *changes)
+    run_command('train', STAGE2, '--work-dir', work, '--resume', *changes)
     return work
 
 
@@ -124,11 +124,11 @@ def test_state_dict_has_the_stn_and_no_parallel_sppe(trained, stage1):
 def test_tests_on_detections_and_draws(trained, synthetic, stage1, tmp_path):
     checkpoint = trained / 'epoch_2.pth'
     changes = stage2_options(synthetic, stage1)
-    result = run_tool('test.py', STAGE2, checkpoint, '--work-dir', tmp_path, *changes)
+    result = run_command('test', STAGE2, checkpoint, '--work-dir', tmp_path, *changes)
     assert 'coco/AP' in result.stdout + result.stderr
     sheet = tmp_path / 'new' / 'sheet.png'
     arguments = (STAGE2, checkpoint, '--out', sheet, '--num', 3, '--scale', 1)
-    run_tool('draw_sstn.py', *arguments, *changes)
+    run_experiment('draw_sstn', *arguments, *changes)
     assert cv2.imread(str(sheet)).shape == (24 + 3 * 160, 5 * 120, 3)
 
 
@@ -136,11 +136,11 @@ def test_tests_on_detections_and_draws(trained, synthetic, stage1, tmp_path):
 def test_compare_sstn(synthetic, stage1, tmp_path):
     variants = ('no SSTN', 'SSTN, window loss')
     arguments = [
-        *('compare_sstn.py', stage1, '--work-dir', tmp_path, '--variants', *variants),
+        *('compare_sstn', stage1, '--work-dir', tmp_path, '--variants', *variants),
         *stage2_options(synthetic, stage1),
         'train_cfg.max_epochs=1',
     ]
-    shown = run_tool(*arguments).stdout
+    shown = run_experiment(*arguments).stdout
     records = json.loads((tmp_path / 'results.json').read_text())
     results = {record['variant']: record['results'] for record in records}
     assert list(results) == list(variants)
@@ -153,9 +153,9 @@ def test_compare_sstn(synthetic, stage1, tmp_path):
 @pytest.mark.slow
 def test_reports_missing_files(tmp_path, stage1):
     for name, arguments in (
-        ('compare_sstn.py', (tmp_path / 'no.pth',)),
-        ('draw_sstn.py', (STAGE2, tmp_path / 'no.pth', '--out', tmp_path / 'a.png')),
+        ('compare_sstn', (tmp_path / 'no.pth',)),
+        ('draw_sstn', (STAGE2, tmp_path / 'no.pth', '--out', tmp_path / 'a.png')),
     ):
-        result = run_tool(name, *arguments, check=False)
+        result = run_experiment(name, *arguments, check=False)
         assert result.returncode == 2
         assert 'no.pth does not exist' in result.stderr

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Check the environment: versions, registries and known incompatibilities.
-
-Example:
-    python tools/check_env.py
-"""
+"""The command ``rmpe check``, for those who look for a script."""
 
 import runpy
 from pathlib import Path
@@ -14,4 +10,4 @@ PACKAGE = ROOT.parent if ROOT.name == '.mim' else ROOT / 'rmpe_plugin'
 
 if __name__ == '__main__':
     # By its path, because `import rmpe_plugin` raises if the OpenMMLab stack is broken.
-    runpy.run_path(str(PACKAGE / 'utils' / 'environment.py'), run_name='__main__')
+    runpy.run_path(str(PACKAGE / 'cli' / 'check.py'), run_name='__main__')

@@ -14,4 +14,4 @@ python=$(bash tools/setup_env.sh)
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
 # mmengine and mmcv import a deprecated package, which users cannot change.
 export PYTHONWARNINGS=${PYTHONWARNINGS:-ignore:pkg_resources is deprecated:UserWarning}
-exec "$python" tools/quickstart.py "$@"
+exec "$python" -m experiments.quickstart "$@"

@@ -77,7 +77,7 @@ default_jobs() {
 }
 
 # The wheels of xtcocotools are for Python 3.10 and 3.11 and for numpy 1. Their only
-# compiled file is replaced by pycocotools' (rmpe_plugin/compat/install.py), so the wheel
+# compiled file is replaced by pycocotools' (rmpe operators), so the wheel
 # of another Python, whose compiled file is not imported, fits all.
 install_xtcocotools() {
     local folder version
@@ -139,7 +139,7 @@ else
 fi
 step plugin 'seconds' \
     "${pip[@]}" --no-build-isolation -e "$root[tests]"
-"$python" "$root/rmpe_plugin/compat/install.py" >&2 || fail 'operators of mmcv'
+"$python" "$root/rmpe.py" operators >&2 || fail 'operators of mmcv'
 
 "$python" -m pip check >&2 || fail "pip check: the packages in $venv are not compatible"
 has_stack "$python" || fail "the stack in $venv cannot be imported; remove $venv and run again"

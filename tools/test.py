@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-r"""Test a model with ``tools/test.py`` of the installed MMPose and its arguments.
+"""The command ``rmpe test``, for those who look for a script."""
 
-Example:
-    python tools/test.py configs/cpn/coco/td-hm_cpn-res50_8xb32-160e_coco-256x192.py \
-        work_dirs/td-hm_cpn-res50_8xb32-160e_coco-256x192/epoch_160.pth
-"""
+import sys
 
-from rmpe_plugin.utils.mmpose_tools import run_mmpose_tool
+from rmpe_plugin.cli.test import main
 
 if __name__ == '__main__':
-    run_mmpose_tool('test.py')
+    sys.exit(main())

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train a model with ``tools/train.py`` of the installed MMPose and its arguments.
+"""The command ``rmpe train``, for those who look for a script."""
 
-Example:
-    python tools/train.py configs/cpn/coco/td-hm_cpn-res50_8xb32-160e_coco-256x192.py
-"""
+import sys
 
-from rmpe_plugin.utils.mmpose_tools import run_mmpose_tool
+from rmpe_plugin.cli.train import main
 
 if __name__ == '__main__':
-    run_mmpose_tool('train.py')
+    sys.exit(main())

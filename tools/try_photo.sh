@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Predict poses in photographs with the trained model of this package.
 #
-#   bash tools/try_photo.sh PICTURE ... [options of tools/demo.py]
+#   bash tools/try_photo.sh PICTURE ... [options of rmpe predict]
 #
 # Finds or creates the environment with tools/setup_env.sh. Without --boxes or --det, each
 # picture is taken as one person. The annotated pictures and the keypoints are written to
@@ -18,4 +18,4 @@ done
 python=$(bash "$root/tools/setup_env.sh")
 export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
 export PYTHONWARNINGS=${PYTHONWARNINGS:-ignore:pkg_resources is deprecated:UserWarning}
-exec "$python" "$root/tools/demo.py" --model photo --out work_dirs/photo "$@" $people
+exec "$python" "$root/rmpe.py" predict --model photo --out work_dirs/photo "$@" $people

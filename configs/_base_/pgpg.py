@@ -1,4 +1,4 @@
 # PGPG: sampled proposals instead of the base's random shift and scale. 'alphapose' are
-# AlphaPose's constants; tools/fit_pgpg.py fits a model to your detector.
+# AlphaPose's constants; rmpe fit-pgpg fits a model to your detector.
 proposal = dict(type='PoseGuidedProposal', model='alphapose')
 unjittered = dict(RandomBBoxTransform=dict(shift_prob=0.0, scale_prob=0.0))

@@ -1,7 +1,7 @@
 # MPII for RMPE: data, metrics and the authors' training settings.
 #
 # Training and multi-person test use the annotations of
-# tools/dataset_converters/mpii_to_coco.py. Validation is MMPose's: PCKh of single people.
+# rmpe convert mpii. Validation is MMPose's: PCKh of single people.
 
 root = 'data/mpii/'
 mpii_people = dict(
@@ -12,7 +12,7 @@ mpii_people = dict(
     data_prefix=dict(img='images/'),
 )
 mpii_train = dict(mpii_people, ann_file='annotations/mpii_coco_train.json')
-# bbox_file: the output of tools/detect_people.py on the held-out images
+# bbox_file: the output of rmpe detect on the held-out images
 mpii_test = dict(
     mpii_people,
     ann_file='annotations/mpii_coco_val.json',

@@ -6,7 +6,7 @@ from .frames import Frames
 from .image_writer import ImageWriter
 from .json_list import JsonList
 from .lifting_exporter import LiftingExporter
-from .model_zoo import ZooModel, find_model
+from .model_zoo import ZooModel, find_model, list_models
 from .onnx_pose_estimator import OnnxPoseEstimator
 from .parallel_detection import DetectorSettings
 from .person_detector import PersonDetector
@@ -41,6 +41,7 @@ __all__ = [
     'alphapose_records',
     'find_model',
     'list_images',
+    'list_models',
     'load_pose_estimator',
     'read_image',
 ]

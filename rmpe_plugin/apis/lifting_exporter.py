@@ -22,7 +22,7 @@ from .frame import Frame
 class LiftingExporter:
     """Writes the person with the highest score in each frame of videos.
 
-    Frames without a person are interpolated. ``tools/export_lifting.py`` has more
+    Frames without a person are interpolated. ``rmpe export-lifting`` has more
     options.
 
     Args:

@@ -21,36 +21,50 @@ class ZooModel(NamedTuple):
     weights: str
 
 
+def list_models() -> dict[str, ZooModel]:
+    """List the trained models that this package contains.
+
+    Returns:
+        dict[str, ZooModel]: Config and weights of each model, by its ``Alias`` in a
+        metafile.
+
+    Raises:
+        FileNotFoundError: If the package was installed without its metafiles.
+    """
+    root = find_shipped('model-index.yml').parent
+    return {
+        model['Alias']: ZooModel(root / model['Config'], model['Weights'])
+        for metafile in _read(root / 'model-index.yml')['Import']
+        for model in _read(root / metafile).get('Models', [])
+        if 'Alias' in model and 'Weights' in model
+    }
+
+
 def find_model(alias: str) -> ZooModel:
     """Find a trained model that this package contains.
 
     Args:
-        alias (str): ``Alias`` of the model in a metafile, such as ``'photo'``.
+        alias (str): Name of the model, see :func:`list_models`, such as ``'photo'``.
 
     Returns:
         ZooModel: Config and weights.
 
     Raises:
         FileNotFoundError: If the package was installed without its metafiles.
-        ValueError: If no model with weights has this alias.
+        ValueError: If no model has this name.
 
     Example:
         >>> from rmpe_plugin.apis import RMPEInferencer, find_model
         >>> inferencer = RMPEInferencer(  # doctest: +SKIP
         ...     *find_model('photo'), 'whole_image')
     """
-    root = find_shipped('model-index.yml').parent
-    models = {}
-    for metafile in _read(root / 'model-index.yml')['Import']:
-        for model in _read(root / metafile).get('Models', []):
-            if 'Alias' in model and 'Weights' in model:
-                models[model['Alias']] = model
+    models = list_models()
     if alias not in models:
         raise ValueError(
             f'no trained model has the alias {alias!r}, the aliases are: '
             f'{", ".join(sorted(models))}'
         )
-    return ZooModel(root / models[alias]['Config'], models[alias]['Weights'])
+    return models[alias]
 
 
 def _read(path: Path) -> dict:

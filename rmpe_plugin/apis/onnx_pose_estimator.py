@@ -15,7 +15,7 @@ from .pose_estimator import pose_instances
 
 
 class OnnxPoseEstimator:
-    """A pose estimator that ``tools/export_onnx.py`` has exported, with onnxruntime.
+    """A pose estimator that ``rmpe export`` has exported, with onnxruntime.
 
     Args:
         path (str | Path): ONNX file.

@@ -14,7 +14,7 @@ from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 
 from rmpe_plugin.ops import PoseNMSParams, unit_scores
-from rmpe_plugin.ops.pose_nms_params import DEFAULT_PRESET
+from rmpe_plugin.ops.rmpe.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.structures import SCORE_MODES, person_scores, suppress_instances
 from rmpe_plugin.utils.read_ahead import read_ahead
 
@@ -49,7 +49,7 @@ class RMPEInferencer:
     """Multi-person pose inference: detector, top-down pose estimator and pose NMS.
 
     The pose estimator can be any top-down model of MMPose, or an ONNX file of
-    ``tools/export_onnx.py``. People are cropped as in the test pipeline of its config.
+    ``rmpe export``. People are cropped as in the test pipeline of its config.
     Files are read and prepared for the detector in threads, one batch ahead.
 
     Args:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiled modules of other packages, replaced by wheels that exist."""
+"""Operators that a compiled mmcv has, on torchvision. See ``rmpe operators``."""

@@ -9,7 +9,7 @@ signatures that ``mmcv/ops/*.py`` of mmcv 2.x call. Any other operator raises
 The functions write their result into a tensor of the caller, as those of mmcv do. They
 run on the device of their inputs. Half precision is computed in float32.
 
-``mmcv/_ext.py`` of the environment imports this module, see :mod:`.install`. It imports
+``mmcv/_ext.py``, which ``rmpe operators`` writes, imports this module. It imports
 torch, torchvision and numpy only, because ``mmcv.ops`` is being imported at that time.
 """
 

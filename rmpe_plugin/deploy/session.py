@@ -67,7 +67,7 @@ def read_metadata(session: 'InferenceSession', path: str | Path) -> PoseMetadata
         PoseMetadata: The metadata.
 
     Raises:
-        ValueError: If the file is not a pose estimator of ``tools/export_onnx.py``, or
+        ValueError: If the file is not a pose estimator of ``rmpe export``, or
             has other inputs or outputs.
     """
     try:
@@ -76,7 +76,7 @@ def read_metadata(session: 'InferenceSession', path: str | Path) -> PoseMetadata
         _check_input(session, metadata)
     except ValueError as error:
         raise ValueError(
-            f'{path} is not a pose estimator of tools/export_onnx.py: {error}'
+            f'{path} is not a pose estimator of rmpe export: {error}'
         ) from error
     return metadata
 

@@ -18,7 +18,7 @@ from rmpe_plugin.ops import (
     oks_average_precision,
     pose_oks,
 )
-from rmpe_plugin.ops.error_types import (
+from rmpe_plugin.ops.evaluation.error_types import (
     BACKGROUND,
     DUPLICATE,
     KEYPOINT_TYPES,

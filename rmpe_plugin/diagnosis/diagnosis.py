@@ -18,7 +18,7 @@ from rmpe_plugin.ops import (
     distance_to_atoms,
     pose_error_types,
 )
-from rmpe_plugin.ops.error_types import (
+from rmpe_plugin.ops.evaluation.error_types import (
     KEYPOINT_TYPES,
     MATCHED,
     PAPER_THRESHOLDS,

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rmpe_plugin.ops.error_types import BACKGROUND, DUPLICATE, KEYPOINT_TYPES, MATCHED
+from rmpe_plugin.ops.evaluation.error_types import (
+    BACKGROUND,
+    DUPLICATE,
+    KEYPOINT_TYPES,
+    MATCHED,
+)
 from rmpe_plugin.structures import area_of
 
 from .diagnosis import Diagnosis

@@ -17,7 +17,7 @@ def keypoint_groups(
     Args:
         visibility (np.ndarray): COCO's visibility flags (N, K).
         crowding (np.ndarray): Crowd index of each person (N,), see
-            :func:`rmpe_plugin.ops.crowd_index`.
+            :func:`rmpe_plugin.ops.evaluation.crowd_index`.
         names (list[str]): Names of the K joints.
 
     Returns:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rmpe_plugin.ops.error_types import KEYPOINT_TYPES, MATCHED
+from rmpe_plugin.ops.evaluation.error_types import KEYPOINT_TYPES, MATCHED
 
 from .diagnosis import Diagnosis
 

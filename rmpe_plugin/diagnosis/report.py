@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rmpe_plugin.ops import find_atoms
-from rmpe_plugin.ops.error_types import KEYPOINT_TYPES
+from rmpe_plugin.ops.evaluation.error_types import KEYPOINT_TYPES
 from rmpe_plugin.utils.files import atomic_write
 from rmpe_plugin.utils.tables import Table
 

@@ -43,7 +43,7 @@ def video_clip(path: Path, prefix_ids: bool = False) -> Clip:
     Args:
         path (Path): Video file.
         prefix_ids (bool): Whether the ids in results are ``'stem/index'``, as for
-            several inputs of ``tools/demo.py``, instead of the index of the frame.
+            several inputs of ``rmpe predict``, instead of the index of the frame.
             Defaults to ``False``.
 
     Returns:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rmpe_plugin.ops import coco_to_h36m
+from .h36m_joints import coco_to_h36m
 
 LAYOUTS = ('coco', 'h36m')
 

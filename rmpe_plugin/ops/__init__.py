@@ -2,11 +2,46 @@
 """Functions of CPN and RMPE in plain torch and numpy.
 
 No function imports OpenMMLab. Fitting a proposal model also needs scikit-learn (the
-extra ``learn``).
+extra ``learn``). There are three packages: ``cpn`` (heatmaps, OHKM), ``rmpe`` (affine
+transforms, pose NMS, proposals) and ``evaluation`` (similarities, metrics).
 """
 
-from .accuracy import pck_accuracy
-from .affine import (
+from .boxes import valid_boxes
+from .cpn.accuracy import pck_accuracy
+from .cpn.blur import blur_heatmaps, gaussian_kernel
+from .cpn.decoding import decode_heatmaps, heatmap_peaks
+from .cpn.ohkm import hard_keypoint_loss, keypoint_mse
+from .cpn.peak_refinement import (
+    decode_dark,
+    decode_dark_udp,
+    decode_megvii,
+    decode_quarter_offset,
+)
+from .cpn.resize import resize_heatmap
+from .cpn.scores import unit_scores
+from .cpn.targets import render_targets
+from .crops import ImageStack, crop_matrices, stack_images, warp_crops
+from .evaluation.bootstrap import bootstrap_weights
+from .evaluation.crowd_index import crowd_index
+from .evaluation.error_types import (
+    ErrorThresholds,
+    PoseErrorTypes,
+    pose_error_types,
+    pose_oks,
+)
+from .evaluation.keypoint_similarity import (
+    head_size_variances,
+    keypoint_accuracy,
+    keypoint_similarity,
+    oks_variances,
+)
+from .evaluation.mpii_groups import poses_in_group
+from .evaluation.multi_person_ap import joint_detections, multi_person_ap
+from .evaluation.oks_ap import oks_average_precision, pose_detections
+from .evaluation.reliability import Reliability, reliability
+from .evaluation.scored_detections import ScoredDetections
+from .precision import at_least_float32
+from .rmpe.affine import (
     compose_affine,
     finite_or_identity,
     identity_affine,
@@ -16,58 +51,23 @@ from .affine import (
     warp,
     window_corners,
 )
-from .alternating_search import alternating_search
-from .atomic_poses import (
+from .rmpe.alternating_search import alternating_search
+from .rmpe.atomic_poses import (
     align_poses,
     distance_to_atoms,
     find_atoms,
     nearest_atom,
 )
-from .blur import blur_heatmaps, gaussian_kernel
-from .bootstrap import bootstrap_weights
-from .boxes import valid_boxes
-from .crops import ImageStack, crop_matrices, stack_images, warp_crops
-from .crowd_index import crowd_index
-from .error_types import (
-    ErrorThresholds,
-    PoseErrorTypes,
-    pose_error_types,
-    pose_oks,
-)
-from .gaussian_mixture import GaussianMixture
-from .h36m_joints import coco_to_h36m
-from .heatmap import decode_heatmaps, heatmap_peaks
-from .keypoint_similarity import (
-    head_size_variances,
-    keypoint_accuracy,
-    keypoint_similarity,
-    oks_variances,
-)
-from .mpii_groups import poses_in_group
-from .multi_person_ap import joint_detections, multi_person_ap
-from .ohkm import hard_keypoint_loss, keypoint_mse
-from .oks_ap import oks_average_precision, pose_detections
-from .peak_refinement import (
-    decode_dark,
-    decode_dark_udp,
-    decode_megvii,
-    decode_quarter_offset,
-)
-from .pooling import grid_average_pool
-from .pose_nms import (
+from .rmpe.gaussian_mixture import GaussianMixture
+from .rmpe.pooling import grid_average_pool
+from .rmpe.pose_nms import (
     PoseNMSResult,
     parametric_pose_nms,
     parametric_pose_nms_batch,
 )
-from .pose_nms_params import PoseNMSParams
-from .pose_similarity import pose_similarity
-from .precision import at_least_float32
-from .proposals import ProposalModel, box_offsets
-from .reliability import Reliability, reliability
-from .resize import resize_heatmap
-from .scored_detections import ScoredDetections
-from .targets import render_targets
-from .unit_scores import unit_scores
+from .rmpe.pose_nms_params import PoseNMSParams
+from .rmpe.pose_similarity import pose_similarity
+from .rmpe.proposals import ProposalModel, box_offsets
 
 __all__ = [
     'ErrorThresholds',
@@ -85,7 +85,6 @@ __all__ = [
     'blur_heatmaps',
     'bootstrap_weights',
     'box_offsets',
-    'coco_to_h36m',
     'compose_affine',
     'crop_matrices',
     'crowd_index',

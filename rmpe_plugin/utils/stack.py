@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Check that the OpenMMLab packages are installed in supported versions."""
 
-import sys
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 
 # Lowest supported version and first unsupported one, in the order of the imports
 # between the packages.
@@ -47,9 +45,8 @@ def check_stack(supported: dict[str, tuple[str, str]] = SUPPORTED) -> bool:
                 f'rmpe_plugin requires {required}; installed: {name} {version}'
             )
     if find_spec('mmcv._ext') is None:
-        install = Path(__file__).parents[1] / 'compat' / 'install.py'
         raise ImportError(
-            'mmcv-lite has no operators (mmcv._ext). Use those of torchvision: '
-            f'{sys.executable} {install}'
+            'mmcv-lite has no operators (mmcv._ext). To use those of torchvision, run '
+            'rmpe operators'
         )
     return True

@@ -18,7 +18,7 @@ from tests.faults.test_damaged_files import change, load, make_annotations
 
 SOURCES = sorted(
     path
-    for folder in ('rmpe_plugin', 'tools')
+    for folder in ('rmpe_plugin', 'experiments', 'tools')
     for path in (ROOT / folder).rglob('*.py')
 )
 CONFIGS = sorted(

@@ -8,7 +8,7 @@ from mmpose.datasets.datasets import Human36mDataset
 from rmpe_plugin.datasets.synthetic import Camera, render_motion, write_videos
 from rmpe_plugin.datasets.synthetic.body import H36M_JOINTS
 from rmpe_plugin.datasets.synthetic.motion import HEIGHT
-from rmpe_plugin.ops import coco_to_h36m
+from rmpe_plugin.lifting import coco_to_h36m
 
 CAMERA = Camera((160, 120), 150.0)
 

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from rmpe_plugin.diagnosis import DiagnosedPoses, Diagnosis, ModelReport, write_page
-from tests.conftest import run_tool
+from tests.conftest import run_command
 from tests.test_diagnosis.conftest import META
 
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
@@ -115,8 +115,8 @@ def metainfo(tmp_path_factory):
 
 
 def test_script(files, metainfo, tmp_path):
-    result = run_tool(
-        'diagnose.py',
+    result = run_command(
+        'diagnose',
         *('--pred', files / 'pred.json', '--pred2', files / 'pred2.json'),
         *('--ann', files / 'ann.json', '--images', files / 'images'),
         *('--out', tmp_path, '--metainfo', metainfo, '--good', 0.9),
@@ -149,7 +149,7 @@ def test_script_fails_on_invalid_arguments(
     name, value = arguments
     defaults[name] = files / 'pred.json' if value == 'PRED' else value
     flat = [x for pair in defaults.items() for x in pair]
-    result = run_tool('diagnose.py', *flat, check=False)
+    result = run_command('diagnose', *flat, check=False)
     assert result.returncode != 0
     assert message in result.stderr
     assert 'Traceback' not in result.stderr

@@ -14,7 +14,7 @@ from mmpose.registry import HOOKS, MODELS
 
 import rmpe_plugin.engine.hooks.finetune_hook as module
 from rmpe_plugin.datasets.synthetic import write_videos
-from tests.conftest import ROOT, run_tool
+from tests.conftest import ROOT, run_command
 from tests.factories import build_sstn
 
 CONFIG = ROOT / 'configs/cpn/h36m/td-hm_cpn-res50_ft-1xb32-12k_h36m-384x288.py'
@@ -32,8 +32,8 @@ def data(tmp_path_factory):
             path.parent.mkdir(exist_ok=True)
             cv2.imwrite(str(path), image)
     for split in ('train', 'test'):
-        run_tool(
-            'dataset_converters/h36m_to_coco.py',
+        run_command(
+            'convert h36m',
             root / f'annotation_body3d/h36m_{split}.npz',
             root / 'annotation_body3d/cameras.pkl',
             '--out', root / f'annotations/h36m_coco_{split}.json',

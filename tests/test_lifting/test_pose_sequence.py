@@ -2,8 +2,7 @@
 import numpy as np
 import pytest
 
-from rmpe_plugin.lifting import PoseSequence
-from rmpe_plugin.ops import coco_to_h36m
+from rmpe_plugin.lifting import PoseSequence, coco_to_h36m
 from tests.test_lifting.factories import MISSING, random_sequence
 
 

@@ -26,7 +26,7 @@ def random_crops(batch=3, size=(64, 48)):
 
 
 def theta_of_outputs(net, outputs, size=(64, 48)):
-    """theta (2, 3) for given outputs of the linear layer."""
+    """Theta (2, 3) for given outputs of the linear layer."""
     net.fc.bias.data = torch.tensor(outputs)
     return net.eval()(random_crops(1, size))[0].detach()
 

@@ -6,7 +6,7 @@ from mmpose.structures import PoseDataSample, merge_data_samples
 
 from rmpe_plugin.ops import PoseNMSParams, parametric_pose_nms
 from rmpe_plugin.structures import person_scores, suppress_poses
-from tests.test_ops.pose_nms_reference import PRESETS, random_poses
+from tests.test_ops.test_rmpe.pose_nms_reference import PRESETS, random_poses
 
 
 def merged_sample(rng, number):

@@ -7,7 +7,7 @@ from mmengine.runner import load_checkpoint
 from mmpose.registry import MODELS
 
 from rmpe_plugin.utils.cpn_checkpoint import convert_cpn_state_dict
-from tests.conftest import ROOT, run_tool
+from tests.conftest import ROOT, run_command
 
 CONFIGS = ROOT / 'configs' / 'cpn' / 'coco'
 
@@ -65,9 +65,7 @@ def test_script_lists_the_layers_dropped_for_another_keypoint_set(
     source, target = tmp_path / 'CPN50.pth.tar', tmp_path / 'cpn50.pth'
     wrapped = {f'module.{key}': value for key, value in golden_weights[0].items()}
     torch.save(dict(epoch=32, state_dict=wrapped, optimizer={}), source)
-    result = run_tool(
-        'convert_cpn_checkpoint.py', source, target, '--num-keypoints', 14
-    )
+    result = run_command('convert cpn', source, target, '--num-keypoints', 14)
     assert '557 tensors from the 582' in result.stdout
     assert 'head.refine_net.conv.weight' in result.stdout
     assert 'head.global_net.predictors.0.norm.running_var' in result.stdout
@@ -82,16 +80,12 @@ def test_script_lists_the_layers_dropped_for_another_keypoint_set(
 def test_raises_on_other_checkpoints_and_missing_files(tmp_path):
     with pytest.raises(ValueError, match="'backbone.conv1.weight' is not a parameter"):
         convert_cpn_state_dict({'backbone.conv1.weight': torch.zeros(1)})
-    result = run_tool(
-        'convert_cpn_checkpoint.py', tmp_path / 'no.pth', 'a.pth', check=False
-    )
+    result = run_command('convert cpn', tmp_path / 'no.pth', 'a.pth', check=False)
     assert result.returncode == 2
     assert 'no.pth does not exist' in result.stderr
     other = tmp_path / 'other.pth'
     torch.save({'backbone.conv1.weight': torch.zeros(1)}, other)
-    failed = run_tool(
-        'convert_cpn_checkpoint.py', other, tmp_path / 'a.pth', check=False
-    )
+    failed = run_command('convert cpn', other, tmp_path / 'a.pth', check=False)
     assert failed.returncode == 1
     assert f"{other}: 'backbone.conv1.weight' is not a parameter" in failed.stderr
     assert not (tmp_path / 'a.pth').exists()

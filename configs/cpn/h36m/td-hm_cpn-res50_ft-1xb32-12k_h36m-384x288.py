@@ -29,7 +29,7 @@ custom_hooks = [
 ]
 model = dict(backbone=dict(init_cfg=None))
 
-# data: annotations of tools/dataset_converters/h36m_to_coco.py
+# data: annotations of rmpe convert h36m
 data_root = 'data/h36m/'
 metainfo = dict(from_file='configs/_base_/datasets/h36m.py')
 train_dataloader = dict(
@@ -41,7 +41,7 @@ train_dataloader = dict(
         data_prefix=dict(img='images/'),
     ),
 )
-# for the boxes of a detector, set bbox_file to the output of tools/detect_people.py
+# for the boxes of a detector, set bbox_file to the output of rmpe detect
 val_dataloader = dict(
     dataset=dict(
         data_root=data_root,

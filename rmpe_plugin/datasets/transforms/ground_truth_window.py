@@ -95,7 +95,7 @@ class TrueWindow(BaseTransform):
         - input_size (w, h), pixels
 
     Added Keys:
-        - theta_gt (2, 3), float32, see :mod:`rmpe_plugin.ops.affine`
+        - theta_gt (2, 3), float32, see :mod:`rmpe_plugin.ops.rmpe.affine`
 
     Args:
         use_udp (bool): As ``TopdownAffine``'s. Defaults to ``False``.

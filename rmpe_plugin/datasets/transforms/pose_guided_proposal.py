@@ -32,7 +32,7 @@ class PoseGuidedProposal(BaseTransform):
         - gt_flip (bool): whether the image was already flipped
 
     Args:
-        model (str): A file written by ``tools/fit_pgpg.py``, or ``'alphapose'`` for
+        model (str): A file written by ``rmpe fit-pgpg``, or ``'alphapose'`` for
             AlphaPose's constants.
         crop_prob (float): Probability of a random crop of the ground-truth box, see
             :meth:`rmpe_plugin.ops.ProposalModel.sample`. Defaults to 0.
@@ -57,7 +57,7 @@ class PoseGuidedProposal(BaseTransform):
         else:
             raise FileNotFoundError(
                 "PoseGuidedProposal.model must be 'alphapose' or an existing file "
-                f'written by tools/fit_pgpg.py, got {self.name!r}'
+                f'written by rmpe fit-pgpg, got {self.name!r}'
             )
 
     @cache_randomness

@@ -62,7 +62,7 @@ class MultiPersonMAP(BaseMetric):
             groups are those of the annotations (``group``, not negative), and
             predictions belong to them by RMPE's rule, see
             :func:`rmpe_plugin.ops.poses_in_group`, with ``position`` and ``scale`` of
-            the annotations, which ``tools/dataset_converters/mpii_to_coco.py`` writes.
+            the annotations, which ``rmpe convert mpii`` writes.
             Defaults to ``'image'``.
         kwargs: Arguments of ``mmengine.evaluator.BaseMetric``.
 

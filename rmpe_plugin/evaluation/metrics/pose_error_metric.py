@@ -17,7 +17,7 @@ from .pose_nms_coco_metric import PoseNMSCocoMetric
 class PoseErrorMetric(PoseNMSCocoMetric):
     """``PoseNMSCocoMetric`` that also logs which errors occur and what each costs.
 
-    The tables are those of ``tools/diagnose.py``: the number of each type of error and
+    The tables are those of ``rmpe diagnose``: the number of each type of error and
     the AP that its correction alone would gain; the types of each joint; RMPE's kinds
     of failures. The gains are also metrics, such as ``coco/gain_jitter``.
 

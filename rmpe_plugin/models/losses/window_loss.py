@@ -26,7 +26,7 @@ class WindowCornerLoss(nn.Module):
 
         Args:
             theta (Tensor): Predicted windows (B, 2, 3), see
-                :mod:`rmpe_plugin.ops.affine`.
+                :mod:`rmpe_plugin.ops.rmpe.affine`.
             theta_gt (Tensor): Ground-truth windows (B, 2, 3).
 
         Returns:

@@ -114,8 +114,8 @@ class SpatialTransformer(BaseModule):
             x (Tensor): Crops (B, 3, h, w).
 
         Returns:
-            Tensor: theta (B, 2, 3), see :mod:`rmpe_plugin.ops.affine`; float32, also if
-            the model is in half precision.
+            Tensor: theta (B, 2, 3), see :mod:`rmpe_plugin.ops.rmpe.affine`; float32,
+            also if the model is in half precision.
         """
         outputs = self._localise(x)
         # The bounds would hide infinities.

@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run the trainings and tests of the ablation, and evaluate every row."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from threading import Lock
+
+from mmengine.runner import Runner
+from rich.progress import Progress
+
+from rmpe_plugin.datasets.synthetic import write_split
+from rmpe_plugin.fitting.evaluation_split import METRICS, EvaluationSplit
+from rmpe_plugin.fitting.nms_methods import Method, no_nms, parametric_nms
+from rmpe_plugin.utils.files import ResumeJournal
+from rmpe_plugin.utils.mmpose_tools import find_mmpose_tool
+
+from .comparison import MatchedPoses, TableResult, compare_rows
+from .configs import (
+    AblationFiles,
+    build_detector_config,
+    build_test_config,
+    build_training_config,
+    build_window_config,
+)
+from .plan import FULL_MODEL, INITIALISATION, TABLES, TRAININGS, WINDOWS, Row, Size
+from .steps import (
+    SCORE_THR,
+    best_oks_methods,
+    detect_people,
+    fit_proposals,
+    learn_pose_nms,
+)
+from .tables import Windows
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training or a test that writes predicted poses.
+
+    Attributes:
+        training (str): A key of :data:`TRAININGS`.
+        seed (int): Seed of the training.
+        boxes (str): ``'val'`` for the training, which predicts on the detections of
+            that split; for a test see :func:`build_test_config`.
+    """
+
+    training: str
+    seed: int
+    boxes: str = 'val'
+
+
+def launch(config: Path, checkpoint: Path | None, threads: int) -> None:
+    """Train, or test a checkpoint, with MMPose's script in a process of its own.
+
+    Args:
+        config (Path): Config to run, in the work directory. The output is written
+            beside it, to a file with the suffix ``.txt``.
+        checkpoint (Path, optional): Checkpoint to test; ``None`` to train.
+        threads (int): CPU threads of the process.
+
+    Raises:
+        RuntimeError: If the script fails.
+    """
+    script = find_mmpose_tool('train.py' if checkpoint is None else 'test.py')
+    command = [sys.executable, script, config, *([checkpoint] if checkpoint else [])]
+    root = str(Path(__file__).resolve().parents[3])
+    paths = filter(None, (root, os.environ.get('PYTHONPATH')))
+    env = dict(
+        os.environ, OMP_NUM_THREADS=str(threads), PYTHONPATH=os.pathsep.join(paths)
+    )
+    log = config.with_suffix('.txt')
+    with log.open('w') as file:
+        result = subprocess.run(
+            [*map(str, command), '--work-dir', str(config.parent)],
+            env=env,
+            stdout=file,
+            stderr=file,
+        )
+    if result.returncode:
+        tail = ''.join(log.read_text().splitlines(keepends=True)[-15:])
+        raise RuntimeError(f'{script.name} failed, {log} ends with:\n{tail}')
+
+
+def run_settings(size: Size) -> dict:
+    """Describe what the results of a run depend on.
+
+    Args:
+        size (Size): Size of the ablation.
+
+    Returns:
+        dict: The size without the number of parallel jobs, the trainings, and the
+        lowest score of a detection.
+    """
+    settings = asdict(size)
+    del settings['jobs']
+    trainings = {name: asdict(training) for name, training in TRAININGS.items()}
+    return dict(settings, trainings=trainings, score_thr=SCORE_THR)
+
+
+class Ablation:
+    """The ablations of RMPE and CPN on groups of synthetic people.
+
+    An interrupted run continues with the jobs that are not in its resume journal,
+    ``journal.jsonl``.
+
+    Args:
+        folder (Path): Folder of all files.
+        size (Size): Size of the ablation.
+        jobs (int, optional): Number of trainings that run in parallel, and of processes
+            of the detector. Defaults to ``None``, that of ``size``.
+        launch (Callable): Runs a config, see :func:`launch`. Defaults to a process for
+            each.
+
+    Attributes:
+        files (AblationFiles): The files.
+        jobs (int): Number of trainings that run in parallel.
+        settings (dict): What the results depend on, see :func:`run_settings`.
+
+    Raises:
+        ValueError: If the folder belongs to a run with other settings.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        size: Size,
+        jobs: int | None = None,
+        launch: Callable[[Path, Path | None, int], None] = launch,
+    ) -> None:
+        self.files = AblationFiles(folder.resolve(), size)
+        self.jobs = size.jobs if jobs is None else jobs
+        self.settings = run_settings(size)
+        self._launch = launch
+        path = self.files.folder / 'journal.jsonl'
+        self._journal, self._lock = ResumeJournal(path, self.settings), Lock()
+
+    def prepare(self) -> None:
+        """Draw the people, train the detector, and fit the proposal model to its boxes.
+
+        What the journal has is not repeated.
+
+        Raises:
+            ImportError: If scikit-learn (the extra ``learn``) is not installed.
+            RuntimeError: If the training of the detector fails, or an image cannot be
+                read.
+            ValueError: If too few people are detected.
+        """
+        files, processes = self.files, os.cpu_count() or 1
+        for split, number in files.size.images.items():
+            size, difficulty, seed = (320, 240), 'groups', 0
+            draw = partial(
+                write_split, files.data, split, number, size, difficulty, seed,
+                processes,
+            )  # fmt: skip
+            self._once(draw, images=split)
+        if files.size.detector_epochs:
+            self._once(self._train_detector, trained='detector')
+            for split in ('train', 'tune', 'val'):
+                detect = partial(detect_people, files, split, self.jobs)
+                self._once(detect, detected=split)
+        self._once(partial(fit_proposals, files), fitted=files.proposals.name)
+
+    def run(self, seeds: Sequence[int], progress: Progress) -> None:
+        """Run the trainings and tests that are missing, one seed after the other.
+
+        Args:
+            seeds (Sequence[int]): Seeds of the trainings.
+            progress (Progress): Gets a task for each phase.
+
+        Raises:
+            RuntimeError: If a training or a test fails.
+        """
+        for title, jobs in _phases(seeds).items():
+            missing = [job for job in jobs if not self._is_finished(job)]
+            finished = len(jobs) - len(missing)
+            task = progress.add_task(title, total=len(jobs), completed=finished)
+            # MMEngine's configs are not thread-safe, so they are built here.
+            for job in missing:
+                self._write_config(job)
+            self._run_parallel(missing, partial(progress.advance, task))
+
+    def results(
+        self, seeds: Sequence[int], progress: Progress | None = None
+    ) -> dict[str, TableResult]:
+        """Evaluate every row.
+
+        Args:
+            seeds (Sequence[int]): Seeds of the trainings, which are finished.
+            progress (Progress, optional): Gets tasks for the search of pose NMS
+                parameters. Defaults to ``None``.
+
+        Returns:
+            dict[str, TableResult]: The results of every table.
+        """
+        methods = [self._learn_nms(seed, progress) for seed in seeds]
+        return {
+            title: compare_rows(
+                {
+                    name: [
+                        self._evaluate(row, seed, chosen)
+                        for seed, chosen in zip(seeds, methods, strict=True)
+                    ]
+                    for name, row in table.rows.items()
+                }
+            )
+            for title, table in TABLES.items()
+        }
+
+    def windows(self, seeds: Sequence[int], progress: Progress) -> Windows:
+        """Measure how precise the windows of the SSTNs are.
+
+        Args:
+            seeds (Sequence[int]): Seeds of the trainings, which are finished.
+            progress (Progress): Gets a task.
+
+        Returns:
+            dict[str, list[dict[str, float]]]: For each name of :data:`WINDOWS` the
+            metrics of ``WindowIoUMetric`` of every seed.
+        """
+        runs = [
+            (title, name, seed) for title, name in WINDOWS.items() for seed in seeds
+        ]
+        metrics: Windows = {title: [] for title in WINDOWS}
+        for title, name, seed in progress.track(runs, description='windows'):
+            config = build_window_config(self.files, name, seed)
+            metrics[title].append(Runner.from_cfg(config).test())
+        return metrics
+
+    def _evaluate(
+        self, row: Row, seed: int, methods: dict[str, Method]
+    ) -> MatchedPoses:
+        """Match the poses of a row to the people of the validation split."""
+        split = self._read(row.training, seed, row.boxes)
+        people = methods[row.nms](split)
+        return {metric: split.detections(people, metric) for metric in METRICS}
+
+    def _read(self, training: str, seed: int, boxes: str) -> EvaluationSplit:
+        """Read the predictions of a training and the annotations of their images."""
+        return EvaluationSplit.from_files(
+            self.files.predictions(training, seed, boxes),
+            self.files.annotations(self.files.split_of(boxes)),
+            metric='mAP',
+        )
+
+    def _once(self, action: Callable[[], object], **record: str) -> None:
+        """Run an action unless the journal has its record, and add the record."""
+        if record not in self._journal.records:
+            action()
+            self._record(record)
+
+    def _record(self, record: dict) -> None:
+        """Add a record to the journal; parallel jobs call it in their threads."""
+        with self._lock:
+            self._journal.append(record)
+
+    def _train_detector(self) -> None:
+        config = self.files.detector
+        config.parent.mkdir(parents=True, exist_ok=True)
+        build_detector_config(self.files).dump(config)
+        self._launch(config, None, os.cpu_count() or 1)
+
+    def _is_finished(self, job: Job) -> bool:
+        predictions = self.files.predictions(job.training, job.seed, job.boxes)
+        return asdict(job) in self._journal.records and predictions.exists()
+
+    def _write_config(self, job: Job) -> None:
+        """Write the config of a job to its work directory."""
+        config = (
+            build_training_config(self.files, job.training, job.seed)
+            if job.boxes == 'val'
+            else build_test_config(self.files, job.training, job.seed, job.boxes)
+        )
+        path = self.files.config(job.training, job.seed, job.boxes)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        config.dump(path)
+
+    def _run_parallel(self, jobs: list[Job], advance: Callable[[], None]) -> None:
+        """Run jobs in parallel."""
+        parallel = min(self.jobs, max(1, len(jobs)))
+        threads = max(1, (os.cpu_count() or 1) // parallel)
+        with ThreadPoolExecutor(parallel) as pool:
+            futures = [pool.submit(self._run_job, job, threads) for job in jobs]
+            try:
+                for future in as_completed(futures):
+                    future.result()
+                    advance()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _run_job(self, job: Job, threads: int) -> None:
+        """Run a job, and add it to the journal, even if another job fails meanwhile."""
+        checkpoint = (
+            None
+            if job.boxes == 'val'
+            else self.files.checkpoint(job.training, job.seed)
+        )
+        config = self.files.config(job.training, job.seed, job.boxes)
+        self._launch(config, checkpoint, threads)
+        self._record(asdict(job))
+
+    def _learn_nms(self, seed: int, progress: Progress | None) -> dict[str, Method]:
+        """NMS methods by name, with what is best on the tuning split."""
+        folder = self.files.folder / f'seed-{seed}' / 'pose_nms'
+        split = self._read(FULL_MODEL, seed, 'tune')
+        pred = self.files.predictions(FULL_MODEL, seed, 'tune')
+        params = learn_pose_nms(
+            split,
+            pred,
+            self.files.annotations('tune'),
+            folder / 'journal.jsonl',
+            progress,
+        )
+        params.to_json(folder / 'pose_nms.json')
+        return {
+            'none': no_nms,
+            'pose NMS': partial(parametric_nms, params=params),
+            **best_oks_methods(split),
+        }
+
+
+def _phases(seeds: Sequence[int]) -> dict[str, list[Job]]:
+    """Jobs of each phase, which needs the phases before it."""
+    phases = {INITIALISATION: [Job(INITIALISATION, 0)]}
+    for seed in seeds:
+        for stage in (1, 2):
+            phases[f'seed {seed}, stage {stage}'] = [
+                Job(name, seed)
+                for name, training in TRAININGS.items()
+                if training.stage == stage
+            ]
+        phases[f'seed {seed}, tests'] = [
+            Job(FULL_MODEL, seed, boxes) for boxes in ('tune', 'gt')
+        ]
+    return phases

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running stages: console lines, logs, failures, interruption and resumption."""
+
+import os
+import re
+import signal
+import sys
+import time
+from io import StringIO
+from threading import Thread
+
+import psutil
+import pytest
+from rich.console import Console
+
+from experiments.stages import Stage, StageError, StageRunner
+
+SETTINGS = dict(seed=0)
+
+
+def python(code, name='first', **kwargs):
+    """A stage that runs Python code."""
+    return Stage(name, f'running {name}', (sys.executable, '-c', code), **kwargs)
+
+
+@pytest.fixture
+def console():
+    return Console(file=StringIO(), width=200)
+
+
+@pytest.fixture
+def runner(tmp_path, console):
+    return StageRunner(tmp_path, SETTINGS, 2, console)
+
+
+def lines(console):
+    return console.file.getvalue().splitlines()
+
+
+def test_one_line_per_stage_and_output_in_the_log(runner, console, tmp_path):
+    noisy = 'import sys; print("out"); print("warning", file=sys.stderr)'
+    runner.run(python(noisy))
+    runner.run(python('pass', 'second'))
+    assert len(lines(console)) == 2
+    for i, name in enumerate(('first', 'second')):
+        log = re.escape(str(tmp_path / f'{name}.log'))
+        expected = rf'\[{i + 1}/2\] running {name}: \d+ s +{log}'
+        assert re.fullmatch(expected, lines(console)[i])
+    log = (tmp_path / 'first.log').read_text().splitlines()
+    assert log[0].startswith('$ ')
+    assert sorted(log[1:]) == ['out', 'warning']
+
+
+def test_stages_of_one_call_run_at_the_same_time(runner, tmp_path):
+    # each waits for the file of the other
+    wait = (
+        'import pathlib, sys, time\n'
+        'pathlib.Path(sys.argv[1]).touch()\n'
+        'while not pathlib.Path(sys.argv[2]).exists(): time.sleep(0.05)\n'
+    )
+    a, b = tmp_path / 'a', tmp_path / 'b'
+    stages = [
+        Stage('first', 'first', (sys.executable, '-c', wait, a, b)),
+        Stage('second', 'second', (sys.executable, '-c', wait, b, a)),
+    ]
+    runner.run(*stages)
+    assert all(runner.seconds(stage) is not None for stage in stages)
+
+
+def test_environment_is_passed(runner, tmp_path):
+    code = 'import os; print(os.environ["OMP_NUM_THREADS"])'
+    runner.run(python(code, environment=dict(OMP_NUM_THREADS='3')))
+    assert (tmp_path / 'first.log').read_text().endswith('\n3\n')
+
+
+def test_failure_shows_the_end_of_the_log_and_its_path(runner, tmp_path):
+    code = 'for i in range(40): print("line", i)\nraise SystemExit(3)'
+    with pytest.raises(StageError) as error:
+        runner.run(python(code))
+    message = str(error.value)
+    assert 'running first failed with exit status 3' in message
+    assert str(tmp_path / 'first.log') in message
+    assert message.endswith('line 39')
+    assert 'line 25\n' in message
+    assert 'line 24\n' not in message
+
+
+def test_failure_stops_the_other_stage(runner, tmp_path):
+    slow = python('import time; time.sleep(60)', 'second')
+    start = time.monotonic()
+    with pytest.raises(StageError):
+        runner.run(python('raise SystemExit(1)'), slow)
+    assert time.monotonic() - start < 30
+
+
+def test_finished_stages_are_skipped(runner, console, tmp_path):
+    append = f'open({str(tmp_path / "runs")!r}, "a").write("x")'
+    runner.run(python(append))
+    again = StageRunner(tmp_path, SETTINGS, 2, console)
+    again.run(python(append))
+    again.run(python('pass', 'second'))
+    assert (tmp_path / 'runs').read_text() == 'x'
+    assert re.search(r'running first: finished before, \d+ s', lines(console)[1])
+    assert again.seconds(python('pass', 'second')) is not None
+
+
+def test_unfinished_stage_gets_its_resume_arguments(runner, console, tmp_path):
+    code = 'import sys; print(sys.argv[1:]); raise SystemExit(len(sys.argv) == 1)'
+    stage = python(code, resume=('--resume',))
+    with pytest.raises(StageError):
+        runner.run(stage)
+    StageRunner(tmp_path, SETTINGS, 2, console).run(stage)
+    printed = (tmp_path / 'first.log').read_text().splitlines()
+    assert printed[1::2][:1] == ['[]']
+    assert printed[-1] == "['--resume']"
+
+
+def test_raises_on_other_settings(runner, console, tmp_path):
+    runner.run(python('pass'))
+    with pytest.raises(ValueError, match='other settings'):
+        StageRunner(tmp_path, dict(seed=1), 2, console)
+
+
+def test_progress_is_polled(runner):
+    polled = []
+
+    def progress():
+        polled.append(len(polled) / 10)
+        return polled[-1]
+
+    runner.run(python('import time; time.sleep(1)', progress=progress))
+    assert polled
+
+
+@pytest.fixture
+def interruptible():
+    """A shell starts background jobs with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_interrupt_stops_child_processes(runner, tmp_path, interruptible):
+    # the command and its child write their process ids
+    code = 'import os, time; print(os.getpid(), flush=True); time.sleep(60)'
+    child = f'subprocess.Popen([sys.executable, "-c", {code!r}])'
+    stage = python(f'import subprocess, sys; {child}; {code}')
+
+    def ids():
+        log = tmp_path / 'first.log'
+        words = log.read_text().splitlines() if log.exists() else []
+        return [int(word) for word in words if word.isdigit()]
+
+    def interrupt():
+        deadline = time.monotonic() + 60
+        while len(ids()) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(stage)
+    assert len(ids()) == 2
+    for process in ids():
+        # the child is re-parented; give its new parent time to reap it
+        deadline = time.monotonic() + 30
+        while psutil.pid_exists(process) and time.monotonic() < deadline:
+            if psutil.Process(process).status() == psutil.STATUS_ZOMBIE:
+                break
+            time.sleep(0.05)
+        else:
+            assert not psutil.pid_exists(process)
+    assert runner.seconds(stage) is None

@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+r"""Predict the poses of all people in images, videos or a camera's stream.
+
+Person boxes come from a detector of MMDetection, from a JSON file of COCO results, or
+are the whole image. Writes annotated images and videos, COCO results (results.json) and
+AlphaPose results (alphapose-results.json). Files that cannot be read are skipped and
+listed at the end with the reason; the exit status is then 1.
+
+An ONNX file of rmpe export, or the name of a trained model in this package,
+takes the place of config and checkpoint:
+    rmpe predict MODEL.onnx INPUTS ...
+    rmpe predict --model photo INPUTS ...
+
+Example:
+    rmpe predict configs/quickstart/td-hm_cpn-res18_synthetic-128x96.py \
+        work_dirs/quickstart/epoch_3.pth data/synthetic_people/val \
+        --det configs/quickstart/rtmdet-small_synthetic-160x128.py \
+        work_dirs/detector/epoch_2.pth --out work_dirs/demo
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from mmengine.config import DictAction
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from rmpe_plugin.apis import (
+    PRECISIONS,
+    Frames,
+    LiftingExporter,
+    PersonDetector,
+    PoseDrawer,
+    PoseExporter,
+    PoseResult,
+    RMPEInferencer,
+    find_model,
+)
+from rmpe_plugin.cli._exit_status import exit_status
+from rmpe_plugin.lifting import FORMATS, LAYOUTS
+from rmpe_plugin.ops.rmpe.pose_nms_params import DEFAULT_PRESET
+from rmpe_plugin.structures import SCORE_MODES
+from rmpe_plugin.utils.arguments import at_least
+from rmpe_plugin.utils.tables import table_console
+
+# Number of written files that are listed at the end.
+LISTED = 10
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        usage='%(prog)s (CONFIG CHECKPOINT | MODEL.onnx | --model ALIAS) INPUT ... '
+        '(--det CONFIG CHECKPOINT | --boxes FILE | --whole-image) --out OUT [options]',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_input_arguments(parser)
+    add_threshold_arguments(parser)
+    add_runtime_arguments(parser)
+    args = parser.parse_args()
+    try:
+        args.config, args.checkpoint = take_model(args)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    if not args.inputs:
+        parser.error('inputs are missing: images, videos, folders or a webcam')
+    try:
+        args.frames = Frames(args.inputs)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    if args.box_thr is not None and not args.det:
+        parser.error('--box-thr needs --det')
+    if args.lifting_layout and not args.lifting:
+        parser.error('--lifting-layout needs --lifting')
+    if args.lifting and len(args.frames.files) == len(args.frames.sources):
+        parser.error('--lifting needs a video or a webcam, got only images')
+    if args.out.resolve() in {path.resolve().parent for path in args.frames.paths}:
+        parser.error(
+            f'--out {args.out}: input files in this folder would be overwritten'
+        )
+    return args
+
+
+def take_model(args: argparse.Namespace) -> tuple[Path, str | None]:
+    """Take config and checkpoint from the arguments; the inputs are left.
+
+    Raises:
+        FileNotFoundError: If the config does not exist.
+        ValueError: If a model has no such alias, or a checkpoint is missing.
+    """
+    if args.model is not None:
+        return find_model(args.model)
+    config = Path(args.inputs.pop(0))
+    if not config.is_file():
+        raise FileNotFoundError(f'{config} does not exist')
+    if config.suffix == '.onnx':
+        return config, None
+    if not args.inputs:
+        raise ValueError(f'the checkpoint of {config} is missing')
+    return config, args.inputs.pop(0)
+
+
+def add_input_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the models, inputs and outputs."""
+    parser.add_argument(
+        'inputs', nargs='+', metavar='CONFIG CHECKPOINT INPUT',
+        help='config of a top-down pose estimator, and file or URL of its weights; or '
+        'an ONNX file; or neither with --model. Then images, videos, folders, quoted '
+        "globs, 'webcam' or 'webcam:INDEX'",
+    )  # fmt: skip
+    parser.add_argument(
+        '--model', metavar='ALIAS',
+        help="trained model in this package: 'photo' is for photographs",
+    )  # fmt: skip
+    people = parser.add_mutually_exclusive_group(required=True)
+    people.add_argument(
+        '--det', nargs=2, metavar=('CONFIG', 'CHECKPOINT'),
+        help='person detector; the config is a file, or the name of an MMDetection '
+        'config, mmdet::NAME',
+    )  # fmt: skip
+    people.add_argument(
+        '--boxes', type=Path,
+        help='JSON file of person boxes, COCO results or annotations; image ids are '
+        'the numbers in the file names of the images',
+    )  # fmt: skip
+    people.add_argument(
+        '--whole-image',
+        action='store_true',
+        help='one box per image, of the size of the image',
+    )
+    parser.add_argument('--out', type=Path, required=True, help='output folder')
+    parser.add_argument(
+        '--no-images', action='store_true',
+        help='write only the JSON files, no annotated images and videos',
+    )  # fmt: skip
+    parser.add_argument(
+        '--show', action='store_true', help='show the poses in a window; q stops'
+    )
+    parser.add_argument(
+        '--lifting', choices=FORMATS,
+        help='also write the best person of each frame of the videos for lifting to '
+        'three dimensions; rmpe export-lifting has more options',
+    )  # fmt: skip
+    parser.add_argument(
+        '--lifting-layout', choices=LAYOUTS,
+        help='with --lifting: layout of the keypoints (default: that of the model)',
+    )  # fmt: skip
+
+
+def add_threshold_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of what is kept and drawn."""
+    parser.add_argument(
+        '--box-thr', type=float,
+        help='with --det: boxes with a lower score are dropped (default: 0.3)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--pose-nms', default=DEFAULT_PRESET, metavar='PRESET|FILE|none',
+        help='pose NMS: a preset, a JSON file of parameters, or none (default: '
+        '%(default)s)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--score-mode', choices=SCORE_MODES, default='bbox_keypoint',
+        help='person score in the COCO results (default: bbox_keypoint)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--score-thr', type=float, default=0.2,
+        help='people with a lower score are not drawn (default: 0.2)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--kpt-thr', type=float, default=0.3,
+        help='keypoints with a lower score are not drawn (default: 0.3)',
+    )  # fmt: skip
+
+
+def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of how the models run."""
+    parser.add_argument(
+        '--image-batch', type=at_least(1), default=8,
+        help='images that are processed together (default: 8)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--person-batch', type=at_least(1), default=32,
+        help='batch size of the pose estimator, people (default: 32)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--precision', choices=PRECISIONS, default='float32',
+        help='bfloat16 is faster for many people on CPUs with AMX or AVX512-BF16 '
+        '(default: float32)',
+    )  # fmt: skip
+    parser.add_argument('--device', help='default: cuda if available, otherwise cpu')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+        help='changes to the config of the pose estimator, as in train.py',
+    )  # fmt: skip
+
+
+def start(args: argparse.Namespace) -> tuple[RMPEInferencer, Iterator[PoseResult]]:
+    """Load the models and start the inference."""
+    detector = 'whole_image' if args.whole_image else None
+    if args.det:
+        box_thr = 0.3 if args.box_thr is None else args.box_thr
+        detector = PersonDetector(*args.det, device=args.device, score_thr=box_thr)
+    inferencer = RMPEInferencer(
+        args.config,
+        args.checkpoint,
+        detector,
+        device=args.device,
+        precision=args.precision,
+        pose_nms=None if args.pose_nms == 'none' else args.pose_nms,
+        score_mode=args.score_mode,
+        image_batch=args.image_batch,
+        person_batch=args.person_batch,
+        cfg_options=args.cfg_options,
+    )
+    args.lifting_exporter = None
+    if args.lifting:
+        args.lifting_exporter = LiftingExporter(
+            args.out, args.lifting, inferencer.dataset_meta, args.lifting_layout
+        )
+        args.lifting_exporter.check(args.frames.paths)
+    return inferencer, inferencer(args.frames, args.boxes)
+
+
+def export(
+    args: argparse.Namespace, inferencer: RMPEInferencer, results: Iterator[PoseResult]
+) -> PoseExporter:
+    """Export all poses, with a progress bar, until the end, q or Ctrl-C."""
+    drawer = PoseDrawer(inferencer.dataset_meta, args.kpt_thr, args.score_thr)
+    exporter = PoseExporter(
+        args.out, drawer, not args.no_images, args.show, args.lifting_exporter
+    )
+    columns = (
+        TextColumn('poses'),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn('{task.fields[people]} people, {task.fields[rate]:.1f}/s'),
+    )
+    with exporter, Progress(*columns) as progress, suppress(KeyboardInterrupt):
+        task = progress.add_task('', total=args.frames.number, people=0, rate=0.0)
+        for result in results:
+            proceed = exporter.add(result)
+            people, elapsed = exporter.people, progress.tasks[0].elapsed
+            rate = people / elapsed if elapsed else 0.0
+            progress.update(task, advance=1, people=people, rate=rate)
+            if not proceed:
+                break
+    return exporter
+
+
+def print_summary(exporter: PoseExporter) -> None:
+    """Print the counts, the written files and the skipped frames."""
+    table = Table('frames', 'people', 'skipped')
+    counts = (exporter.frames, exporter.people, len(exporter.failed))
+    table.add_row(*map(str, counts))
+    table_console().print(table)
+    for path in exporter.written[:LISTED]:
+        print(path)
+    if len(exporter.written) > LISTED:
+        print(f'... {len(exporter.written)} files in total')
+    for frame in exporter.failed:
+        print(f'skipped: {frame.name}: {frame.error}', file=sys.stderr)
+
+
+@exit_status
+def main() -> bool:
+    args = parse_args()
+    exporter = export(args, *start(args))
+    print_summary(exporter)
+    if args.lifting_exporter is not None:
+        print(*args.lifting_exporter.write(), sep='\n')
+        print(f'{args.lifting_exporter.interpolated} frames are interpolated')
+    return bool(exporter.failed)

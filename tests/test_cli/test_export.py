@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Command lines of the exports, and of the demo with an exported file."""
+
+import json
+
+import pytest
+
+from tests.conftest import ROOT, run_command
+from tests.test_apis.conftest import (  # noqa: F401
+    CPN,
+    DETECTOR,
+    cpn,
+    save_untrained,
+)
+
+
+@pytest.fixture(scope='module')
+def pose_file(cpn, synthetic, tmp_path_factory):  # noqa: F811
+    """An exported pose estimator, and the output of the export."""
+    path = tmp_path_factory.mktemp('export') / 'cpn.onnx'
+    images = synthetic / 'val'
+    return path, run_command('export', *cpn, '--out', path, '--images', images)
+
+
+def test_export_prints_the_errors(pose_file):
+    path, result = pose_file
+    assert path.is_file()
+    assert 'largest error of keypoints' in result.stdout
+    assert 'float32' in result.stdout
+    assert '4 crops' in result.stdout
+
+
+@pytest.mark.slow
+def test_int8_is_calibrated_on_the_training_data(cpn, synthetic, tmp_path):  # noqa: F811
+    path = tmp_path / 'int8.onnx'
+    options = []
+    for split, name in (('train', 'train'), ('test', 'val')):
+        dataset = f'{split}_dataloader.dataset'
+        options += [
+            f'{dataset}.data_root={synthetic}/',
+            f'{dataset}.ann_file=annotations/person_keypoints_{name}.json',
+            f'{dataset}.data_prefix.img={name}/',
+        ]
+    arguments = ('--int8', '--crops', 8, '--cfg-options', *options)
+    result = run_command('export', *cpn, '--out', path, *arguments)
+    assert 'MB, int8' in result.stdout
+    assert path.stat().st_size < 3e6
+
+
+@pytest.mark.slow
+def test_detector_is_exported(synthetic, tmp_path):
+    path, checkpoint = tmp_path / 'detector.onnx', tmp_path / 'detector.pth'
+    meta = dict(classes=('person',))
+    save_untrained(DETECTOR, checkpoint, 'mmdet', dataset_meta=meta)
+    arguments = ('--out', path, '--images', synthetic / 'val')
+    result = run_command(
+        'export-detector', DETECTOR, checkpoint, *arguments, check=False
+    )
+    assert path.is_file(), result.stderr
+    assert '160x160' in result.stdout
+
+
+def test_detector_export_needs_an_image(tmp_path):
+    image, out = tmp_path / 'broken.jpg', tmp_path / 'a.onnx'
+    image.write_bytes(b'broken')
+    arguments = (DETECTOR, 'a.pth', '--out', out, '--images', image)
+    result = run_command('export-detector', *arguments, check=False)
+    assert result.returncode == 1
+    assert f'export failed: --images {image}: no image can be read' in result.stderr
+
+
+def test_demo_with_an_onnx_file(pose_file, synthetic, tmp_path):
+    path, _ = pose_file
+    run_command(
+        'predict',
+        *(path, synthetic / 'val', '--whole-image', '--out', tmp_path),
+        *('--pose-nms', 'none', '--no-images', '--device', 'cpu'),
+    )
+    results = json.loads((tmp_path / 'results.json').read_text())
+    assert len(results) == 4
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (('no.py', 'a.pth', '--out', 'a.onnx'), 'no.py does not exist'),
+        (
+            (CPN, 'a.pth', '--out', 'a.onnx', '--crops', 0),
+            '--crops: must be at least 1',
+        ),
+        ((CPN, 'no.pth', '--out', 'a.onnx'), 'export failed: no.pth'),
+        ((CPN, 'a.pth', '--out', 'a.onnx', '--int8', '--precision', 'fp16'), 'not all'),
+        ((CPN, 'a.pth', '--out', 'a.onnx', '--for', 'mmdeploy'), 'invalid choice'),
+        (
+            (CPN, 'a.pth', '--out', 'a.onnx', '--for', 'rtmlib', '--color', 'rgb'),
+            'remove --color',
+        ),
+    ],
+)
+def test_export_fails_on_invalid_arguments(arguments, message):
+    result = run_command('export', *arguments, check=False)
+    assert result.returncode != 0
+    assert message in result.stderr
+    assert 'Traceback' not in result.stderr
+
+
+def test_missing_data_names_the_option(cpn, tmp_path):  # noqa: F811
+    option = 'test_dataloader.dataset.ann_file=no.json'
+    arguments = ('--out', tmp_path / 'a.onnx', '--cfg-options', option)
+    result = run_command('export', *cpn, *arguments, check=False)
+    assert result.returncode == 1
+    assert '--images' in result.stderr
+    assert 'Traceback' not in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_demo_needs_inputs_for_an_onnx_file():
+    # Without inputs, the images would be taken for the checkpoint.
+    result = run_command(
+        'predict',
+        *(CPN, 'a.pth', '--whole-image', '--out', ROOT / 'work_dirs'),
+        check=False,
+    )
+    assert result.returncode == 2
+    assert 'inputs are missing' in result.stderr

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+
+import numpy as np
+import pytest
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.registry import METRICS
+
+from experiments.tests.factories import metric_ap
+from rmpe_plugin.datasets.synthetic import write_split
+from rmpe_plugin.fitting.evaluation_split import EvaluationSplit
+from rmpe_plugin.fitting.nms_methods import no_nms, parametric_nms
+from rmpe_plugin.ops import PoseNMSParams
+
+
+def test_ap_equals_coco_metric(predicted_crowd):
+    pred, ann, ap = predicted_crowd
+    split = EvaluationSplit.from_files(pred, ann)
+    people = no_nms(split)
+    assert len(people) == split.num_predictions
+    assert split.score(people) == pytest.approx(ap, abs=1e-9)
+    assert split.score([]) == 0
+
+
+def test_ap_without_areas_equals_crowdpose_metric(predicted_crowd, tmp_path):
+    annotations = json.loads(predicted_crowd[1].read_text())
+    for i, image in enumerate(annotations['images']):
+        image['crowdIndex'] = i / len(annotations['images'])
+    for person in annotations['annotations']:
+        del person['area']
+    ann = tmp_path / 'ann.json'
+    ann.write_text(json.dumps(annotations))
+    ap = metric_ap(
+        ann,
+        nms_mode='none',
+        iou_type='keypoints_crowd',
+        use_area=False,
+        prefix='crowdpose',
+    )
+    split = EvaluationSplit.from_files(predicted_crowd[0], ann)
+    assert split.score(no_nms(split)) == pytest.approx(ap, abs=1e-9)
+
+
+@pytest.fixture(scope='module')
+def mpii_crowd(tmp_path_factory):
+    """Predictions, with duplicates, and annotations with MPII's keypoints."""
+    folder = tmp_path_factory.mktemp('mpii')
+    write_split(folder, 'val', 8, (320, 240), 'groups', seed=0, layout='mpii')
+    ann = folder / 'annotations' / 'person_keypoints_val.json'
+    rng = np.random.default_rng(0)
+    predictions = []
+    for person in json.loads(ann.read_text())['annotations']:
+        for _ in range(rng.integers(1, 4)):
+            keypoints = np.reshape(person['keypoints'], (16, 3)).astype(float)
+            keypoints[:, :2] += rng.normal(0, 3, (16, 2))
+            keypoints[:, 2] = rng.random(16)
+            predictions.append(
+                dict(
+                    image_id=person['image_id'],
+                    category_id=1,
+                    bbox=person['bbox'],
+                    keypoints=keypoints.ravel().tolist(),
+                    score=float(rng.random()),
+                )
+            )
+    pred = folder / 'pred.json'
+    pred.write_text(json.dumps(predictions))
+    return pred, ann, 'configs/_base_/datasets/mpii.py'
+
+
+def test_map_equals_the_metric(mpii_crowd):
+    pred, ann, metainfo = mpii_crowd
+    split = EvaluationSplit.from_files(pred, ann, metainfo, 'mAP')
+    metric = METRICS.build(dict(type='MultiPersonMAP', ann_file=str(ann)))
+    meta = parse_pose_metainfo(dict(from_file=metainfo))
+    metric.dataset_meta = meta
+    for index, person in enumerate(json.loads(pred.read_text())):
+        triples = np.reshape(person['keypoints'], (1, 16, 3))
+        pose = dict(
+            keypoints=triples[..., :2],
+            keypoint_scores=triples[..., 2],
+            bboxes=np.array([person['bbox']]),
+        )
+        gt = dict(bbox_scores=np.ones(1))
+        sample = dict(id=index, img_id=person['image_id'], pred_instances=pose)
+        metric.process([], [dict(sample, gt_instances=gt)])
+    expected = metric.evaluate(size=split.num_predictions)['multi_person/mAP']
+    assert split.score(no_nms(split)) == pytest.approx(expected / 100, abs=1e-9)
+    one_each = {person['image_id']: person for person in no_nms(split)}
+    assert split.score([*one_each.values()]) < split.score(no_nms(split))
+    assert split.score([]) == 0
+
+
+def test_pose_nms_raises_map(mpii_crowd):
+    pred, ann, metainfo = mpii_crowd
+    split = EvaluationSplit.from_files(pred, ann, metainfo, 'mAP')
+    part, _ = split.divide(0.5, seed=0)
+    assert part.metric == 'mAP'
+    params = PoseNMSParams.preset('rmpe-mpii')
+    assert part.score(parametric_nms(part, params)) > part.score(no_nms(part)) + 0.05
+
+
+def test_errors_of_the_metric(predicted_crowd):
+    pred, ann, _ = predicted_crowd
+    with pytest.raises(ValueError, match="metric must be one of .*, got 'PCK'"):
+        EvaluationSplit.from_files(pred, ann, metric='PCK')
+    with pytest.raises(ValueError, match="must have 'torso'"):
+        EvaluationSplit.from_files(pred, ann, metric='mAP', reference='torso')
+
+
+def test_divided_splits_share_no_image(predicted_crowd):
+    split = EvaluationSplit.from_files(*predicted_crowd[:2])
+
+    def image_ids(part):
+        return {image['id'] for image in part.annotations['images']}
+
+    parts = split.divide(0.5, seed=0)
+    ids = [image_ids(part) for part in parts]
+    assert len(ids[0]) == len(ids[1]) == 6
+    assert not ids[0] & ids[1]
+    for part, own in zip(parts, ids, strict=True):
+        assert {p['image_id'] for p in part.annotations['annotations']} <= own
+        assert part.predictions.keys() <= own
+        assert len(part.poses) == len(part.predictions)
+    assert image_ids(split.divide(0.5, seed=0)[0]) == ids[0]
+    assert image_ids(split.divide(0.5, seed=1)[0]) != ids[0]
+
+
+def test_raises_on_an_empty_split(predicted_crowd):
+    split = EvaluationSplit.from_files(*predicted_crowd[:2])
+    with pytest.raises(ValueError, match='both splits need labelled keypoints'):
+        split.divide(0.01, seed=0)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda people: [], 'must be a list of COCO results and not empty'),
+        (lambda people: dict(a=1), 'must be a list of COCO results'),
+        (
+            lambda people: [dict(people[0], image_id=99)],
+            'of image 99, which is not among',
+        ),
+        (
+            lambda people: [{k: v for k, v in people[0].items() if k != 'bbox'}],
+            'result 0 has no bbox',
+        ),
+        (
+            lambda people: [dict(people[0], keypoints=[0, 0, 1])],
+            'has 3 keypoint numbers, .* 3 x 17',
+        ),
+    ],
+)
+def test_raises_on_malformed_predictions(predicted_crowd, tmp_path, change, message):
+    pred, ann, _ = predicted_crowd
+    path = tmp_path / 'malformed.json'
+    path.write_text(json.dumps(change(json.loads(pred.read_text()))))
+    with pytest.raises(ValueError, match=message):
+        EvaluationSplit.from_files(path, ann)
+
+
+@pytest.mark.parametrize('text', ['{"images": [', '[]', '{"images": []}'])
+def test_raises_on_malformed_annotations(predicted_crowd, tmp_path, text):
+    path = tmp_path / 'malformed.json'
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r'malformed\.json'):
+        EvaluationSplit.from_files(predicted_crowd[0], path)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import pytest
+
+from rmpe_plugin.fitting.matching import (
+    MatchedPeople,
+    match_detections,
+    read_matching_inputs,
+)
+from rmpe_plugin.fitting.proposal_comparison import (
+    compare_offset_models,
+    energy_distance,
+    uniform_jitter,
+)
+from rmpe_plugin.ops import ProposalModel
+
+
+def test_energy_distance_equals_loop_over_pairs():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(20, 4)), rng.normal(size=(30, 4)) + 1
+
+    def mean(pairs):
+        return np.mean([np.linalg.norm(x - y) for x, y in pairs])
+
+    expected = 2 * mean([(x, y) for x in a for y in b])
+    for z in (a, b):
+        different = [(i, j) for i in range(len(z)) for j in range(len(z)) if i != j]
+        expected -= mean([(z[i], z[j]) for i, j in different])
+    assert energy_distance(a, b) == pytest.approx(expected)
+    halves = rng.normal(size=(2, 2000, 4))
+    assert abs(energy_distance(*halves)) < 0.005
+
+
+@pytest.mark.parametrize('iou_thr', [0.05, 0.5, 0.8, 0.99])
+@pytest.mark.parametrize('n', [0, 1, 500])
+def test_uniform_jitter_keeps_the_iou(iou_thr, n):
+    offsets = uniform_jitter(n, iou_thr, np.random.default_rng(0))
+    assert offsets.shape == (n, 4)
+    low, high = offsets[:, :2], 1 + offsets[:, 2:]
+    inside = np.minimum(high, 1) - np.maximum(low, 0)
+    both = inside.prod(axis=1)
+    assert (both / (1 + (high - low).prod(axis=1) - both) > iou_thr).all()
+
+
+def test_uniform_jitter_covers_all_offsets_with_this_iou():
+    """Rejection from the widest range gives the same distribution."""
+    rng = np.random.default_rng(0)
+    offsets = uniform_jitter(4000, 0.8, rng)
+    wide = rng.uniform(-0.5, 0.5, (2_000_000, 4))
+    low, high = wide[:, :2], 1 + wide[:, 2:]
+    both = (np.minimum(high, 1) - np.maximum(low, 0)).prod(axis=1)
+    wide = wide[both / (1 + (high - low).prod(axis=1) - both) > 0.8]
+    assert len(wide) > 2000
+    np.testing.assert_allclose(offsets.std(axis=0), wide.std(axis=0), rtol=0.05)
+    assert abs(energy_distance(offsets[:2000], wide[:2000])) < 0.002
+
+
+@pytest.mark.parametrize('iou_thr', [0.0, 1.0, float('nan')])
+def test_uniform_jitter_raises_on_impossible_iou(iou_thr):
+    with pytest.raises(ValueError, match=f'between 0 and 1, got {iou_thr}'):
+        uniform_jitter(1, iou_thr, np.random.default_rng(0))
+
+
+def test_pgpg_describes_held_out_people_better_than_baselines(detected_crowd):
+    annotations, detections = read_matching_inputs(*detected_crowd, 17)
+    pairs, _ = match_detections(annotations, detections)
+    people = MatchedPeople.from_pairs(pairs, annotations['images'])
+    chosen = people.image_ids > 300
+    fitted, held_out = people[~chosen], people[chosen]
+    model = ProposalModel.fit(*fitted.model_inputs, fitted.detections, 4, 4, 200)
+
+    scores = compare_offset_models(model, fitted, held_out, 0.5, seed=0)
+    likelihood = {name: score.log_likelihood for name, score in scores.items()}
+    assert likelihood['PGPG'] > likelihood['single Gaussian'] + 0.2
+    assert likelihood['single Gaussian'] > likelihood['AlphaPose'] + 0.3
+    assert likelihood['PGPG'] > likelihood['single mixture'] - 0.2
+    assert np.isnan(likelihood['uniform jitter'])
+    for column in ('energy_distance', 'within_atomic_poses'):
+        distance = {name: getattr(score, column) for name, score in scores.items()}
+        assert distance['PGPG'] < 0.2 * distance['AlphaPose']
+        assert distance['PGPG'] < 0.1 * distance['uniform jitter']
+    within = {name: score.within_atomic_poses for name, score in scores.items()}
+    assert within['PGPG'] < within['single Gaussian']
+
+
+def test_no_atomic_pose_with_two_people_gives_nan(detected_crowd):
+    annotations, detections = read_matching_inputs(*detected_crowd, 17)
+    pairs, _ = match_detections(annotations, detections)
+    people = MatchedPeople.from_pairs(pairs, annotations['images'])
+    model = ProposalModel.fit(*people.model_inputs, people.detections, 4, 4, 200)
+    atoms = model.assign(people.keypoints, people.keypoints_visible)
+    two = people[[np.flatnonzero(atoms == atom)[0] for atom in np.unique(atoms)[:2]]]
+    scores = compare_offset_models(model, people, two, iou_thr=0.8)
+    assert np.isnan([score.within_atomic_poses for score in scores.values()]).all()
+    assert np.isfinite([score.energy_distance for score in scores.values()]).all()
