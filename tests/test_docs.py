@@ -25,6 +25,7 @@ from markdown_it import MarkdownIt
 from mmengine.config import Config
 from mmpose import registry
 
+import rmpe
 from tests.conftest import ROOT
 
 PAGES = [
@@ -243,17 +244,37 @@ COMMANDS = [(s, words) for s in snippets('bash') for words in commands(s)]
 
 
 @cache
-def help_of(script: Path) -> str:
-    """What a script prints for ``--help``; run here, so that imports are shared."""
+def help_of(*words: str) -> str:
+    """What a program prints for ``--help``; run here, so that imports are shared."""
     output = io.StringIO()
     with (
-        mock.patch.object(sys, 'argv', [str(script), '--help']),
-        mock.patch.object(sys, 'path', [str(script.parent), *sys.path]),
+        mock.patch.object(sys, 'argv', [*words, '--help']),
         contextlib.redirect_stdout(output),
         contextlib.suppress(SystemExit),
     ):
-        runpy.run_path(str(script), run_name='__main__')
+        if words[0] == 'rmpe':
+            rmpe.main()
+        elif words[0].endswith('.py'):
+            runpy.run_path(str(ROOT / words[0]), run_name='__main__')
+        else:
+            runpy.run_module(words[0], run_name='__main__')
     return output.getvalue()
+
+
+def program(words: list[str]) -> tuple[str, ...] | None:
+    """Words that select the program of a command; ``None`` for other programs."""
+    if words[:3] == ['mim', 'run', 'rmpe_plugin']:
+        return (f'tools/{words[3]}.py',)
+    if words[0] == 'rmpe':
+        names = rmpe.find_commands()
+        number = 2 if ' '.join(words[1:3]) in names else 1
+        assert ' '.join(words[1 : 1 + number]) in names or words[1].startswith('--')
+        return ('rmpe', *words[1 : 1 + number])
+    if words[:2] == ['python', '-m'] and words[2].startswith('experiments'):
+        return (words[2],)
+    if words[0] == 'python' and words[1].endswith('.py'):
+        return (words[1],)
+    return None
 
 
 @pytest.mark.parametrize(
@@ -261,19 +282,16 @@ def help_of(script: Path) -> str:
 )
 def test_command_exists(snippet, words):
     assert '$' not in ' '.join(words), 'a variable is not assigned in the snippet'
-    if words[:3] == ['mim', 'run', 'rmpe_plugin']:
-        words = ['python', f'tools/{words[3]}.py', *words[4:]]
     for word in words:
         if re.match(r'(configs|tools|tests|docs)/', word):
             assert (ROOT / word).exists(), word
     if words[0] == 'make':
         target = words[-1]
         assert f'\n{target}:\n' in (ROOT / words[2] / 'Makefile').read_text()
-    if words[0] != 'python' or words[1] == '-m':
+    if (selected := program(words)) is None or selected[-1] in ('train', 'test'):
         return
-    options = [word for word in words if word.startswith('--')]
-    for option in options:
-        assert re.search(rf'{option}[\s,\]]', help_of(ROOT / words[1])), option
+    for option in (word for word in words if word.startswith('--')):
+        assert re.search(rf'{option}[\s,\]]', help_of(*selected)), option
 
 
 def slug(heading: str) -> str:
