@@ -13,18 +13,13 @@ from experiments.ablation import (
     Ablation,
     build_training_config,
 )
-from experiments.tests.factories import (
-    CONFIG_FORMATTER,
-    keep_format,
-    launch_perturbed,
-)
+from experiments.tests.factories import launch_perturbed
 from tests.conftest import run_experiment
 
 
 @pytest.fixture
-def finished(tmp_path, monkeypatch):
+def finished(tmp_path, unformatted_configs):
     """Folder of a run with untrained SSTNs, whose poses are perturbed annotations."""
-    monkeypatch.setattr(CONFIG_FORMATTER, keep_format)
     ablation = Ablation(tmp_path, SIZES['tiny'], launch=launch_perturbed)
     ablation.prepare()
     with Progress(disable=True) as progress:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from experiments.tests.factories import write_predictions
 from rmpe_plugin.datasets.synthetic import write_split
 from rmpe_plugin.ops import PoseNMSParams
 from tests.conftest import run_command
+from tests.test_fitting.factories import write_predictions
 
 
 @pytest.fixture(scope='module')

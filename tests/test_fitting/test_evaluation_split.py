@@ -6,11 +6,11 @@ import pytest
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import METRICS
 
-from experiments.tests.factories import metric_ap
 from rmpe_plugin.datasets.synthetic import write_split
 from rmpe_plugin.fitting.evaluation_split import EvaluationSplit
 from rmpe_plugin.fitting.nms_methods import no_nms, parametric_nms
 from rmpe_plugin.ops import PoseNMSParams
+from tests.test_fitting.factories import metric_ap
 
 
 def test_ap_equals_coco_metric(predicted_crowd):

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from experiments.tests.factories import detection, person
 from rmpe_plugin.fitting.matching import (
     MatchedPeople,
     match_detections,
     pair_by_iou,
     read_matching_inputs,
 )
+from tests.test_fitting.factories import detection, person
 
 
 def test_pairs_the_highest_iou_first():

@@ -3,7 +3,6 @@ import pickle
 
 import pytest
 
-from experiments.tests.factories import metric_ap
 from rmpe_plugin.fitting.evaluation_split import EvaluationSplit
 from rmpe_plugin.fitting.nms_methods import (
     MMPOSE_NMS,
@@ -13,6 +12,7 @@ from rmpe_plugin.fitting.nms_methods import (
     parametric_nms,
 )
 from rmpe_plugin.ops import PoseNMSParams
+from tests.test_fitting.factories import metric_ap
 
 
 @pytest.fixture(scope='module')

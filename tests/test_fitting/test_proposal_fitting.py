@@ -2,9 +2,9 @@
 import numpy as np
 import pytest
 
-from experiments.tests.factories import COCO, detection, person
 from rmpe_plugin.fitting.matching import MatchedPeople
 from rmpe_plugin.fitting.proposal_fitting import find_torso, hold_out_images
+from tests.test_fitting.factories import COCO, detection, person
 
 
 def people(num_images, per_image=2):
