@@ -79,7 +79,7 @@ def main() -> int:
     if group and arguments[1:] in ([], ['-h'], ['--help']):
         print(usage(group), end='')
         return 0
-    similar = difflib.get_close_matches(name, [*commands, *group])
+    similar = difflib.get_close_matches(name, commands)
     print(
         f'rmpe: error: unknown command {" ".join(arguments[:2])!r}; '
         + (f'similar: {", ".join(similar)}; ' if similar else '')

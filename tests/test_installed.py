@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import rmpe
 from tests.test_packaging import build_wheel
 
 OPENMIM = 'openmim==0.3.9'
@@ -122,6 +123,28 @@ def test_train_scripts_of_mmpose_and_of_the_wheel(installed, config):
         installed.run('python', script, config, '--work-dir', work)
         assert (work / 'epoch_1.pth').is_file()
         shutil.rmtree(work)
+
+
+def test_rmpe_works_in_any_folder(installed, config, synthetic):
+    assert '\n  predict ' in installed.run('rmpe', '--help')
+    assert 'all checks passed' in installed.run('rmpe', 'check')
+    assert 'already in place' in installed.run('rmpe', 'operators')
+    assert 'photo' in installed.run('rmpe', 'models')
+    work = installed.folder / 'by_rmpe'
+    installed.run('rmpe', 'train', config, '--work-dir', work)
+    checkpoint = work / 'epoch_1.pth'
+    output = installed.run('rmpe', 'test', config, checkpoint, '--work-dir', work)
+    assert 'coco/AP' in output
+    picture = synthetic / 'val' / '000001.jpg'
+    options = ('--model', 'photo', '--whole-image', '--out', work / 'poses')
+    assert 'results.json' in installed.run('rmpe', 'predict', picture, *options)
+
+
+def test_every_command_has_help(installed):
+    for name in rmpe.find_commands():
+        # Those of train and test are MMPose's.
+        usage = 'usage:' if name in ('train', 'test') else f'usage: rmpe {name}'
+        assert usage in installed.run('rmpe', *name.split(), '--help')
 
 
 def test_mim_finds_the_models(installed):

@@ -21,7 +21,14 @@ def build_wheel(folder):
     # The build writes to the source folder, so it gets a copy.
     for name in ('rmpe_plugin', 'configs', 'tools'):
         shutil.copytree(ROOT / name, source / name)
-    for name in ('setup.cfg', 'setup.py', 'MANIFEST.in', 'README.md', 'LICENSE'):
+    for name in (
+        'setup.cfg',
+        'setup.py',
+        'rmpe.py',
+        'MANIFEST.in',
+        'README.md',
+        'LICENSE',
+    ):
         shutil.copy(ROOT / name, source)
     shutil.copy(ROOT / 'model-index.yml', source)
     command = [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps']
@@ -51,7 +58,8 @@ def test_wheel_has_the_package_and_the_files_of_openmim(wheel):
         assert f'rmpe_plugin/.mim/{name}' in names
     package = ('models/heads/cpn_head.py', 'py.typed', WEIGHTS)
     assert {f'rmpe_plugin/{name}' for name in package} <= names
-    assert not any(name.startswith('tests/') for name in names)
+    assert 'rmpe.py' in names
+    assert not any(name.startswith(('tests/', 'experiments/')) for name in names)
 
 
 def test_wheel_does_not_require_torch_or_openmmlab(wheel):
