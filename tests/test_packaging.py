@@ -51,7 +51,7 @@ def test_wheel_has_the_package_and_the_files_of_openmim(wheel):
         'configs/cpn/metafile.yml',
         'configs/detection/metafile.yml',
         'tools/train.py',
-        'rmpe predict',
+        'tools/demo.py',
         'experiments/benchmarks/stages.py',
         'model-index.yml',
     ):

@@ -65,8 +65,8 @@ def test_detector_export_needs_an_image(tmp_path):
     image.write_bytes(b'broken')
     arguments = (DETECTOR, 'a.pth', '--out', out, '--images', image)
     result = run_command('export-detector', *arguments, check=False)
-    assert result.returncode == 1
-    assert f'export failed: --images {image}: no image can be read' in result.stderr
+    assert result.returncode == 2
+    assert f'error: --images {image}: no image can be read' in result.stderr
 
 
 def test_demo_with_an_onnx_file(pose_file, synthetic, tmp_path):
@@ -88,7 +88,7 @@ def test_demo_with_an_onnx_file(pose_file, synthetic, tmp_path):
             (CPN, 'a.pth', '--out', 'a.onnx', '--crops', 0),
             '--crops: must be at least 1',
         ),
-        ((CPN, 'no.pth', '--out', 'a.onnx'), 'export failed: no.pth'),
+        ((CPN, 'no.pth', '--out', 'a.onnx'), 'error: no.pth'),
         ((CPN, 'a.pth', '--out', 'a.onnx', '--int8', '--precision', 'fp16'), 'not all'),
         ((CPN, 'a.pth', '--out', 'a.onnx', '--for', 'mmdeploy'), 'invalid choice'),
         (
@@ -99,7 +99,7 @@ def test_demo_with_an_onnx_file(pose_file, synthetic, tmp_path):
 )
 def test_export_fails_on_invalid_arguments(arguments, message):
     result = run_command('export', *arguments, check=False)
-    assert result.returncode != 0
+    assert result.returncode == 2
     assert message in result.stderr
     assert 'Traceback' not in result.stderr
 
@@ -108,7 +108,7 @@ def test_missing_data_names_the_option(cpn, tmp_path):  # noqa: F811
     option = 'test_dataloader.dataset.ann_file=no.json'
     arguments = ('--out', tmp_path / 'a.onnx', '--cfg-options', option)
     result = run_command('export', *cpn, *arguments, check=False)
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert '--images' in result.stderr
     assert 'Traceback' not in result.stderr
     assert not list(tmp_path.iterdir())

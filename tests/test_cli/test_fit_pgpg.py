@@ -86,7 +86,7 @@ def test_exits_on_malformed_files(crowd, tmp_path):
         *('--out', tmp_path / 'model.json'),
         check=False,
     )
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert 'empty.json is not JSON' in result.stderr
     assert 'Traceback' not in result.stderr
 

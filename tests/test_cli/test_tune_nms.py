@@ -54,7 +54,7 @@ def test_continues_with_the_same_arguments(crowd, learned, tmp_path):
     assert rows == [line for line in again.splitlines() if line.startswith('│')]
 
     other = run_command('tune-nms', *arguments, '--seed', 1, check=False)
-    assert other.returncode == 1
+    assert other.returncode == 2
     assert 'belongs to a run with other settings' in other.stderr
     assert 'Traceback' not in other.stderr
 

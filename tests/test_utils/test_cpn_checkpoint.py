@@ -86,6 +86,6 @@ def test_raises_on_other_checkpoints_and_missing_files(tmp_path):
     other = tmp_path / 'other.pth'
     torch.save({'backbone.conv1.weight': torch.zeros(1)}, other)
     failed = run_command('convert cpn', other, tmp_path / 'a.pth', check=False)
-    assert failed.returncode == 1
+    assert failed.returncode == 2
     assert f"{other}: 'backbone.conv1.weight' is not a parameter" in failed.stderr
     assert not (tmp_path / 'a.pth').exists()
