@@ -52,7 +52,7 @@ def test_wheel_has_the_package_and_the_files_of_openmim(wheel):
         'configs/detection/metafile.yml',
         'tools/train.py',
         'tools/demo.py',
-        'experiments/benchmarks/stages.py',
+        'tools/dataset_converters/mpii_to_coco.py',
         'model-index.yml',
     ):
         assert f'rmpe_plugin/.mim/{name}' in names
