@@ -125,8 +125,7 @@ class PersonDetector(Detector):
 def _classes(checkpoint: str | Path, meta: dict) -> Sequence[str]:
     """Names of the classes in ``meta`` of a checkpoint."""
     # MMDetection 2 wrote meta['CLASSES'].
-    entries = {**meta, **meta.get('dataset_meta', {})}
-    for key, value in entries.items():
+    for key, value in (*meta.get('dataset_meta', {}).items(), *meta.items()):
         if key.lower() == 'classes':
             return value
     raise ValueError(
