@@ -121,6 +121,13 @@ def test_raises_on_a_checkpoint_without_classes(detector_files, tmp_path):
         PersonDetector(config, tmp_path / 'weights.pth', device='cpu')
 
 
+def test_reads_the_classes_of_mmdetection_2(detector_files, tmp_path):
+    config, checkpoint = detector_files
+    content = dict(torch.load(checkpoint), meta=dict(CLASSES=('cat', 'person')))
+    torch.save(content, tmp_path / 'weights.pth')
+    assert PersonDetector(config, tmp_path / 'weights.pth', device='cpu').label == 1
+
+
 @pytest.mark.parametrize(
     ('resize', 'expected'),
     [
