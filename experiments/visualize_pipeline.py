@@ -122,9 +122,11 @@ def draw_sheet(
     inferencer: RMPEInferencer, frame: Frame, num: int, kpt_thr: float
 ) -> np.ndarray:
     """Draw the sheet of one image."""
-    (people,) = inferencer.detect([frame])
-    if frame.error or not len(people):
-        raise ValueError(f'{frame.name}: {frame.error or "no person was detected"}')
+    if frame.error:
+        raise ValueError(f'{frame.name}: {frame.error}')
+    (people,) = inferencer.detector([frame.image])
+    if not len(people):
+        raise ValueError(f'{frame.name}: no person was detected')
     (poses,) = inferencer.estimate([frame], [people])
     poses = poses[np.argsort(-poses.scores)]
     crops = list(inferencer.estimator.crops([frame.image], [poses[:num]]))

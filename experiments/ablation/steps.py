@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.progress import Progress, track
 
-from rmpe_plugin.apis import DatasetDetection, DetectorSettings, list_images
+from rmpe_plugin.apis import DetectorSettings, detect_dataset, list_images
 from rmpe_plugin.fitting.evaluation_split import EvaluationSplit
 from rmpe_plugin.fitting.matching import (
     MatchedPeople,
@@ -47,13 +47,12 @@ def detect_people(files: AblationFiles, split: str, processes: int) -> None:
         str(files.detector), str(files.detector_checkpoint), SCORE_THR
     )
     images = list_images(files.annotations(split), files.data / split)
-    with DatasetDetection(images, settings, files.detections(split)) as run:
-        results = run.detect(num_processes=processes)
-        for _ in track(results, f'detecting {split}', total=len(run.pending)):
-            pass
-        if run.failed:
-            raise RuntimeError(f'{run.failed[0].name}: {run.failed[0].error}')
-        run.write()
+    detected = detect_dataset(
+        images, settings, files.detections(split), num_processes=processes
+    )
+    for image in track(detected, f'detecting {split}', total=len(images)):
+        if image.error:
+            raise RuntimeError(f'{image.name}: {image.error}')
 
 
 def fit_proposals(files: AblationFiles) -> None:

@@ -78,7 +78,7 @@ def stages(
 ) -> dict:
     """Make a function of each stage, on the output of the stage before it."""
     detector, model = inferencer.detector, inferencer.estimator.model
-    prepared = [detector.prepare(frame.image) for frame in frames]
+    prepared = [detector.preprocess(frame.image) for frame in frames]
     estimator = inferencer.estimator
     cropper, norm = estimator.cropper, model.data_preprocessor
     arrays = [frame.image for frame in frames]
@@ -101,9 +101,9 @@ def stages(
 
     return {
         'detector: image to network': lambda: [
-            detector.prepare(frame.image) for frame in frames
+            detector.preprocess(frame.image) for frame in frames
         ],
-        'detector: network': lambda: detector.detect(prepared),
+        'detector: network': lambda: detector.predict(prepared),
         'crop': lambda: list(cropper.batches(arrays, bboxes, number)),
         'normalise': lambda: normalise(norm, crops, cropper.color),
         'STN': lambda: model.transform(inputs),

@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 from .alphapose import alphapose_records
-from .dataset_detection import DatasetDetection, list_images
+from .dataset_detection import (
+    DetectorSettings,
+    ImageDetections,
+    detect_dataset,
+    list_images,
+)
+from .detector import Detector, WholeImageDetector, detect_frames
 from .frame import Frame, read_image
 from .frames import Frames
 from .image_writer import ImageWriter
@@ -8,7 +14,6 @@ from .json_list import JsonList
 from .lifting_exporter import LiftingExporter
 from .model_zoo import ZooModel, find_model, list_models
 from .onnx_pose_estimator import OnnxPoseEstimator
-from .parallel_detection import DetectorSettings
 from .person_detector import PersonDetector
 from .pose_drawer import PoseDrawer
 from .pose_estimator import (
@@ -21,10 +26,11 @@ from .pose_exporter import PoseExporter
 from .rmpe_inferencer import PoseResult, RMPEInferencer
 
 __all__ = [
-    'DatasetDetection',
+    'Detector',
     'DetectorSettings',
     'Frame',
     'Frames',
+    'ImageDetections',
     'ImageWriter',
     'JsonList',
     'LiftingExporter',
@@ -37,8 +43,11 @@ __all__ = [
     'PoseResult',
     'RMPEInferencer',
     'TorchPoseEstimator',
+    'WholeImageDetector',
     'ZooModel',
     'alphapose_records',
+    'detect_dataset',
+    'detect_frames',
     'find_model',
     'list_images',
     'list_models',

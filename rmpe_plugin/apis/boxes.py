@@ -15,7 +15,6 @@ from rmpe_plugin.structures import (
     read_person_boxes,
 )
 
-from .frame import Frame
 from .frames import Frames
 
 BoxesById = Mapping[int | str, ArrayLike]
@@ -69,23 +68,6 @@ def empty_boxes() -> InstanceData:
         InstanceData: ``bboxes`` (0, 4) and ``bbox_scores`` (0,).
     """
     return _from_array(np.zeros((0, 5)))
-
-
-def whole_image_boxes(frames: Sequence[Frame]) -> dict[int | str, InstanceData]:
-    """Create one box of the size of the image for each frame that has an image.
-
-    Args:
-        frames (Sequence[Frame]): The frames.
-
-    Returns:
-        dict[int | str, InstanceData]: ``bboxes`` (1, 4), xyxy, and ``bbox_scores``
-        (1,), which are 1, by image id.
-    """
-    return {
-        frame.image_id: _from_array([[0, 0, *frame.image.shape[1::-1]]])
-        for frame in frames
-        if frame.image is not None
-    }
 
 
 def _in_order(boxes: Sequence[ArrayLike], frames: Frames) -> BoxesById:

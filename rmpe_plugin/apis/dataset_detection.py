@@ -3,20 +3,65 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+from itertools import cycle
+from multiprocessing import get_context
 from pathlib import Path
 
-from rmpe_plugin.structures import read_annotations, require_keys
+import torch
+from mmengine.logging import print_log
+
+from rmpe_plugin.structures import boxes_to_records, read_annotations, require_keys
 from rmpe_plugin.utils.files import ResumeJournal, file_digest, journal_path
 
+from .detector import detect_frames
+from .frame import read_image
 from .frames import Frames
 from .json_list import JsonList
-from .parallel_detection import (
-    DetectorSettings,
-    ImageDetections,
-    ImageFile,
-    detect_images,
-)
+from .person_detector import PersonDetector
+
+# Image id and path.
+ImageFile = tuple[int | str, Path]
+
+
+@dataclass(frozen=True)
+class DetectorSettings:
+    """Arguments of :class:`PersonDetector`, which each process builds for itself.
+
+    Args:
+        config (str): As :class:`PersonDetector`'s.
+        checkpoint (str): As :class:`PersonDetector`'s.
+        score_thr (float): As :class:`PersonDetector`'s. Defaults to 0.
+        top_k (int): As :class:`PersonDetector`'s. Defaults to 100.
+    """
+
+    config: str
+    checkpoint: str
+    score_thr: float = 0.0
+    top_k: int = 100
+
+
+@dataclass
+class ImageDetections:
+    """Detections in one image.
+
+    Args:
+        image_id (int | str): COCO's ``image_id``.
+        name (str): Path of the image.
+        boxes (list[dict]): COCO results. Empty if there is an error.
+        error (str): Why the image was skipped. Defaults to ``''``.
+        resumed (bool): Whether an earlier run has detected the boxes. Defaults to
+            ``False``.
+    """
+
+    image_id: int | str
+    name: str
+    boxes: list[dict]
+    error: str = ''
+    resumed: bool = False
 
 
 def list_images(ann_file: Path | None, folder: Path | None) -> list[ImageFile]:
@@ -49,103 +94,128 @@ def list_images(ann_file: Path | None, folder: Path | None) -> list[ImageFile]:
     return [(image['id'], folder / image['file_name']) for image in images]
 
 
-class DatasetDetection:
+def detect_dataset(
+    images: Sequence[ImageFile],
+    settings: DetectorSettings,
+    out: Path,
+    *,
+    batch_size: int = 4,
+    num_processes: int = 1,
+    devices: Sequence[str] = (),
+) -> Iterator[ImageDetections]:
     """Detect people in the images of a dataset and write COCO results.
 
     The boxes of each image are added to a resume journal, ``out`` with
-    ``.journal.jsonl`` appended, from which an interrupted run continues. To be used in
-    a ``with`` statement.
+    ``.journal.jsonl`` appended, from which an interrupted run continues. The end of the
+    iteration writes ``out`` and deletes the journal.
 
     Args:
         images (Sequence[ImageFile]): Id and path of each image.
         settings (DetectorSettings): The detector.
         out (Path): JSON file to write.
+        batch_size (int): Images per batch. Defaults to 4.
+        num_processes (int): Number of processes; 1 is this process. They share the CPU
+            threads. Defaults to 1.
+        devices (Sequence[str]): Devices, assigned to the processes in turn. Defaults to
+            ``()``: the device that MMEngine selects.
 
-    Attributes:
-        resumed (int): Number of images whose boxes an earlier run has detected.
-        failed (list[ImageDetections]): Images that were skipped, with the reason.
+    Yields:
+        ImageDetections: The detections of each image: first those of an earlier run,
+        then the others in order.
 
     Raises:
         ValueError: If the resume journal belongs to a run with other settings, other
             images or another checkpoint.
+        FileNotFoundError: If the config or the checkpoint does not exist.
+        concurrent.futures.process.BrokenProcessPool: If a process is killed.
 
     Example:
         >>> images = list_images(ann_file, folder)  # doctest: +SKIP
         >>> settings = DetectorSettings(config, checkpoint)  # doctest: +SKIP
-        >>> with DatasetDetection(images, settings, out) as run:  # doctest: +SKIP
-        ...     for detections in run.detect(batch_size=8):
-        ...         print(detections.name, len(detections.boxes))
-        ...     run.write()
+        >>> for image in detect_dataset(images, settings, out):  # doctest: +SKIP
+        ...     print(image.name, len(image.boxes), image.error)
     """
+    journal = ResumeJournal(journal_path(out), _journal_settings(images, settings))
+    with closing(journal):
+        boxes = {record['image_id']: record['boxes'] for record in journal.records}
+        finished = [image for image in images if image[0] in boxes]
+        pending = [image for image in images if image[0] not in boxes]
+        if finished:
+            message = f'{len(finished)} of {len(images)} images are in {journal.path}'
+            print_log(message, logger='current')
+        for image_id, path in finished:
+            yield ImageDetections(image_id, str(path), boxes[image_id], resumed=True)
 
-    def __init__(
-        self, images: Sequence[ImageFile], settings: DetectorSettings, out: Path
-    ) -> None:
-        self.images, self.settings, self.out = images, settings, out
-        self.journal = ResumeJournal(
-            journal_path(out), _journal_settings(images, settings)
-        )
-        self.failed: list[ImageDetections] = []
-        self._boxes: dict[int | str, list[dict]] = {
-            record['image_id']: record['boxes'] for record in self.journal.records
-        }
-        self.resumed = len(self.images) - len(self.pending)
+        if num_processes > 1:
+            detected = _detect_in_processes(
+                pending, settings, batch_size, num_processes, devices
+            )
+        else:
+            device = next(iter(devices), None)
+            detector = PersonDetector(**asdict(settings), device=device)
+            detected = _detect(detector, pending, batch_size)
+        for image in detected:
+            if not image.error:
+                boxes[image.image_id] = image.boxes
+                journal.append(dict(image_id=image.image_id, boxes=image.boxes))
+            yield image
 
-    @property
-    def pending(self) -> list[ImageFile]:
-        """Images without detections."""
-        return [image for image in self.images if image[0] not in self._boxes]
+        with JsonList(out) as results:
+            for image_id, _ in images:
+                results.extend(boxes.get(image_id, []))
+        journal.close(remove=True)
 
-    def detect(
-        self,
-        batch_size: int = 4,
-        num_processes: int = 1,
-        devices: Sequence[str] = (),
-    ) -> Iterator[ImageDetections]:
-        """Detect people in the pending images and add their boxes to the journal.
 
-        Args:
-            batch_size (int): As :func:`detect_images`'s.
-            num_processes (int): As :func:`detect_images`'s.
-            devices (Sequence[str]): As :func:`detect_images`'s.
+def _detect(
+    detector: PersonDetector, images: Sequence[ImageFile], batch_size: int
+) -> Iterator[ImageDetections]:
+    """Read images and detect people in them."""
+    reads = (partial(read_image, path, image_id) for image_id, path in images)
+    for frames, people in detect_frames(detector, reads, batch_size):
+        for frame, boxes in zip(frames, people, strict=True):
+            records = boxes_to_records(frame.image_id, boxes)
+            yield ImageDetections(frame.image_id, frame.name, records, frame.error)
 
-        Yields:
-            ImageDetections: The detections of each pending image, in order.
-        """
-        for result in detect_images(
-            self.pending,
-            self.settings,
-            batch_size=batch_size,
-            num_processes=num_processes,
-            devices=devices,
-        ):
-            if result.error:
-                self.failed.append(result)
-            else:
-                self._boxes[result.image_id] = result.boxes
-                self.journal.append(dict(image_id=result.image_id, boxes=result.boxes))
-            yield result
 
-    def write(self) -> int:
-        """Write the boxes of all images, and delete the journal.
+def _detect_in_processes(
+    images: Sequence[ImageFile],
+    settings: DetectorSettings,
+    batch_size: int,
+    num_processes: int,
+    devices: Sequence[str],
+) -> Iterator[ImageDetections]:
+    """Give the batches to processes in turn; each one keeps its device."""
+    context = get_context('spawn')
+    pools = [ProcessPoolExecutor(1, context) for _ in range(num_processes)]
+    workers = cycle([*zip(pools, cycle(devices or [None]))])
+    threads = max(1, torch.get_num_threads() // num_processes)
+    with ExitStack() as stack:
+        for pool in pools:
+            stack.callback(pool.shutdown, cancel_futures=True)
+        starts = range(0, len(images), batch_size)
+        futures = [
+            pool.submit(_work, settings, device, threads, images[i : i + batch_size])
+            for i, (pool, device) in zip(starts, workers, strict=False)
+        ]
+        for future in futures:
+            yield from future.result()
 
-        Returns:
-            int: Number of boxes.
-        """
-        number = 0
-        with JsonList(self.out) as results:
-            for image_id, _ in self.images:
-                boxes = self._boxes.get(image_id, [])
-                results.extend(boxes)
-                number += len(boxes)
-        self.journal.close(remove=True)
-        return number
 
-    def __enter__(self) -> 'DatasetDetection':
-        return self
+def _work(
+    settings: DetectorSettings,
+    device: str | None,
+    threads: int,
+    images: Sequence[ImageFile],
+) -> list[ImageDetections]:
+    """Detect people in a batch, in a process of a pool."""
+    torch.set_num_threads(threads)
+    return [*_detect(_build(settings, device), images, len(images))]
 
-    def __exit__(self, *error: object) -> None:
-        self.journal.close()
+
+@cache
+def _build(settings: DetectorSettings, device: str | None) -> PersonDetector:
+    """Build the detector once, with the first batch, which can raise its errors."""
+    return PersonDetector(**asdict(settings), device=device)
 
 
 def _journal_settings(

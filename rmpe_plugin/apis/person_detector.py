@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Person detection with a detector of MMDetection."""
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -20,10 +21,10 @@ from mmengine.structures import InstanceData
 from rmpe_plugin.ops import valid_boxes
 from rmpe_plugin.utils.checkpoint import load_weights
 
-from .frame import Frame
+from .detector import Detector
 
 
-class PersonDetector:
+class PersonDetector(Detector):
     """A detector of MMDetection that returns only its person boxes.
 
     Args:
@@ -53,8 +54,7 @@ class PersonDetector:
         >>> detector = PersonDetector(  # doctest: +SKIP
         ...     'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py',
         ...     'rtmdet_tiny.pth', score_thr=0.3)
-        >>> inputs = detector.prepare(image)  # doctest: +SKIP
-        >>> (people,) = detector.detect([inputs])  # doctest: +SKIP
+        >>> (people,) = detector([image])  # doctest: +SKIP
         >>> people.bboxes.shape, people.bbox_scores.shape  # doctest: +SKIP
         ((3, 4), (3,))
     """
@@ -70,115 +70,44 @@ class PersonDetector:
         self.score_thr, self.top_k = score_thr, top_k
         name = str(config)
         cfg = get_config(name) if '::' in name else Config.fromfile(name)
-        with DefaultScope.overwrite_default_scope('mmdet'):
+        with (
+            DefaultScope.overwrite_default_scope('mmdet'),
+            # MMDetection warns that it gets no checkpoint, which load_weights reads.
+            warnings.catch_warnings(record=True),
+        ):
             # An explicit palette keeps MMDetection from building the test dataset.
             self.model = init_detector(
-                cfg,
-                None if checkpoint is None else str(checkpoint),
-                palette='coco',
-                device=device or get_device(),
+                cfg, palette='coco', device=device or get_device()
             )
             _, *steps = get_test_pipeline_cfg(cfg)
             self.input_size = _input_size(steps)
             self.pipeline = Compose([dict(type='mmdet.LoadImageFromNDArray'), *steps])
+        meta = self.model.dataset_meta  # COCO's classes
         if checkpoint is not None:
-            self._check(checkpoint)
-        classes = self.model.dataset_meta['classes']
-        if 'person' not in classes:
+            meta['classes'] = _classes(checkpoint, load_weights(self.model, checkpoint))
+        if 'person' not in meta['classes']:
             raise ValueError(
                 f"the detector of {name} has no class 'person', only "
-                f'{", ".join(classes)}'
+                f'{", ".join(meta["classes"])}'
             )
-        self.label = classes.index('person')
+        self.label = meta['classes'].index('person')
 
-    def _check(self, checkpoint: str | Path) -> None:
-        """Raise a ValueError where MMDetection only logs that a checkpoint is wrong."""
-        meta = load_weights(self.model, checkpoint)
-        # MMDetection 2 wrote meta['CLASSES'].
-        names = {key.lower() for key in (*meta, *meta.get('dataset_meta', {}))}
-        if 'classes' not in names:
-            raise ValueError(
-                f'{checkpoint} does not contain the names of the classes '
-                "(meta.dataset_meta['classes']), got meta with "
-                f'{", ".join(meta) or "no entries"}'
-            )
-
-    def detect_frames(self, frames: list[Frame]) -> dict[int | str, InstanceData]:
-        """Detect people in a batch of frames.
-
-        Args:
-            frames (list[Frame]): The frames; those without an image are skipped. See
-                :meth:`prepare_frame` for errors.
-
-        Returns:
-            dict[int | str, InstanceData]: The output of :meth:`detect` by image id.
-        """
-        prepared = {frame.image_id: self.prepare_frame(frame) for frame in frames}
-        return self.detect_prepared(prepared)
-
-    def detect_prepared(
-        self, prepared: Mapping[int | str, dict | None]
-    ) -> dict[int | str, InstanceData]:
-        """Detect people in a batch of frames that are prepared already.
-
-        Args:
-            prepared (Mapping[int | str, dict | None]): Output of :meth:`prepare_frame`
-                by image id.
-
-        Returns:
-            dict[int | str, InstanceData]: The output of :meth:`detect` by image id.
-        """
-        inputs = {i: x for i, x in prepared.items() if x is not None}
-        people = self.detect(list(inputs.values()))
-        return dict(zip(inputs, people, strict=True))
-
-    def prepare_frame(self, frame: Frame) -> dict | None:
-        """Run the test pipeline on a frame. It can run in several threads.
-
-        Args:
-            frame (Frame): The frame. If the test pipeline fails on its image, its
-                ``image`` is set to ``None`` and its ``error`` to the reason.
-
-        Returns:
-            dict | None: Input of :meth:`detect`, or ``None`` without an image.
-        """
-        if frame.image is None:
-            return None
+    def preprocess(self, image: np.ndarray) -> dict:
+        """Run the test pipeline on an image, see :meth:`Detector.preprocess`."""
+        # Without a default scope, which is global and would be shared by the threads.
         try:
-            return self.prepare(frame.image)
+            return self.pipeline(dict(img=image, img_id=0))
         except cv2.error as error:
             # For example a strip that is 0 pixels high at the input size.
-            frame.image = None
-            frame.error = f"the detector's test pipeline failed: {error}"
-            return None
-
-    def prepare(self, image: np.ndarray) -> dict:
-        """Run the test pipeline on an image.
-
-        Args:
-            image (np.ndarray): BGR (H, W, 3), uint8.
-
-        Returns:
-            dict: Input of :meth:`detect`.
-        """
-        # Without a default scope, which is global and would be shared by the threads.
-        return self.pipeline(dict(img=image, img_id=0))
+            raise ValueError(f"the detector's test pipeline failed: {error}") from error
 
     @torch.no_grad()
-    def detect(self, prepared: list[dict]) -> list[InstanceData]:
-        """Detect people in a batch of images.
-
-        Args:
-            prepared (list[dict]): Output of :meth:`prepare` for each image.
-
-        Returns:
-            list[InstanceData]: For each image ``bboxes`` (N, 4), xyxy in pixels of the
-            image, and ``bbox_scores`` (N,), sorted by decreasing score.
-        """
-        if not prepared:
+    def predict(self, inputs: list[dict]) -> list[InstanceData]:
+        """Detect people, sorted by decreasing score, see :meth:`Detector.predict`."""
+        if not inputs:
             return []
         with DefaultScope.overwrite_default_scope('mmdet'):
-            samples = self.model.test_step(pseudo_collate(prepared))
+            samples = self.model.test_step(pseudo_collate(inputs))
         return [self._select_people(sample.pred_instances) for sample in samples]
 
     def _select_people(self, detections: InstanceData) -> InstanceData:
@@ -191,6 +120,19 @@ class PersonDetector:
         ]
         best = people[np.argsort(-people.scores, kind='stable')[: self.top_k]]
         return InstanceData(bboxes=best.bboxes, bbox_scores=best.scores)
+
+
+def _classes(checkpoint: str | Path, meta: dict) -> Sequence[str]:
+    """Names of the classes in ``meta`` of a checkpoint."""
+    # MMDetection 2 wrote meta['CLASSES'].
+    for key, value in (*meta.get('dataset_meta', {}).items(), *meta.items()):
+        if key.lower() == 'classes':
+            return value
+    raise ValueError(
+        f'{checkpoint} does not contain the names of the classes '
+        "(meta.dataset_meta['classes']), got meta with "
+        f'{", ".join(meta) or "no entries"}'
+    )
 
 
 def _input_size(steps: list[dict]) -> tuple[int, int] | None:

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From images to poses: detector, pose estimator and pose NMS."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,18 +14,15 @@ from mmpose.structures import PoseDataSample
 from rmpe_plugin.ops import PoseNMSParams, unit_scores
 from rmpe_plugin.ops.rmpe.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.structures import SCORE_MODES, person_scores, suppress_instances
-from rmpe_plugin.utils.read_ahead import read_ahead
 
-from .boxes import Boxes, boxes_by_image, empty_boxes, whole_image_boxes
+from .boxes import Boxes, boxes_by_image, empty_boxes
+from .detector import Detector, WholeImageDetector, detect_frames
 from .frame import Frame
 from .frames import Frames, Inputs
 from .onnx_pose_estimator import OnnxPoseEstimator
-from .person_detector import PersonDetector
 from .pose_estimator import PoseEstimator, TorchPoseEstimator, pose_instances
 
 WHOLE_IMAGE = 'whole_image'
-# Threads that read images. OpenCV and Pillow release the interpreter lock.
-READERS = 4
 
 
 class PoseResult(NamedTuple):
@@ -56,7 +51,7 @@ class RMPEInferencer:
         config (str | Path | Config): Config of the pose estimator, or an ONNX file.
         checkpoint (str | Path, optional): File or URL of the weights. ``None`` leaves
             the model untrained, for benchmarks. Defaults to ``None``.
-        detector (PersonDetector | str, optional): The person detector, or
+        detector (Detector | str, optional): The person detector, or
             ``'whole_image'`` for one box of the size of the image. Defaults to
             ``None``: boxes are given in each call.
         device (str, optional): Defaults to ``None``: the device that MMEngine selects,
@@ -104,7 +99,7 @@ class RMPEInferencer:
         self,
         config: str | Path | Config,
         checkpoint: str | Path | None = None,
-        detector: PersonDetector | str | None = None,
+        detector: Detector | str | None = None,
         *,
         device: str | None = None,
         precision: str = 'float32',
@@ -115,7 +110,7 @@ class RMPEInferencer:
         cfg_options: dict | None = None,
     ) -> None:
         _check_settings(detector, score_mode, image_batch, person_batch)
-        self.detector = detector
+        self.detector = WholeImageDetector() if isinstance(detector, str) else detector
         self.score_mode = score_mode
         self.image_batch, self.person_batch = image_batch, person_batch
         self.pose_nms = (
@@ -166,66 +161,13 @@ class RMPEInferencer:
         boxes: Mapping[int | str, InstanceData] | None,
     ) -> Iterator[PoseResult]:
         """Predict the poses, one batch of frames after another."""
-        prepare: Callable[[Frame], dict | None] = _no_input
-        if isinstance(self.detector, PersonDetector):
-            prepare = self.detector.prepare_frame
-        tasks = (partial(_load, read, prepare) for read in frames.reads())
-        # One batch is read and prepared while the networks process another one.
-        loading = read_ahead(tasks, depth=self.image_batch, num_threads=READERS)
-        with closing(loading) as loaded:
-            while batch := list(islice(loaded, self.image_batch)):
-                yield from self._predict_batch(batch, boxes)
-
-    def _predict_batch(
-        self,
-        batch: list[tuple[Frame, dict | None]],
-        boxes: Mapping[int | str, InstanceData] | None,
-    ) -> Iterator[PoseResult]:
-        """Predict the poses of frames with the inputs of the detector."""
-        frames = [frame for frame, _ in batch]
-        if isinstance(self.detector, PersonDetector):
-            boxes = self.detector.detect_prepared(
-                {frame.image_id: prepared for frame, prepared in batch}
-            )
-        people = self.detect(frames, boxes)
-        poses = self.suppress(frames, self.estimate(frames, people))
-        return map(PoseResult, frames, poses)
-
-    def detect(
-        self,
-        frames: list[Frame],
-        boxes: Mapping[int | str, InstanceData] | None = None,
-    ) -> list[InstanceData]:
-        """Detect the people of each frame. A frame without an image has none.
-
-        Args:
-            frames (list[Frame]): The frames.
-            boxes (Mapping, optional): Boxes by image id. Defaults to ``None``: the
-                boxes of the detector.
-
-        Returns:
-            list[InstanceData]: For each frame ``bboxes`` (N, 4), xyxy, and
-            ``bbox_scores`` (N,).
-
-        Raises:
-            ValueError: If there is neither a detector nor boxes.
-        """
-        if boxes is None:
-            boxes = self._detect(frames)
-        return [
-            empty_boxes()
-            if frame.image is None
-            else boxes.get(frame.image_id, empty_boxes())
-            for frame in frames
-        ]
-
-    def _detect(self, frames: list[Frame]) -> dict[int | str, InstanceData]:
-        """Get the boxes of the detector, or of the size of the images, by image id."""
-        if self.detector is None:
-            raise ValueError('either a detector or boxes must be given, got neither')
-        if isinstance(self.detector, str):
-            return whole_image_boxes(frames)
-        return self.detector.detect_frames(frames)
+        batches = detect_frames(self.detector, frames.reads(), self.image_batch)
+        with closing(batches):
+            for batch, people in batches:
+                if boxes is not None:
+                    people = [_boxes_of(frame, boxes) for frame in batch]
+                poses = self.suppress(batch, self.estimate(batch, people))
+                yield from map(PoseResult, batch, poses)
 
     def estimate(
         self, frames: list[Frame], people: list[InstanceData]
@@ -296,20 +238,14 @@ class RMPEInferencer:
         ]
 
 
-def _load(
-    read: Callable[[], Frame], prepare: Callable[[Frame], dict | None]
-) -> tuple[Frame, dict | None]:
-    """Read a frame and prepare it for the detector."""
-    frame = read()
-    return frame, prepare(frame)
-
-
-def _no_input(frame: Frame) -> None:
-    """Without a detector, nothing is prepared."""
+def _boxes_of(frame: Frame, boxes: Mapping[int | str, InstanceData]) -> InstanceData:
+    """The given boxes of a frame. A frame without an image has none."""
+    found = None if frame.image is None else boxes.get(frame.image_id)
+    return empty_boxes() if found is None else found
 
 
 def _check_settings(
-    detector: PersonDetector | str | None,
+    detector: Detector | str | None,
     score_mode: str,
     image_batch: int,
     person_batch: int,
@@ -317,8 +253,7 @@ def _check_settings(
     """Raise a ValueError if a setting is invalid."""
     if isinstance(detector, str) and detector != WHOLE_IMAGE:
         raise ValueError(
-            f'detector must be a PersonDetector, {WHOLE_IMAGE!r} or None, got '
-            f'{detector!r}'
+            f'detector must be a Detector, {WHOLE_IMAGE!r} or None, got {detector!r}'
         )
     if score_mode not in SCORE_MODES:
         raise ValueError(

@@ -21,7 +21,12 @@ from pathlib import Path
 from rich.progress import track
 from rich.table import Table
 
-from rmpe_plugin.apis import DatasetDetection, DetectorSettings, list_images
+from rmpe_plugin.apis import (
+    DetectorSettings,
+    ImageDetections,
+    detect_dataset,
+    list_images,
+)
 from rmpe_plugin.cli._exit_status import exit_status
 from rmpe_plugin.evaluation.functional import person_box_ap
 from rmpe_plugin.utils.arguments import at_least, existing_file, existing_folder
@@ -75,23 +80,30 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def detect(args: argparse.Namespace, run: DatasetDetection) -> None:
-    """Detect people in the images that an earlier run has not finished."""
-    if run.resumed:
-        print(f'{run.resumed} of {len(run.images)} images are in {run.journal.path}')
-    results = run.detect(args.batch, args.processes, args.device)
-    for _ in track(results, 'detecting', total=len(run.pending)):
-        pass
+def detect(args: argparse.Namespace) -> list[ImageDetections]:
+    """Detect people in all images, with a progress bar."""
+    images = list_images(args.ann, args.images)
+    detected = detect_dataset(
+        images,
+        DetectorSettings(args.config, args.checkpoint, args.score_thr, args.top_k),
+        args.out,
+        batch_size=args.batch,
+        num_processes=args.processes,
+        devices=args.device,
+    )
+    return list(track(detected, 'detecting', total=len(images)))
 
 
-def print_summary(run: DatasetDetection, boxes: int) -> None:
+def print_summary(images: list[ImageDetections], out: Path) -> None:
     """Print the counts, the written file and the skipped images."""
     table = Table('images', 'detected before', 'skipped', 'boxes')
-    counts = (len(run.images), run.resumed, len(run.failed), boxes)
-    table.add_row(*map(str, counts))
+    resumed = sum(image.resumed for image in images)
+    skipped = [image for image in images if image.error]
+    boxes = sum(len(image.boxes) for image in images)
+    table.add_row(*map(str, (len(images), resumed, len(skipped), boxes)))
     table_console().print(table)
-    print(run.out)
-    for image in run.failed:
+    print(out)
+    for image in skipped:
         print(f'skipped: {image.name}: {image.error}', file=sys.stderr)
 
 
@@ -112,14 +124,8 @@ def print_ap(ann: Path, boxes: Path) -> None:
 @exit_status
 def main() -> bool:
     args = parse_args()
-    settings = DetectorSettings(
-        args.config, args.checkpoint, args.score_thr, args.top_k
-    )
-    images = list_images(args.ann, args.images)
-    with DatasetDetection(images, settings, args.out) as run:
-        detect(args, run)
-        boxes = run.write()
-    print_summary(run, boxes)
+    images = detect(args)
+    print_summary(images, args.out)
     if args.ann:
         print_ap(args.ann, args.out)
-    return bool(run.failed)
+    return any(image.error for image in images)

@@ -137,7 +137,7 @@ def crop_loader(
     if not frames:
         raise ValueError(f'--images {args.images}: no image can be read')
     images = [frame.image for frame in frames]
-    crops = list(inferencer.estimator.crops(images, inferencer.detect(frames)))
+    crops = list(inferencer.estimator.crops(images, inferencer.detector(images)))
     return lambda split: crops
 
 

@@ -78,7 +78,7 @@ def main() -> None:
     write_onnx(graph, inputs, ['dets'], args.out, {}, dynamic_batch=False)
     session = open_session(args.out, 'cpu')
 
-    comparison = compare_detections(session, detector, images)
+    comparison = compare_detections(session, detector, (width, height), images)
     table = Table('', str(args.out))
     table.add_row('input', f'{width}x{height}')
     table.add_row('size', f'{args.out.stat().st_size / 1e6:.1f} MB')

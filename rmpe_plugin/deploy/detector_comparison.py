@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Comparison of an exported detector with the PyTorch model."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -17,20 +17,6 @@ if TYPE_CHECKING:
 # Boxes with lower scores are not compared.
 MIN_SCORE = 0.05
 PADDING = 114  # grey level
-
-
-class Detector(Protocol):
-    """What :func:`compare_detections` uses of a :class:`PersonDetector`."""
-
-    input_size: tuple[int, int]
-
-    def prepare(self, image: np.ndarray) -> dict:
-        """Run the test pipeline on an image."""
-        ...
-
-    def detect(self, prepared: list[dict]) -> list[InstanceData]:
-        """Detect people in a batch of images."""
-        ...
 
 
 class DetectionComparison(NamedTuple):
@@ -70,13 +56,17 @@ def letterbox(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def compare_detections(
-    session: 'InferenceSession', detector: Detector, images: Sequence[np.ndarray]
+    session: 'InferenceSession',
+    detector: Callable[[list[np.ndarray]], list[InstanceData]],
+    size: tuple[int, int],
+    images: Sequence[np.ndarray],
 ) -> DetectionComparison:
     """Compare the boxes of an ONNX file with those of PyTorch.
 
     Args:
         session (InferenceSession): An exported :class:`PersonDetectorGraph`.
         detector (PersonDetector): The detector that was exported.
+        size (tuple[int, int]): Size of the exported input [w, h], pixels.
         images (Sequence[np.ndarray]): Images, BGR (H, W, 3), uint8.
 
     Returns:
@@ -88,8 +78,8 @@ def compare_detections(
     rtmlib = RTMLibNormalisation(MEAN, STD)
     for image in images:
         # Both see the same pixels: the detector's pipeline need not resize again.
-        boxed = letterbox(image, detector.input_size)
-        (people,) = detector.detect([detector.prepare(boxed)])
+        boxed = letterbox(image, size)
+        (people,) = detector([boxed])
         boxes = people.bboxes[people.bbox_scores >= MIN_SCORE]
         inputs = rtmlib.apply_to(boxed.transpose(2, 0, 1)[None])
         (dets,) = session.run(None, dict(input=np.ascontiguousarray(inputs)))[0]

@@ -14,6 +14,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
 
+from rmpe_plugin.apis import detect_dataset
 from tests.conftest import ROOT
 
 QUICKSTART = ROOT / 'configs' / 'quickstart'
@@ -109,3 +110,11 @@ def random_poses(number, score=0.9):
         scores=np.full(number, score),
     )
     return sample
+
+
+def interrupt_detection(images, settings, out):
+    """Detect people in the first image only."""
+    run = detect_dataset(images, settings, out, batch_size=1, devices=['cpu'])
+    first = next(run)
+    run.close()
+    return first

@@ -4,8 +4,8 @@ import json
 import numpy as np
 import pytest
 
-from rmpe_plugin.apis import Frame, Frames
-from rmpe_plugin.apis.boxes import boxes_by_image, empty_boxes, whole_image_boxes
+from rmpe_plugin.apis import Frames
+from rmpe_plugin.apis.boxes import boxes_by_image, empty_boxes
 
 IMAGE = np.zeros((4, 5, 3), np.uint8)
 BOX = [1.0, 2.0, 3.0, 5.0]
@@ -62,13 +62,6 @@ def test_boxes_of_annotations(frames, tmp_path):
     np.testing.assert_array_equal(boxes[0].bboxes, [BOX])
     np.testing.assert_array_equal(boxes[1].bboxes, [BOX, BOX])
     np.testing.assert_array_equal(boxes[1].bbox_scores, [1, 1])
-
-
-def test_whole_image_boxes_skip_frames_without_an_image():
-    people = whole_image_boxes([Frame(7, 'a', IMAGE), Frame(8, 'b', error='broken')])
-    assert people.keys() == {7}
-    np.testing.assert_array_equal(people[7].bboxes, [[0, 0, 5, 4]])
-    np.testing.assert_array_equal(people[7].bbox_scores, [1])
 
 
 @pytest.mark.parametrize(

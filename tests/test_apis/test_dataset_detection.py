@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from rmpe_plugin.apis import (
-    DatasetDetection,
     DetectorSettings,
     PersonDetector,
+    detect_dataset,
     list_images,
     read_image,
 )
 from rmpe_plugin.structures import boxes_to_records
 from rmpe_plugin.utils.files import file_digest
+from tests.test_apis.conftest import interrupt_detection
 
 
 @pytest.fixture(scope='module')
@@ -36,10 +37,13 @@ def images(synthetic, tmp_path_factory):
 def expected(settings, images):
     """The records of the readable images."""
     detector = PersonDetector(settings.config, settings.checkpoint, 'cpu', top_k=3)
-    frames = [read_image(path, image_id) for image_id, path in images]
-    people = detector.detect_frames(frames)
-    assert people.keys() == {1, 3}
-    return [r for i, boxes in people.items() for r in boxes_to_records(i, boxes)]
+    readable = [read_image(path, i) for i, path in images if i != 2]
+    people = detector([frame.image for frame in readable])
+    return [
+        record
+        for frame, boxes in zip(readable, people, strict=True)
+        for record in boxes_to_records(frame.image_id, boxes)
+    ]
 
 
 def assert_same_boxes(records, expected):
@@ -69,14 +73,13 @@ def test_writes_boxes_and_reports_unreadable_images(
     settings, images, expected, tmp_path
 ):
     out = tmp_path / 'new' / 'boxes.json'
-    with DatasetDetection(images, settings, out) as run:
-        assert run.resumed == 0
-        results = list(run.detect(batch_size=2, devices=['cpu']))
-        assert [result.image_id for result in results] == [1, 2, 3]
-        assert [result.image_id for result in run.failed] == [2]
-        assert 'UnidentifiedImageError' in run.failed[0].error
-        assert run.pending == [images[1]]
-        assert run.write() == len(expected) == 6
+    detected = detect_dataset(images, settings, out, batch_size=2, devices=['cpu'])
+    first, failed, last = detected
+    assert [image.image_id for image in (first, failed, last)] == [1, 2, 3]
+    assert failed.name == str(images[1][1])
+    assert 'UnidentifiedImageError' in failed.error
+    assert not (failed.boxes or first.error or first.resumed)
+    assert len(first.boxes + last.boxes) == len(expected) == 6
     assert_same_boxes(json.loads(out.read_text()), expected)
     assert [path.name for path in out.parent.iterdir()] == ['boxes.json']
 
@@ -86,10 +89,8 @@ def test_continues_an_interrupted_run(
     settings, images, expected, tmp_path, num_processes
 ):
     out, journal = tmp_path / 'boxes.json', tmp_path / 'boxes.json.journal.jsonl'
-    with DatasetDetection(images, settings, out) as run:
-        results = run.detect(batch_size=1, devices=['cpu'])
-        assert next(results).image_id == 1
-        results.close()
+    first = interrupt_detection(images, settings, out)
+    assert first.image_id == 1
     assert not out.exists()
     lines = journal.read_text().splitlines()
     header, record = map(json.loads, lines)
@@ -101,16 +102,25 @@ def test_continues_an_interrupted_run(
         images=header['images'],
         sha256=file_digest(settings.checkpoint),
     )
-    assert record == dict(image_id=1, boxes=run.journal.records[0]['boxes'])
+    assert record == dict(image_id=1, boxes=first.boxes)
 
     # The boxes of the journal are used, and a line that was cut off is dropped.
     record['boxes'] = [dict(expected[0], score=9.0)]
     journal.write_text(f'{lines[0]}\n{json.dumps(record)}\n{{"image_id": 3, "bo')
-    with DatasetDetection(images, settings, out) as run:
-        assert run.resumed == 1
-        for _ in run.detect(num_processes=num_processes, devices=['cpu']):
-            pass
-        assert run.write() == 4
+    detected = list(
+        detect_dataset(
+            images,
+            settings,
+            out,
+            batch_size=1,
+            num_processes=num_processes,
+            devices=['cpu'],
+        )
+    )
+    assert [(i.image_id, i.resumed) for i in detected] == [
+        (1, True), (2, False), (3, False)
+    ]  # fmt: skip
+    assert [len(image.boxes) for image in detected] == [1, 0, 3]
     assert_same_boxes(
         json.loads(out.read_text()), [dict(expected[0], score=9.0), *expected[3:]]
     )
@@ -124,14 +134,13 @@ def test_boxes_of_other_images_or_weights_are_not_used(
     checkpoint, out = tmp_path / 'detector.pth', tmp_path / 'boxes.json'
     shutil.copy(settings.checkpoint, checkpoint)
     settings = replace(settings, checkpoint=str(checkpoint))
-    with DatasetDetection(images, settings, out) as run:
-        run.journal.append(dict(image_id=1, boxes=[]))
+    interrupt_detection(images, settings, out)
     if changed == 'images':
         images = [(i, path.with_name(f'other_{path.name}')) for i, path in images]
     else:
         checkpoint.write_bytes(b'other weights')
     with pytest.raises(ValueError, match='other settings'):
-        DatasetDetection(images, settings, out)
+        next(detect_dataset(images, settings, out))
 
 
 def test_raises_on_folder_of_videos(tmp_path):
@@ -145,15 +154,12 @@ def test_raises_on_journal_of_other_settings(settings, images, tmp_path):
     lines = (dict(config='other'), dict(image_id=1, boxes=[]))
     journal.write_text(''.join(json.dumps(line) + '\n' for line in lines))
     with pytest.raises(ValueError, match='other settings'):
-        DatasetDetection(images, settings, tmp_path / 'boxes.json')
+        next(detect_dataset(images, settings, tmp_path / 'boxes.json'))
     assert len(journal.read_text().splitlines()) == 2
 
 
 def test_raises_on_missing_config(images, tmp_path):
-    settings = DetectorSettings('no.py', 'no.pth')
-    with (
-        DatasetDetection(images, settings, tmp_path / 'boxes.json') as run,
-        pytest.raises(FileNotFoundError, match='no.py'),
-    ):
-        list(run.detect())
-    assert not (tmp_path / 'boxes.json').exists()
+    settings, out = DetectorSettings('no.py', 'no.pth'), tmp_path / 'boxes.json'
+    with pytest.raises(FileNotFoundError, match='no.py'):
+        list(detect_dataset(images, settings, out))
+    assert not out.exists()

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,7 @@ from mmdet.apis import inference_detector
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from rmpe_plugin.apis import Frame, Frames, PersonDetector
+from rmpe_plugin.apis import Frames, PersonDetector
 from tests.test_apis.conftest import DETECTOR, randomize_head, save_untrained
 
 # Its head is shared by the 80 categories, so that it is small.
@@ -34,7 +36,7 @@ def test_equals_mmdetection(detector_files, image):
     # With NMS and scores as MMDetection has them; both functions run the same network.
     detector = PersonDetector(DETECTOR, checkpoint, device='cpu', top_k=1000)
     expected = mmdetection(detector.model, image)
-    (people,) = detector.detect([detector.prepare(image)])
+    (people,) = detector([image])
     order = np.argsort(-expected.scores, kind='stable')
     assert len(people) == len(order) > 10
     np.testing.assert_array_equal(people.bboxes, expected.bboxes[order])
@@ -43,30 +45,29 @@ def test_equals_mmdetection(detector_files, image):
 
 def test_batch_equals_single_images(detector, image):
     images = [image, image[:, ::-1].copy()]
-    batch = detector.detect([detector.prepare(x) for x in images])
+    batch = detector(images)
     for one, people in zip(images, batch, strict=True):
-        (expected,) = detector.detect([detector.prepare(one)])
+        (expected,) = detector([one])
         assert len(people) == len(expected) > 100
         np.testing.assert_allclose(people.bboxes, expected.bboxes, atol=1e-2)
         np.testing.assert_allclose(people.bbox_scores, expected.bbox_scores, rtol=1e-4)
     assert np.abs(batch[0].bboxes - batch[1].bboxes).max() > 1
-    assert detector.detect([]) == []
+    assert detector([]) == []
 
 
 def test_threshold_and_top_k(detector_files, detector, image):
-    (everything,) = detector.detect([detector.prepare(image)])
+    (everything,) = detector([image])
     threshold = float(everything.bbox_scores[5])
     strict = PersonDetector(*detector_files, device='cpu', score_thr=threshold, top_k=3)
-    (people,) = strict.detect([strict.prepare(image)])
+    (people,) = strict([image])
     np.testing.assert_array_equal(people.bboxes, everything.bboxes[:3])
     strict.top_k = 1000
-    (people,) = strict.detect([strict.prepare(image)])
+    (people,) = strict([image])
     assert len(people) == (everything.bbox_scores >= threshold).sum() >= 6
 
 
 def test_returns_only_people_of_eighty_categories():
-    with pytest.warns(UserWarning, match='COCO classes'):
-        detector = PersonDetector(COCO, None, device='cpu', top_k=10_000)
+    detector = PersonDetector(COCO, None, device='cpu', top_k=10_000)
     assert detector.label == 0
     randomize_head(detector.model)
     # Two categories, all of whose boxes are returned.
@@ -76,7 +77,7 @@ def test_returns_only_people_of_eighty_categories():
         torch.nn.init.constant_(layer.bias[2:], -10.0)
     image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
     everything = mmdetection(detector.model, image)
-    (people,) = detector.detect([detector.prepare(image)])
+    (people,) = detector([image])
     assert 0 < len(people) == int((everything.labels == 0).sum()) < len(everything)
 
 
@@ -88,24 +89,23 @@ def test_raises_on_detector_without_person_class(detector_files, tmp_path):
         PersonDetector(config, path, device='cpu')
 
 
-def test_image_that_the_pipeline_fails_on_is_reported(detector, image):
-    frames = [
-        Frame(0, 'good', image),
-        Frame(1, 'strip', np.zeros((1, 3000, 3), np.uint8)),
-        Frame(2, 'missing', error='does not exist'),
-    ]
-    people = detector.detect_frames(frames)
-    assert people.keys() == {0}
-    assert len(people[0])
-    assert "the detector's test pipeline failed" in frames[1].error
-    assert frames[1].image is None
-    assert frames[2].error == 'does not exist'
-
-
 def test_grad_mode_and_default_scope_are_unchanged(detector, image):
-    detector.detect([detector.prepare(image)])
+    detector([image])
     assert torch.is_grad_enabled()
     assert DefaultScope.get_current_instance().scope_name == 'mmpose'
+
+
+def test_raises_on_an_image_that_the_pipeline_fails_on(detector):
+    with pytest.raises(ValueError, match="the detector's test pipeline failed"):
+        detector.preprocess(np.zeros((1, 3000, 3), np.uint8))
+
+
+def test_reads_the_checkpoint_once_without_warnings(detector_files, recwarn):
+    with patch.object(torch, 'load', wraps=torch.load) as load:
+        detector = PersonDetector(*detector_files, device='cpu')
+    assert load.call_count == 1
+    assert not [w for w in recwarn if 'COCO classes' in str(w.message)]
+    assert detector.model.dataset_meta['classes'] == ('person',)
 
 
 def test_raises_on_a_checkpoint_of_another_model(detector_files, cpn):
@@ -119,6 +119,13 @@ def test_raises_on_a_checkpoint_without_classes(detector_files, tmp_path):
     torch.save(dict(content, meta=dict(epoch=1)), tmp_path / 'weights.pth')
     with pytest.raises(ValueError, match='weights.pth does not contain.*epoch'):
         PersonDetector(config, tmp_path / 'weights.pth', device='cpu')
+
+
+def test_reads_the_classes_of_mmdetection_2(detector_files, tmp_path):
+    config, checkpoint = detector_files
+    content = dict(torch.load(checkpoint), meta=dict(CLASSES=('cat', 'person')))
+    torch.save(content, tmp_path / 'weights.pth')
+    assert PersonDetector(config, tmp_path / 'weights.pth', device='cpu').label == 1
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_detector_and_whole_image(cpn, detector_files, images):
     detector = PersonDetector(*detector_files, device='cpu', top_k=2)
     inferencer = RMPEInferencer(*cpn, detector, device='cpu', pose_nms=None)
     for image, result in zip(images, inferencer(images), strict=True):
-        (boxes,) = detector.detect([detector.prepare(image)])
+        (boxes,) = detector([image])
         poses = result.poses.pred_instances
         order = np.argsort(poses.bbox_scores)[::-1]
         np.testing.assert_allclose(poses.bboxes[order], boxes.bboxes, atol=0.01)
@@ -229,11 +229,9 @@ def test_given_config_is_not_changed(cpn):
 def test_raises_on_invalid_settings(cpn, plain, images):
     with pytest.raises(ValueError, match='got neither'):
         plain(images)
-    with pytest.raises(ValueError, match='got neither'):
-        plain.detect([])
     with pytest.raises(ValueError, match='got both'):
         RMPEInferencer(*cpn, 'whole_image', device='cpu')(images, BOXES)
-    with pytest.raises(ValueError, match="must be a PersonDetector.*got 'yolo'"):
+    with pytest.raises(ValueError, match="must be a Detector.*got 'yolo'"):
         RMPEInferencer(*cpn, 'yolo', device='cpu')
     with pytest.raises(ValueError, match="score_mode must be .*got 'oks'"):
         RMPEInferencer(*cpn, device='cpu', score_mode='oks')

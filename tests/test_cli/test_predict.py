@@ -10,11 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from rmpe_plugin.apis import DatasetDetection, DetectorSettings, list_images
+from rmpe_plugin.apis import DetectorSettings, list_images
 from tests.conftest import ROOT, run_command, run_experiment
 from tests.test_apis.conftest import (  # noqa: F401
     cpn,
     detector_files,
+    interrupt_detection,
     save_untrained,
 )
 
@@ -126,10 +127,10 @@ def test_detect_people_resumes_and_reports_unreadable_images(
     box = dict(image_id=1, category_id=1, bbox=[1, 2, 3, 4], score=9.0)
     files = list_images(None, images)
     settings = DetectorSettings(config, checkpoint, top_k=3)
-    with DatasetDetection(files, settings, out) as run:
-        run.journal.append(dict(image_id=1, boxes=[box]))
-    with journal.open('a') as file:
-        file.write('{"imag')  # cut off
+    interrupt_detection(files, settings, out)
+    header, _ = journal.read_text().splitlines()
+    record = json.dumps(dict(image_id=1, boxes=[box]))
+    journal.write_text(f'{header}\n{record}\n{{"imag')  # cut off
     # Annotations without boxes: the AP cannot be computed.
     annotations = tmp_path / 'annotations.json'
     listed = [dict(id=i, file_name=f'{i:06}.jpg') for i in (1, 2, 3)]
@@ -150,8 +151,7 @@ def test_detect_people_resumes_and_reports_unreadable_images(
     assert records[0] == box
     assert not journal.exists()
 
-    with DatasetDetection(files, replace(settings, top_k=7), out) as run:
-        run.journal.append(dict(image_id=1, boxes=[box]))
+    interrupt_detection(files, replace(settings, top_k=7), out)
     result = run_command('detect', *arguments, check=False)
     assert result.returncode == 2
     assert 'other settings' in result.stderr

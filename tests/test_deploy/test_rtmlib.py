@@ -29,6 +29,7 @@ from tests.test_deploy.conftest import small_metadata, small_model
 
 VERSION = '0.0.16'
 DETECTOR = ROOT / 'configs' / 'quickstart' / 'rtmdet-small_synthetic-160x128.py'
+SIZE = 160, 160
 
 
 @pytest.fixture(scope='module')
@@ -75,7 +76,7 @@ def detector_file(tmp_path_factory):
         torch.nn.init.normal_(layer.weight, std=100)
         torch.nn.init.zeros_(layer.bias)
     graph = PersonDetectorGraph(detector.model, detector.label).eval()
-    inputs = dict(input=torch.zeros(1, 3, 160, 160))
+    inputs = dict(input=torch.zeros(1, 3, *SIZE))
     path = folder / 'detector.onnx'
     write_onnx(graph, inputs, ['dets'], path, {}, dynamic_batch=False)
     return path, detector
@@ -112,17 +113,17 @@ def test_scores_below_the_range_keep_their_keypoints(pose_file):
 
 def test_letterbox_is_that_of_rtmlib(rtmlib, detector_file, image):
     path, _ = detector_file
-    detector = rtmlib.RTMDet(str(path), model_input_size=(160, 160))
+    detector = rtmlib.RTMDet(str(path), model_input_size=SIZE)
     expected, _ = detector.preprocess(image)
     mean, std = np.array(detector.mean), np.array(detector.std)
-    boxed = letterbox(image, (160, 160))
+    boxed = letterbox(image, SIZE)
     np.testing.assert_allclose((boxed - mean) / std, expected, atol=1e-6)
 
 
 def test_detections_equal_pytorch(detector_file, image):
     path, detector = detector_file
     images = [image, image[:, ::-1].copy(), image[::2]]
-    comparison = compare_detections(open_session(path), detector, images)
+    comparison = compare_detections(open_session(path), detector, SIZE, images)
     assert comparison.expected == comparison.found > 10
     assert comparison.unequal == 0
     assert comparison.error < 0.1
@@ -145,12 +146,12 @@ def test_comparison_finds_nan_and_boxes_in_wrong_images(detector_file, image):
         dets[0, 0, 0] = np.nan
         return dets
 
-    spoiled = compare_detections(ChangedSession(path, spoil), detector, [image])
+    spoiled = compare_detections(ChangedSession(path, spoil), detector, SIZE, [image])
     assert np.isnan(spoiled.error)
     # one box fewer in the first image, twice as many in the second
     changes = iter((lambda dets: dets[:, 1:], lambda dets: dets.repeat(2, axis=1)))
     session = ChangedSession(path, lambda dets: next(changes)(dets))
-    moved = compare_detections(session, detector, [image, image])
+    moved = compare_detections(session, detector, SIZE, [image, image])
     assert moved.unequal == 2
 
 
@@ -158,7 +159,7 @@ def test_complete_chain(rtmlib, detector_file, pose_file, image):
     chain = rtmlib.Custom(
         det_class='RTMDet',
         det=str(detector_file[0]),
-        det_input_size=(160, 160),
+        det_input_size=SIZE,
         pose_class='RTMPose',
         pose=str(pose_file[0]),
         pose_input_size=(64, 96),
