@@ -44,13 +44,11 @@ def _mirror(theta: Tensor) -> Tensor:
 
 
 def _clip_to_median_norm(gradient: Tensor) -> Tensor:
-    """Clip each sample's gradient of theta (B, 2, 3) to the median nonzero norm.
-
-    The gradient comes from image edges at a few heatmap peaks. Without clipping, 5 % of
-    the samples have half of the sum of squared norms and dominate the update of the
-    STN. A limit relative to the batch does not depend on the scale of the losses or of
-    AMP.
-    """
+    """Clip each sample's gradient of theta (B, 2, 3) to the median nonzero norm."""
+    # The gradient comes from image edges at a few heatmap peaks. Without clipping, 5 %
+    # of the samples have half of the sum of squared norms and dominate the update of
+    # the STN. A limit relative to the batch does not depend on the scale of the losses
+    # or of AMP.
     norm = gradient.norm(dim=(1, 2), keepdim=True)
     # Samples without labelled keypoints have no gradient and do not count.
     median = norm.where(norm > 0, torch.nan).nanmedian().nan_to_num()
@@ -60,14 +58,7 @@ def _clip_to_median_norm(gradient: Tensor) -> Tensor:
 def _map_keypoints(
     poses: InstanceList, theta: Tensor, size: tuple[int, int], unit: np.ndarray
 ) -> None:
-    """Map keypoints from the windows to the crops, in place; the codec's unit is kept.
-
-    Args:
-        poses (list[InstanceData]): Poses with ``keypoints`` (1, K, 2).
-        theta (Tensor): The windows (B, 2, 3).
-        size (tuple[int, int]): Size (h, w) of the crops.
-        unit (np.ndarray): Unit of the keypoints, pixels, see :func:`crop_pixels`.
-    """
+    """Map keypoints, in ``unit`` pixels, from the windows to the crops, in place."""
     keypoints = np.concatenate([pose.keypoints for pose in poses]) * unit
     keypoints = torch.from_numpy(keypoints)
     theta = theta.detach().cpu().to(keypoints)
