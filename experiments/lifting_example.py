@@ -11,7 +11,6 @@ Example:
 """
 
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +23,10 @@ from mmpose.registry import DATASETS
 from rich.console import Console
 from rich.table import Table
 
-from experiments import quickstart
-from experiments.stages import Stage
-
+from . import quickstart
 from .lifting_animation import write_animation
-from .quickstart import rmpe
-from .stage_program import forget_stages, main, run_program
+from .quickstart import last_checkpoint, training
+from .stages import Stage, forget_stages, main, rmpe, run_program
 
 DATA = Path('data/synthetic_videos')
 LIFTER = quickstart.CONFIGS / 'video-pose-lift_tcn-27frm_synthetic.py'
@@ -50,29 +47,26 @@ def detections(split: str) -> Path:
     return DATA / 'joint_2d_det_files' / f'cpn_{split}.npy'
 
 
-def checkpoints() -> list[Path]:
-    """Weights of the quickstart's CPN and detector."""
-    return [
-        folder / f'epoch_{quickstart.last_epoch(config)}.pth'
-        for folder, config in (
-            (quickstart.POSE_DIR, quickstart.POSE),
-            (quickstart.DETECTOR_DIR, quickstart.DETECTOR),
-        )
-    ]
+def models() -> list[tuple[Path, Path]]:
+    """Config and weights of the quickstart's CPN and detector."""
+    trained = (
+        (quickstart.POSE, quickstart.POSE_DIR),
+        (quickstart.DETECTOR, quickstart.DETECTOR_DIR),
+    )
+    return [(config, last_checkpoint(config, folder)) for config, folder in trained]
 
 
 def make_stages(seed: int) -> list[Stage]:
     """Return the stages, which run one after another."""
     numbers = [f'--{split}={number}' for split, number in VIDEOS.items()]
-    pose, detector = checkpoints()
+    pose, detector = models()
     poses = WORK_DIR / 'poses'
     stages = [
         Stage('render', 'rendering videos', rmpe(
             'synthesize videos', DATA, *numbers)),
         Stage('poses', 'predicting poses with a CPN', rmpe(
-            'predict', quickstart.POSE, pose, DATA / 'videos',
-            '--det', quickstart.DETECTOR, detector, '--out', poses,
-            '--no-images', '--image-batch', 32)),
+            'predict', *pose, DATA / 'videos', '--det', *detector,
+            '--out', poses, '--no-images', '--image-batch', 32)),
     ]  # fmt: skip
     for split in VIDEOS:
         coco = DATA / 'annotations' / f'{split}.json'
@@ -85,14 +79,8 @@ def make_stages(seed: int) -> list[Stage]:
                 '--format', 'mmpose', '--layout', 'h36m', '--person', 'best',
                 '--missing', 'interpolate', '--out', detections(split))),
         ]  # fmt: skip
-    train = rmpe(
-        'train', LIFTER, '--work-dir', WORK_DIR,
-        '--cfg-options', f'randomness.seed={seed}',
-    )  # fmt: skip
-    epochs = quickstart.last_epoch(LIFTER)
-    progress = partial(quickstart.epochs_done, LOGS / 'train.log', epochs)
     title = "training MMPose's VideoPoseLift"
-    stages.append(Stage('train', title, train, ('--resume',), progress=progress))
+    stages.append(training('train', title, LIFTER, WORK_DIR, seed))
     return stages
 
 
@@ -103,8 +91,7 @@ def lift() -> tuple[np.ndarray, np.ndarray]:
         tuple[np.ndarray, np.ndarray]: Predicted and ground-truth joints (N, 17, 3),
         metres.
     """
-    config = Config.fromfile(LIFTER)
-    checkpoint = WORK_DIR / f'epoch_{config.train_cfg.max_epochs}.pth'
+    config, checkpoint = Config.fromfile(LIFTER), last_checkpoint(LIFTER, WORK_DIR)
     with DefaultScope.overwrite_default_scope('mmpose'):
         model = init_model(config, str(checkpoint), device='cpu')
         frames = DATASETS.build(config.test_dataloader.dataset)
@@ -151,7 +138,7 @@ def median_video(predicted: np.ndarray, expected: np.ndarray) -> tuple[str, np.n
     return name, np.flatnonzero(names == name)
 
 
-def report(console: Console, seconds: float) -> None:
+def report(console: Console) -> None:
     """Lift the test videos, print the errors and draw one video."""
     predicted, expected = lift()
     console.print(result_table(predicted, expected))
@@ -162,7 +149,6 @@ def report(console: Console, seconds: float) -> None:
         ANIMATION, path, *(array[frames] for array in (poses, predicted, expected))
     )
     console.print(f'Animation: {ANIMATION}, {video}\nLogs: {LOGS}', highlight=False)
-    console.print(f'Finished in {seconds / 60:.1f} minutes.', highlight=False)
 
 
 def run(seed: int, restart: bool, console: Console) -> int:
@@ -176,7 +162,7 @@ def run(seed: int, restart: bool, console: Console) -> int:
     Returns:
         int: Exit status; 130 after an interrupt.
     """
-    missing = [path for path in checkpoints() if not path.is_file()]
+    missing = [path for _, path in models() if not path.is_file()]
     if missing:
         console.print(
             f'{missing[0]} does not exist: run bash tools/quickstart.sh first',
@@ -188,7 +174,7 @@ def run(seed: int, restart: bool, console: Console) -> int:
         for split in VIDEOS:
             detections(split).unlink(missing_ok=True)
     stages = [[stage] for stage in make_stages(seed)]
-    return run_program(stages, LOGS, dict(seed=seed, **VIDEOS), console, report)
+    return run_program(stages, LOGS, dict(seed=seed, **VIDEOS), report, console)
 
 
 if __name__ == '__main__':

@@ -1,211 +1,205 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run the commands of a longer program with progress, logs and resumption."""
+"""Programs of several commands: one line for each, logs, and resumption."""
 
+import argparse
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.status import Status
 
+from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.files import ResumeJournal
+from rmpe_plugin.utils.tables import table_console
 
 POLL_SECONDS = 0.2
-# how long a stopped command may take to end before it is killed
-GRACE_SECONDS = 10.0
+# Lines of a log that are shown when its stage fails.
+TAIL = 15
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stage:
-    """One command of a longer program.
+    """One command of a program.
 
     Attributes:
         name (str): Name in the journal and of the log file, such as ``'detect'``.
         title (str): What the console shows, such as ``'detecting people'``.
-        command (Sequence[str]): Program and arguments.
+        command (Sequence): Program and arguments.
         resume (Sequence[str]): Arguments added when an earlier run of the stage was
             interrupted. Defaults to ``()``: it starts from the beginning.
-        environment (dict[str, str]): Environment variables added to this process's.
-        progress (Callable[[], float], optional): Returns the finished share, 0 to 1.
-            Defaults to ``None``, unknown.
     """
 
     name: str
     title: str
-    command: Sequence[str]
+    command: Sequence
     resume: Sequence[str] = ()
-    environment: dict[str, str] = field(default_factory=dict)
-    progress: Callable[[], float] | None = None
 
 
 class StageError(Exception):
     """A stage's command failed; the message has the end of its log."""
 
 
-class StageRunner:
-    """Runs stages, one line on the console for each, and remembers the finished ones.
+def rmpe(command: str, *args: object) -> list[str]:
+    """Return the words of a command of ``rmpe``."""
+    return [sys.executable, 'rmpe.py', *command.split(), *map(str, args)]
 
-    What a command prints goes to ``{log_dir}/{stage.name}.log``. When a stage fails or
-    the user interrupts, the commands that run are stopped with all their child
-    processes.
+
+def run_stages(
+    groups: Sequence[Sequence[Stage]], logs: Path, settings: dict, console: Console
+) -> None:
+    """Run the stages that are not finished, and print a line for each.
 
     Args:
-        log_dir (str | Path): Folder of the logs and of the journal, ``stages.jsonl``.
-        settings (dict): What the results depend on, JSON types only. Stages of a run
-            with other settings are not skipped but raise.
-        total (int): Number of stages of the program.
-        console (Console): Where progress is shown.
-        tail (int): Lines of a log that are shown when its stage fails. Defaults to 15.
+        groups (Sequence[Sequence[Stage]]): The stages. Those of an inner sequence run
+            at the same time and share the cores.
+        logs (Path): Folder of the logs and of the journal of finished stages.
+        settings (dict): What the results depend on, JSON types only.
+        console (Console): Where the lines are printed.
 
     Raises:
+        StageError: If a command fails. The other one is stopped.
         ValueError: If the journal belongs to a run with other settings.
     """
+    journal = ResumeJournal(logs / 'finished.jsonl', settings)
+    finished = {record['stage']: record['seconds'] for record in journal.records}
+    number, total = 0, sum(map(len, groups))
 
-    def __init__(
-        self,
-        log_dir: str | Path,
-        settings: dict,
-        total: int,
-        console: Console,
-        tail: int = 15,
-    ) -> None:
-        self.log_dir = Path(log_dir)
-        self.journal = ResumeJournal(self.log_dir / 'stages.jsonl', settings)
-        self.total, self.console, self.tail = total, console, tail
-        self.shown = 0
+    def print_line(stage: Stage, duration: str) -> None:
+        nonlocal number
+        number += 1
+        line = escape(f'[{number}/{total}] {stage.title}: {duration}')
+        log = escape(f'{logs / stage.name}.log')
+        console.print(f'{line}  [dim]{log}', highlight=False, soft_wrap=True)
 
-    def log(self, stage: Stage) -> Path:
-        """Return the path of a stage's log."""
-        return self.log_dir / f'{stage.name}.log'
-
-    def seconds(self, stage: Stage) -> float | None:
-        """Return how long a finished stage took, or ``None`` if it is not finished."""
-        for record in self.journal.records:
-            if record['stage'] == stage.name and 'seconds' in record:
-                return record['seconds']
-        return None
-
-    def run(self, *stages: Stage) -> None:
-        """Run stages at the same time, except those that are finished.
-
-        Args:
-            stages (Stage): The stages.
-
-        Raises:
-            StageError: If a command fails.
-            KeyboardInterrupt: If the user interrupts.
-        """
-        waiting = []
-        for stage in stages:
-            if (seconds := self.seconds(stage)) is None:
-                waiting.append(stage)
-            else:
-                self._print_line(stage, f'finished before, {seconds:.0f} s')
-        with self._progress() as progress, self._processes(waiting) as processes:
-            start = time.monotonic()
-            tasks = {
-                stage.name: progress.add_task(stage.title, total=None)
+    for group in groups:
+        for stage in group:
+            if stage.name in finished:
+                print_line(stage, f'finished before, {finished[stage.name]:.0f} s')
+        waiting = [stage for stage in group if stage.name not in finished]
+        threads = max(1, (os.cpu_count() or 1) // len(group))
+        shared = dict(OMP_NUM_THREADS=str(threads)) if len(group) > 1 else {}
+        with console.status('') as status, ExitStack() as stack:
+            running = {
+                stage: stack.enter_context(_process(stage, logs, shared))
                 for stage in waiting
             }
-            while processes:
-                time.sleep(POLL_SECONDS)
-                for stage in [s for s in waiting if s.name in processes]:
-                    if stage.progress is not None:
-                        share = stage.progress()
-                        progress.update(tasks[stage.name], total=1.0, completed=share)
-                    if processes[stage.name].poll() is None:
-                        continue
-                    progress.remove_task(tasks[stage.name])
-                    self._finish(
-                        stage, processes.pop(stage.name), time.monotonic() - start
-                    )
+            for stage, seconds in _ended(running, status):
+                if running[stage].returncode:
+                    raise StageError(_failure(stage, running[stage], logs))
+                journal.append(dict(stage=stage.name, seconds=round(seconds, 1)))
+                print_line(stage, f'{seconds:.0f} s')
 
-    def _finish(self, stage: Stage, process: subprocess.Popen, seconds: float) -> None:
-        """Record a stage that has ended."""
-        log = self.log(stage)
-        if process.returncode:
-            lines = log.read_text(errors='replace').splitlines()[-self.tail :]
-            raise StageError(
-                f'{stage.title} failed with exit status {process.returncode}. '
-                f'The last lines of {log}:\n' + '\n'.join(lines)
-            )
-        self.journal.append(dict(stage=stage.name, seconds=round(seconds, 1)))
-        self._print_line(stage, f'{seconds:.0f} s')
 
-    def _print_line(self, stage: Stage, duration: str) -> None:
-        self.shown += 1
-        self.console.print(
-            f'\\[{self.shown}/{self.total}] {escape(stage.title)}: {duration}'
-            f'  [dim]{escape(str(self.log(stage)))}[/dim]',
-            highlight=False,
-            soft_wrap=True,
+@contextmanager
+def _process(stage: Stage, logs: Path, environment: dict) -> Iterator[subprocess.Popen]:
+    """A stage's command with all its child processes, stopped at the end."""
+    path = logs / f'{stage.name}.log'
+    command = [*stage.command, *(stage.resume if path.exists() else ())]
+    with path.open('a') as log:
+        print('$', *command, file=log, flush=True)
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=dict(os.environ, **environment),
+            start_new_session=True,
         )
-
-    def _progress(self) -> Progress:
-        return Progress(
-            TextColumn('      {task.description}'),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
-            console=self.console,
-            transient=True,
-            disable=not self.console.is_terminal,
-        )
-
-    @contextmanager
-    def _processes(self, stages: Sequence[Stage]) -> Iterator[dict]:
-        """Start the stages' commands, and stop those that still run at the end."""
-        processes: dict[str, subprocess.Popen] = {}
-        try:
-            for stage in stages:
-                processes[stage.name] = self._start(stage)
-            yield processes
-        finally:
-            stop(processes.values())
-
-    def _start(self, stage: Stage) -> subprocess.Popen:
-        """Start a stage's command in a process group of its own."""
-        started = any(record['stage'] == stage.name for record in self.journal.records)
-        if not started:
-            self.journal.append(dict(stage=stage.name))
-        command = [*stage.command, *(stage.resume if started else ())]
-        with self.log(stage).open('a' if started else 'w') as log:
-            print('$', *command, file=log, flush=True)
-            return subprocess.Popen(
-                [str(word) for word in command],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=dict(os.environ, **stage.environment),
-                start_new_session=True,
-            )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
 
 
-def stop(processes: Sequence[subprocess.Popen]) -> None:
-    """Stop processes and their process groups; kill what does not end.
+def _ended(
+    running: dict[Stage, subprocess.Popen], status: Status
+) -> Iterator[tuple[Stage, float]]:
+    """Stages and their seconds in the order in which they end, with a spinner."""
+    start, left = time.monotonic(), list(running)
+    while left:
+        time.sleep(POLL_SECONDS)
+        seconds = time.monotonic() - start
+        titles = ', '.join(stage.title for stage in left)
+        status.update(escape(f'{titles}: {seconds:.0f} s'))
+        for stage in [s for s in left if running[s].poll() is not None]:
+            left.remove(stage)
+            yield stage, seconds
+
+
+def _failure(stage: Stage, process: subprocess.Popen, logs: Path) -> str:
+    """The message of a failed stage."""
+    path = logs / f'{stage.name}.log'
+    lines = path.read_text(errors='replace').splitlines()[-TAIL:]
+    return (
+        f'{stage.title} failed with exit status {process.returncode}. '
+        f'The last lines of {path}:\n' + '\n'.join(lines)
+    )
+
+
+def run_program(
+    groups: Sequence[Sequence[Stage]],
+    logs: Path,
+    settings: dict,
+    report: Callable[[Console], None],
+    console: Console,
+) -> int:
+    """Run stages as :func:`run_stages` does, and report the results.
+
+    Returns:
+        int: Exit status; 130 after an interrupt.
+    """
+    start = time.monotonic()
+    try:
+        run_stages(groups, logs, settings, console)
+    except KeyboardInterrupt:
+        console.print('Interrupted. Run the same command to continue.')
+        return 130
+    except (StageError, ValueError) as error:
+        console.print(f'{error}', style='red', markup=False, soft_wrap=True)
+        console.print('Run the same command to continue, or add --restart.')
+        return 1
+    report(console)
+    minutes = (time.monotonic() - start) / 60
+    console.print(f'Finished in {minutes:.1f} minutes.', highlight=False)
+    return 0
+
+
+def forget_stages(logs: Path) -> None:
+    """Forget the stages, so that they start from the beginning."""
+    shutil.rmtree(logs, ignore_errors=True)
+
+
+def main(description: str, run: Callable[[int, bool, Console], int]) -> int:
+    """Read the options of a program, and run it.
 
     Args:
-        processes (Sequence[subprocess.Popen]): Leaders of process groups.
+        description (str): Text of ``--help``.
+        run (Callable): The program, given the seed, whether to restart, and a console.
+
+    Returns:
+        int: Exit status.
     """
-    running = [process for process in processes if process.poll() is None]
-    for process in running:
-        os.killpg(process.pid, signal.SIGTERM)
-    deadline = time.monotonic() + GRACE_SECONDS
-    for process in running:
-        try:
-            process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        '--seed', type=at_least(0), default=0,
+        help='random seed of the trainings (default: 0)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--restart', action='store_true', help='run the finished stages again'
+    )
+    args = parser.parse_args()
+    os.chdir(Path(__file__).resolve().parents[1])
+    return run(args.seed, args.restart, table_console(markup=True))

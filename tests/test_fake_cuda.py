@@ -87,10 +87,10 @@ def test_training_and_test_forward_passes(path, fake_mode, synthetic):
     config.model.train_cfg = dict(compute_acc=False)
     with torch.device('meta'):
         net = MODELS.build(config.model)
-        if config.model.get('parallel') is not None:
-            net.init_parallel_sppe()
     with fake_mode:
         move_to_fake_cuda(net)
+        if config.model.get('parallel') is not None:
+            net.init_parallel_sppe()
         inputs = batch['inputs'].to('cuda')
         samples = [sample.to('cuda') for sample in batch['data_samples']]
         with ForbidHostCopies():

@@ -6,7 +6,7 @@
 #
 # Finds or creates the environment with tools/setup_env.sh. With the environment ready it
 # takes about 8 minutes on two cores. It prints a table of COCO AP, the paths of the
-# images and what to run next. An interrupted run continues where it stopped.
+# images and where to read on. An interrupted run continues where it stopped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

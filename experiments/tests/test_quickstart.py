@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The quickstart's stages, progress, failures and result table."""
+"""The quickstart's stages, failures and result table."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import pytest
 from mmengine.config import Config
 from rich.console import Console
 
-from experiments import quickstart, stage_program
+from experiments import quickstart, stages
 from experiments.stages import Stage
 from tests.conftest import ROOT
 
@@ -38,11 +38,11 @@ def write(path, value):
     path.write_text(json.dumps(value))
 
 
-def run(monkeypatch, capsys, *stages, seed=0, restart=False):
+def run(monkeypatch, capsys, *program, seed=0, restart=False):
     """Run the quickstart with other stages; returns the exit status and the output."""
-    groups = [[stage] for stage in stages]
+    groups = [[stage] for stage in program]
     monkeypatch.setattr(quickstart, 'make_stages', lambda seed: groups)
-    monkeypatch.setattr(quickstart, 'report', lambda console, seconds: None)
+    monkeypatch.setattr(quickstart, 'report', lambda console: None)
     return quickstart.run(seed, restart, Console()), capsys.readouterr().out
 
 
@@ -51,32 +51,16 @@ def python(name, code):
 
 
 def test_stages_run_existing_scripts_and_configs(folders):
-    stages = [stage for group in quickstart.make_stages(seed=3) for stage in group]
-    assert len({stage.name for stage in stages}) == len(stages)
-    for stage in stages:
+    program = [stage for group in quickstart.make_stages(seed=3) for stage in group]
+    assert len({stage.name for stage in program}) == len(program)
+    for stage in program:
         files = [word for word in stage.command[1:] if word.endswith('.py')]
         assert files
         assert all(Path(word).is_file() for word in files)
-    trainings = [stage for stage in stages if stage.resume]
+    trainings = [stage for stage in program if stage.resume]
     assert len(trainings) == 2
     for stage in trainings:
         assert 'randomness.seed=3' in stage.command
-
-
-def test_training_progress_is_read_from_the_log(folders):
-    stage = quickstart.training(
-        'train', 'training', quickstart.POSE, folders / 'pose', seed=0
-    )
-    log = folders / 'logs' / 'train.log'
-    log.parent.mkdir()
-    log.write_text('$ rmpe train\n')
-    assert stage.progress() == 0
-    log.write_text(
-        '11/25 03:52:49 - mmengine - INFO - Epoch(train) [1][ 50/200]  lr: 1.9e-03\n'
-        '11/25 03:53:49 - mmengine - INFO - Epoch(train) [2][100/200]  lr: 1.8e-03\n'
-    )
-    epochs = Config.fromfile(quickstart.POSE).train_cfg.max_epochs
-    assert stage.progress() == pytest.approx(1.5 / epochs)
 
 
 def test_failing_stage_ends_with_its_log(folders, monkeypatch, capsys):
@@ -115,10 +99,10 @@ def test_other_seed_needs_a_restart(folders, monkeypatch, capsys):
 
 
 def test_interrupt_ends_with_status_130(folders, monkeypatch, capsys):
-    def interrupt(runner, *stages):
+    def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stage_program.StageRunner, 'run', interrupt)
+    monkeypatch.setattr(stages, 'run_stages', interrupt)
     status, printed = run(monkeypatch, capsys, python('draw', 'pass'))
     assert status == 130
     assert printed == 'Interrupted. Run the same command to continue.\n'
@@ -155,7 +139,7 @@ def test_table_has_all_results(results, folders, monkeypatch):
 
     monkeypatch.setattr(quickstart, 'count', count)
     console = Console(file=StringIO(), width=120)
-    quickstart.report(console, seconds=300)
+    quickstart.report(console)
     printed = console.file.getvalue()
     rows = [
         [cell.strip() for cell in line.split('│')[1:-1]]
@@ -167,15 +151,3 @@ def test_table_has_all_results(results, folders, monkeypatch):
     assert [row[1].split()[0] for row in rows[1:]] == [e.prefix for e in results]
     assert sum('default' in row[1] for row in rows) == 1
     assert 'box AP 0.430, 2.5 boxes per image' in printed
-    assert 'Finished in 5.0 minutes.' in printed
-
-
-def test_next_commands_name_existing_files(folders):
-    commands = quickstart.next_commands()
-    assert len(commands) == 3
-    for command in commands:
-        words = command.split()
-        scripts = [word for word in words if word.endswith('.py')]
-        assert all((ROOT / word).is_file() for word in scripts)
-        checkpoints = [word for word in words if word.endswith('.pth')]
-        assert all(re.search(r'/epoch_\d+\.pth$', word) for word in checkpoints)

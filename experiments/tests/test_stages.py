@@ -13,14 +13,15 @@ import psutil
 import pytest
 from rich.console import Console
 
-from experiments.stages import Stage, StageError, StageRunner
+from experiments.stages import Stage, StageError, run_stages
 
 SETTINGS = dict(seed=0)
 
 
-def python(code, name='first', **kwargs):
+def python(code, name='first', *args, **kwargs):
     """A stage that runs Python code."""
-    return Stage(name, f'running {name}', (sys.executable, '-c', code), **kwargs)
+    command = (sys.executable, '-c', code, *args)
+    return Stage(name, f'running {name}', command, **kwargs)
 
 
 @pytest.fixture
@@ -29,18 +30,20 @@ def console():
 
 
 @pytest.fixture
-def runner(tmp_path, console):
-    return StageRunner(tmp_path, SETTINGS, 2, console)
+def run(tmp_path, console):
+    """A function that runs groups of stages."""
+    return lambda *groups, settings=SETTINGS: run_stages(
+        groups, tmp_path, settings, console
+    )
 
 
 def lines(console):
     return console.file.getvalue().splitlines()
 
 
-def test_one_line_per_stage_and_output_in_the_log(runner, console, tmp_path):
+def test_one_line_per_stage_and_output_in_the_log(run, console, tmp_path):
     noisy = 'import sys; print("out"); print("warning", file=sys.stderr)'
-    runner.run(python(noisy))
-    runner.run(python('pass', 'second'))
+    run([python(noisy)], [python('pass', 'second')])
     assert len(lines(console)) == 2
     for i, name in enumerate(('first', 'second')):
         log = re.escape(str(tmp_path / f'{name}.log'))
@@ -51,32 +54,25 @@ def test_one_line_per_stage_and_output_in_the_log(runner, console, tmp_path):
     assert sorted(log[1:]) == ['out', 'warning']
 
 
-def test_stages_of_one_call_run_at_the_same_time(runner, tmp_path):
+def test_stages_of_a_group_run_at_the_same_time_and_share_the_cores(run, tmp_path):
     # each waits for the file of the other
     wait = (
-        'import pathlib, sys, time\n'
+        'import os, pathlib, sys, time\n'
         'pathlib.Path(sys.argv[1]).touch()\n'
         'while not pathlib.Path(sys.argv[2]).exists(): time.sleep(0.05)\n'
+        'print(os.environ["OMP_NUM_THREADS"])'
     )
     a, b = tmp_path / 'a', tmp_path / 'b'
-    stages = [
-        Stage('first', 'first', (sys.executable, '-c', wait, a, b)),
-        Stage('second', 'second', (sys.executable, '-c', wait, b, a)),
-    ]
-    runner.run(*stages)
-    assert all(runner.seconds(stage) is not None for stage in stages)
+    run([python(wait, 'first', a, b), python(wait, 'second', b, a)])
+    threads = max(1, os.cpu_count() // 2)
+    for name in ('first', 'second'):
+        assert (tmp_path / f'{name}.log').read_text().endswith(f'\n{threads}\n')
 
 
-def test_environment_is_passed(runner, tmp_path):
-    code = 'import os; print(os.environ["OMP_NUM_THREADS"])'
-    runner.run(python(code, environment=dict(OMP_NUM_THREADS='3')))
-    assert (tmp_path / 'first.log').read_text().endswith('\n3\n')
-
-
-def test_failure_shows_the_end_of_the_log_and_its_path(runner, tmp_path):
+def test_failure_shows_the_end_of_the_log_and_its_path(run, tmp_path):
     code = 'for i in range(40): print("line", i)\nraise SystemExit(3)'
     with pytest.raises(StageError) as error:
-        runner.run(python(code))
+        run([python(code)])
     message = str(error.value)
     assert 'running first failed with exit status 3' in message
     assert str(tmp_path / 'first.log') in message
@@ -85,51 +81,39 @@ def test_failure_shows_the_end_of_the_log_and_its_path(runner, tmp_path):
     assert 'line 24\n' not in message
 
 
-def test_failure_stops_the_other_stage(runner, tmp_path):
+def test_failure_stops_the_other_stage(run):
     slow = python('import time; time.sleep(60)', 'second')
     start = time.monotonic()
     with pytest.raises(StageError):
-        runner.run(python('raise SystemExit(1)'), slow)
+        run([python('raise SystemExit(1)'), slow])
     assert time.monotonic() - start < 30
 
 
-def test_finished_stages_are_skipped(runner, console, tmp_path):
-    append = f'open({str(tmp_path / "runs")!r}, "a").write("x")'
-    runner.run(python(append))
-    again = StageRunner(tmp_path, SETTINGS, 2, console)
-    again.run(python(append))
-    again.run(python('pass', 'second'))
+def test_finished_stages_are_skipped(run, console, tmp_path):
+    append = python(f'open({str(tmp_path / "runs")!r}, "a").write("x")')
+    run([append])
+    run([append], [python('pass', 'second')])
     assert (tmp_path / 'runs').read_text() == 'x'
-    assert re.search(r'running first: finished before, \d+ s', lines(console)[1])
-    assert again.seconds(python('pass', 'second')) is not None
+    expected = r'\[1/2\] running first: finished before, \d+ s'
+    assert re.match(expected, lines(console)[1])
+    assert lines(console)[2].startswith('[2/2] running second: ')
 
 
-def test_unfinished_stage_gets_its_resume_arguments(runner, console, tmp_path):
+def test_unfinished_stage_gets_its_resume_arguments(run, tmp_path):
     code = 'import sys; print(sys.argv[1:]); raise SystemExit(len(sys.argv) == 1)'
     stage = python(code, resume=('--resume',))
     with pytest.raises(StageError):
-        runner.run(stage)
-    StageRunner(tmp_path, SETTINGS, 2, console).run(stage)
+        run([stage])
+    run([stage])
     printed = (tmp_path / 'first.log').read_text().splitlines()
-    assert printed[1::2][:1] == ['[]']
+    assert printed[1] == '[]'
     assert printed[-1] == "['--resume']"
 
 
-def test_raises_on_other_settings(runner, console, tmp_path):
-    runner.run(python('pass'))
+def test_raises_on_other_settings(run):
+    run([python('pass')])
     with pytest.raises(ValueError, match='other settings'):
-        StageRunner(tmp_path, dict(seed=1), 2, console)
-
-
-def test_progress_is_polled(runner):
-    polled = []
-
-    def progress():
-        polled.append(len(polled) / 10)
-        return polled[-1]
-
-    runner.run(python('import time; time.sleep(1)', progress=progress))
-    assert polled
+        run([python('pass')], settings=dict(seed=1))
 
 
 @pytest.fixture
@@ -140,7 +124,7 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
-def test_interrupt_stops_child_processes(runner, tmp_path, interruptible):
+def test_interrupt_stops_child_processes(run, tmp_path, interruptible):
     # the command and its child write their process ids
     code = 'import os, time; print(os.getpid(), flush=True); time.sleep(60)'
     child = f'subprocess.Popen([sys.executable, "-c", {code!r}])'
@@ -159,7 +143,7 @@ def test_interrupt_stops_child_processes(runner, tmp_path, interruptible):
 
     Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
-        runner.run(stage)
+        run([stage])
     assert len(ids()) == 2
     for process in ids():
         # the child is re-parented; give its new parent time to reap it
@@ -170,4 +154,4 @@ def test_interrupt_stops_child_processes(runner, tmp_path, interruptible):
             time.sleep(0.05)
         else:
             assert not psutil.pid_exists(process)
-    assert runner.seconds(stage) is None
+    assert 'first' not in (tmp_path / 'finished.jsonl').read_text()

@@ -11,7 +11,6 @@ from .frame import Frame, read_image
 from .frames import Frames
 from .image_writer import ImageWriter
 from .json_list import JsonList
-from .lifting_exporter import LiftingExporter
 from .model_zoo import ZooModel, find_model, list_models
 from .onnx_pose_estimator import OnnxPoseEstimator
 from .person_detector import PersonDetector
@@ -33,7 +32,6 @@ __all__ = [
     'ImageDetections',
     'ImageWriter',
     'JsonList',
-    'LiftingExporter',
     'OnnxPoseEstimator',
     'PRECISIONS',
     'PersonDetector',

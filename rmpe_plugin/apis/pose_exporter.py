@@ -13,7 +13,6 @@ from .alphapose import alphapose_records
 from .frame import Frame
 from .image_writer import ImageWriter
 from .json_list import JsonList
-from .lifting_exporter import LiftingExporter
 from .pose_drawer import PoseDrawer
 from .rmpe_inferencer import PoseResult
 
@@ -31,8 +30,6 @@ class PoseExporter:
         save_images (bool): Whether to write annotated images and videos. Defaults to
             ``True``.
         show (bool): Whether to show the drawings in a window. Defaults to ``False``.
-        lifting (LiftingExporter, optional): Also writes the poses of videos for lifting
-            to three dimensions. Defaults to ``None``.
 
     Attributes:
         failed (list[Frame]): Frames that were skipped, with the reason.
@@ -46,12 +43,10 @@ class PoseExporter:
         drawer: PoseDrawer,
         save_images: bool = True,
         show: bool = False,
-        lifting: LiftingExporter | None = None,
     ) -> None:
         self.drawer, self.save_images, self.show = drawer, save_images, show
         self.failed: list[Frame] = []
         self.frames = self.people = 0
-        self._lifting = lifting
         self._writer = ImageWriter(folder)
         self._coco = JsonList(folder / 'results.json')
         self._alphapose = JsonList(folder / 'alphapose-results.json')
@@ -74,8 +69,6 @@ class PoseExporter:
             OSError: If a file cannot be written.
         """
         frame, poses = result
-        if self._lifting is not None:
-            self._lifting.add(frame, poses)
         if frame.image is None:
             self.failed.append(frame)
             return True

@@ -38,7 +38,6 @@ from rich.table import Table
 from rmpe_plugin.apis import (
     PRECISIONS,
     Frames,
-    LiftingExporter,
     PersonDetector,
     PoseDrawer,
     PoseExporter,
@@ -47,7 +46,6 @@ from rmpe_plugin.apis import (
     find_model,
 )
 from rmpe_plugin.cli._exit_status import exit_status
-from rmpe_plugin.lifting import FORMATS, LAYOUTS
 from rmpe_plugin.ops.rmpe.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.structures import SCORE_MODES
 from rmpe_plugin.utils.arguments import at_least
@@ -80,10 +78,6 @@ def parse_args() -> argparse.Namespace:
         parser.error(str(error))
     if args.box_thr is not None and not args.det:
         parser.error('--box-thr needs --det')
-    if args.lifting_layout and not args.lifting:
-        parser.error('--lifting-layout needs --lifting')
-    if args.lifting and len(args.frames.files) == len(args.frames.sources):
-        parser.error('--lifting needs a video or a webcam, got only images')
     if args.out.resolve() in {path.resolve().parent for path in args.frames.paths}:
         parser.error(
             f'--out {args.out}: input files in this folder would be overwritten'
@@ -146,15 +140,6 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--show', action='store_true', help='show the poses in a window; q stops'
     )
-    parser.add_argument(
-        '--lifting', choices=FORMATS,
-        help='also write the best person of each frame of the videos for lifting to '
-        'three dimensions; rmpe export-lifting has more options',
-    )  # fmt: skip
-    parser.add_argument(
-        '--lifting-layout', choices=LAYOUTS,
-        help='with --lifting: layout of the keypoints (default: that of the model)',
-    )  # fmt: skip
 
 
 def add_threshold_arguments(parser: argparse.ArgumentParser) -> None:
@@ -222,12 +207,6 @@ def start(args: argparse.Namespace) -> tuple[RMPEInferencer, Iterator[PoseResult
         person_batch=args.person_batch,
         cfg_options=args.cfg_options,
     )
-    args.lifting_exporter = None
-    if args.lifting:
-        args.lifting_exporter = LiftingExporter(
-            args.out, args.lifting, inferencer.dataset_meta, args.lifting_layout
-        )
-        args.lifting_exporter.check(args.frames.paths)
     return inferencer, inferencer(args.frames, args.boxes)
 
 
@@ -236,9 +215,7 @@ def export(
 ) -> PoseExporter:
     """Export all poses, with a progress bar, until the end, q or Ctrl-C."""
     drawer = PoseDrawer(inferencer.dataset_meta, args.kpt_thr, args.score_thr)
-    exporter = PoseExporter(
-        args.out, drawer, not args.no_images, args.show, args.lifting_exporter
-    )
+    exporter = PoseExporter(args.out, drawer, not args.no_images, args.show)
     columns = (
         TextColumn('poses'),
         BarColumn(),
@@ -278,7 +255,4 @@ def main() -> bool:
     args = parse_args()
     exporter = export(args, *start(args))
     print_summary(exporter)
-    if args.lifting_exporter is not None:
-        print(*args.lifting_exporter.write(), sep='\n')
-        print(f'{args.lifting_exporter.interpolated} frames are interpolated')
     return bool(exporter.failed)

@@ -677,11 +677,9 @@ def ms_deform_attn_backward(
 def _attend(
     value: Tensor, locations: Tensor, attention: Tensor, shapes: Tensor, start: Tensor
 ) -> Tensor:
-    """Sum of the pixels around all locations, weighted by attention and distance.
-
-    The sum over levels, points and four pixels is one ``embedding_bag``. It does not
-    read the shapes of the levels on the host, as ``grid_sample`` of each level would.
-    """
+    """Sum of the pixels around all locations, weighted by attention and distance."""
+    # The sum over levels, points and four pixels is one embedding_bag, which does not
+    # read the shapes of the levels on the host, as grid_sample of each level would.
     batch, pixels, heads, channels = value.shape
     size = shapes.flip(1)[:, None]  # (L, 1, 2), width and height
     location = locations * size - 0.5

@@ -237,11 +237,9 @@ class DiagnosedPoses:
         return np.array([reference_length(p, self.reference) for p in people], float)
 
     def _ignored_oks(self, keypoints: np.ndarray, others: list[dict]) -> np.ndarray:
-        """OKS (P, O) with annotations that are not evaluated.
-
-        Without labelled keypoints, COCO's evaluation uses the distances from a box of
-        three times the size.
-        """
+        """OKS (P, O) with annotations that are not evaluated."""
+        # Without labelled keypoints, COCO's evaluation uses the distances from a box of
+        # three times the size.
         if not others or not len(keypoints):
             return np.zeros((len(keypoints), len(others)))
         boxes = np.array([person['bbox'] for person in others], float)
@@ -259,11 +257,7 @@ class DiagnosedPoses:
 
 
 def _name_to_id(predictions: list[dict], images: list[dict]) -> None:
-    """Replace file names in ``image_id`` by ids, in place; others are kept.
-
-    Raises:
-        ValueError: If two images have the name.
-    """
+    """Replace file names in ``image_id`` by ids, in place; others are kept."""
     ids: dict[str, list] = {}
     for image in images:
         name = image.get('file_name', '')

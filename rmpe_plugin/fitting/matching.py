@@ -244,14 +244,7 @@ def _usable_detections(
 def _group_usable_by_image(
     records: list[dict], reasons: dict[str, Sequence[bool]], counts: Counter
 ) -> dict[int, list[dict]]:
-    """Group records by image, and count the dropped ones by the first reason.
-
-    Args:
-        records (list[dict]): COCO records.
-        reasons (dict[str, Sequence[bool]]): For each reason to drop a record, whether
-            it applies to each of them.
-        counts (Counter): Number of dropped records by reason; updated in place.
-    """
+    """Group records to which no reason applies; count the others by the first one."""
     grouped = defaultdict(list)
     for record, *applies in zip(records, *reasons.values(), strict=True):
         reason = next((r for r, holds in zip(reasons, applies, strict=True) if holds),

@@ -118,10 +118,8 @@ def _write_dataset(path: Path, videos: Videos, layout: str, missing: str) -> Non
 
 
 def _h36m_positions(videos: Videos) -> dict[str, dict[str, list[np.ndarray]]]:
-    """Keypoints of Human3.6M by subject and action, a list of the cameras.
-
-    VideoPose3D names two actions differently and discards a damaged recording.
-    """
+    """Keypoints of Human3.6M by subject and action, a list of the cameras."""
+    # VideoPose3D names two actions differently and discards a damaged recording.
     positions: dict[str, dict[str, list[np.ndarray]]] = {}
     cameras: dict[tuple[str, str], list[str]] = {}
     # Cameras are in the order of their names.

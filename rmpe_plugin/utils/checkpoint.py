@@ -80,10 +80,8 @@ def _allow_globals() -> AbstractContextManager:
 
 @contextmanager
 def _force_weights_only() -> Iterator[None]:
-    """Make ``torch.load`` ignore ``weights_only=False`` within the context.
-
-    torch's hub, with which MMEngine downloads, and the fork onedl-mmengine pass it.
-    """
+    """Make ``torch.load`` ignore ``weights_only=False`` within the context."""
+    # torch's hub, with which MMEngine downloads, and the fork onedl-mmengine pass it.
     name = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
     before = os.environ.get(name)
     os.environ[name] = '1'

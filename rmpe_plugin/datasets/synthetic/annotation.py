@@ -88,10 +88,7 @@ def _coco_keypoints(
 def _mpii_keypoints(
     coco_keypoints: np.ndarray, figure: Figure, mask: np.ndarray
 ) -> np.ndarray:
-    """MPII's keypoints (16, 3) with COCO's v.
-
-    Those that COCO does not have are visible where the image shows the person.
-    """
+    """MPII's keypoints (16, 3) with COCO's v; others are visible within the mask."""
     height, width = mask.shape
     x, y = np.floor(figure.middle).astype(int).T
     visible = mask[y.clip(0, height - 1), x.clip(0, width - 1)]

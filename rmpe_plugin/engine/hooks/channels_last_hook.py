@@ -31,9 +31,6 @@ class ChannelsLastHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Convert the inputs of the backbones from now on.
 
-        Args:
-            runner (Runner): The runner.
-
         Raises:
             ValueError: If the model has no backbone.
         """
@@ -48,10 +45,6 @@ class ChannelsLastHook(Hook):
             )
 
     def after_run(self, runner: Runner) -> None:
-        """Stop converting.
-
-        Args:
-            runner (Runner): The runner.
-        """
+        """Stop converting."""
         for handle in self._handles:
             handle.remove()

@@ -34,19 +34,11 @@ class EpochSeedHook(Hook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Keep the data loader's own function, which each worker calls when it starts.
-
-        Args:
-            runner (Runner): The runner.
-        """
+        """Keep the data loader's own function, which each new worker calls."""
         self._configured = runner.train_dataloader.worker_init_fn
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Seed the process and the workers that the data loader will start.
-
-        Args:
-            runner (Runner): The runner.
-        """
+        """Seed the process and the workers that the data loader will start."""
         loader = runner.train_dataloader
         if loader.num_workers and loader.persistent_workers:
             raise ValueError(

@@ -37,11 +37,7 @@ class FinetuneHook(Hook):
         self.checkpoint, self.reinitialize = checkpoint, tuple(reinitialize)
 
     def before_train(self, runner: Runner) -> None:
-        """Load the weights.
-
-        Args:
-            runner (Runner): The runner, whose model is initialised.
-        """
+        """Load the weights."""
         # MMEngine has loaded the checkpoint to resume, if there is one.
         if runner.iter > 0:
             return

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 from mmengine.hooks import Hook
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import Runner
 from mmengine.runner.checkpoint import weights_to_cpu
 from mmpose.registry import HOOKS
-from torch import nn
 
-from rmpe_plugin.models.pose_estimators import ParallelSPPE
 from rmpe_plugin.utils.model import unwrap_model
 
 KEY = 'parallel_sppe'
@@ -15,30 +13,13 @@ KEY = 'parallel_sppe'
 class ParallelSPPEHook(Hook):
     """Creates the parallel SPPE of an :class:`SSTNPoseEstimator` for training.
 
-    The parallel SPPE is created after the optimizer, so it is not trained. It gets its
-    weights when training starts, after ``load_from`` or a checkpoint is loaded. The
-    weights are saved in checkpoints as ``parallel_sppe``, beside the model's state
+    It is created when training starts, after ``load_from`` or a checkpoint is loaded.
+    Its weights are saved in checkpoints as ``parallel_sppe``, beside the model's state
     dict, and are restored when training is resumed.
     """
 
-    # Runs before EMAHook, which copies the model and matches parameters by their order.
-    priority = 'ABOVE_NORMAL'
-
     def __init__(self) -> None:
         self._resumed: dict | None = None
-
-    def before_run(self, runner: Runner) -> None:
-        """Create the module, in training only; :meth:`before_train` sets its weights.
-
-        Args:
-            runner (Runner): The runner.
-
-        Raises:
-            ValueError: If the model has no parallel SPPE.
-        """
-        if isinstance(runner._train_loop, BaseLoop):
-            model = _parallel_model(runner)
-            model.parallel_sppe = ParallelSPPE(model)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep the parallel SPPE's weights of a checkpoint that is resumed.
@@ -52,7 +33,7 @@ class ParallelSPPEHook(Hook):
             self._resumed = checkpoint.get(KEY)
 
     def before_train(self, runner: Runner) -> None:
-        """Set the weights.
+        """Create the parallel SPPE.
 
         Args:
             runner (Runner): The runner, whose model has its weights.
@@ -61,7 +42,11 @@ class ParallelSPPEHook(Hook):
             ValueError: If the model has no parallel SPPE, or if ``resume`` is set and
                 no checkpoint with a parallel SPPE was loaded.
         """
-        model = _parallel_model(runner)
+        model = unwrap_model(runner.model)
+        if getattr(model, 'parallel_cfg', None) is None:
+            raise ValueError(
+                'ParallelSPPEHook is in custom_hooks, but model.parallel is not set'
+            )
         if runner._resume and self._resumed is None:
             raise ValueError(
                 'resume is set, but no checkpoint with a parallel SPPE was resumed: '
@@ -79,13 +64,3 @@ class ParallelSPPEHook(Hook):
         """
         state = unwrap_model(runner.model).parallel_sppe.state_dict()
         checkpoint[KEY] = weights_to_cpu(state)
-
-
-def _parallel_model(runner: Runner) -> nn.Module:
-    """The runner's model, which must have ``parallel`` set."""
-    model = unwrap_model(runner.model)
-    if getattr(model, 'parallel_cfg', None) is None:
-        raise ValueError(
-            'ParallelSPPEHook is in custom_hooks, but model.parallel is not set'
-        )
-    return model

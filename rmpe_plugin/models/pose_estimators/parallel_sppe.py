@@ -12,8 +12,8 @@ from rmpe_plugin.utils.checkpoint import load_weights
 class ParallelSPPE(nn.Module):
     """Frozen copy of a single-person pose estimator that supervises the STN.
 
-    Its parameters have no gradient, and it stays in eval mode, so batch-norm statistics
-    do not change. Gradients flow through it to its input. RMPE paper, section 3.1; the
+    Its parameters have no gradient, and it is in eval mode, so batch-norm statistics do
+    not change. Gradients flow through it to its input. RMPE paper, section 3.1; the
     authors' code freezes only a part of it.
 
     Args:
@@ -36,10 +36,6 @@ class ParallelSPPE(nn.Module):
             load_weights(self, checkpoint)
         self.requires_grad_(False)
         self.eval()
-
-    def train(self, mode: bool = True) -> 'ParallelSPPE':
-        """Stay in eval mode, whatever ``mode`` is."""
-        return super().train(False)
 
     def loss(self, images: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
         """Compute the losses of the head, without accuracies.

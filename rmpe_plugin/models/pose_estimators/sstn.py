@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import logging
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from mmpose.utils.typing import (
     OptSampleList,
     SampleList,
 )
-from torch import Tensor, nn
+from torch import Tensor
 
 from rmpe_plugin.codecs import crop_pixels
 from rmpe_plugin.models.heads import (
@@ -44,13 +44,11 @@ def _mirror(theta: Tensor) -> Tensor:
 
 
 def _clip_to_median_norm(gradient: Tensor) -> Tensor:
-    """Clip each sample's gradient of theta (B, 2, 3) to the median nonzero norm.
-
-    The gradient comes from image edges at a few heatmap peaks. Without clipping, 5 % of
-    the samples have half of the sum of squared norms and dominate the update of the
-    STN. A limit relative to the batch does not depend on the scale of the losses or of
-    AMP.
-    """
+    """Clip each sample's gradient of theta (B, 2, 3) to the median nonzero norm."""
+    # The gradient comes from image edges at a few heatmap peaks. Without clipping, 5 %
+    # of the samples have half of the sum of squared norms and dominate the update of
+    # the STN. A limit relative to the batch does not depend on the scale of the losses
+    # or of AMP.
     norm = gradient.norm(dim=(1, 2), keepdim=True)
     # Samples without labelled keypoints have no gradient and do not count.
     median = norm.where(norm > 0, torch.nan).nanmedian().nan_to_num()
@@ -60,36 +58,13 @@ def _clip_to_median_norm(gradient: Tensor) -> Tensor:
 def _map_keypoints(
     poses: InstanceList, theta: Tensor, size: tuple[int, int], unit: np.ndarray
 ) -> None:
-    """Map keypoints from the windows to the crops, in place; the codec's unit is kept.
-
-    Args:
-        poses (list[InstanceData]): Poses with ``keypoints`` (1, K, 2).
-        theta (Tensor): The windows (B, 2, 3).
-        size (tuple[int, int]): Size (h, w) of the crops.
-        unit (np.ndarray): Unit of the keypoints, pixels, see :func:`crop_pixels`.
-    """
+    """Map keypoints, in ``unit`` pixels, from the windows to the crops, in place."""
     keypoints = np.concatenate([pose.keypoints for pose in poses]) * unit
     keypoints = torch.from_numpy(keypoints)
     theta = theta.detach().cpu().to(keypoints)
     mapped = transform_points(keypoints, theta, size, size).numpy()  # (B, K, 2)
     for pose, keypoints_in_crop in zip(poses, mapped / unit, strict=True):
         pose.keypoints = keypoints_in_crop[None]
-
-
-def _drop_parallel_sppe(
-    model: nn.Module, state: dict[str, Tensor], prefix: str, metadata: dict
-) -> None:
-    """State-dict hook: leave the parallel SPPE out of the model's state dict."""
-    excluded = f'{prefix}parallel_sppe.'
-    for key in [key for key in state if key.startswith(excluded)]:
-        del state[key]
-
-
-def _ignore_parallel_sppe(model: nn.Module, keys: Any) -> None:
-    """Load hook: the parallel SPPE's keys are expected to be missing."""
-    keys.missing_keys[:] = [
-        key for key in keys.missing_keys if 'parallel_sppe' not in key.split('.')
-    ]
 
 
 @MODELS.register_module()
@@ -133,9 +108,9 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
 
     Attributes:
         parallel_sppe (ParallelSPPE | None): Exists in training only, from
-            :meth:`init_parallel_sppe` on. It moves with the model, but is not part of
-            its state dict: checkpoints have the same keys with and without it, and
-            :class:`ParallelSPPEHook` saves its weights separately.
+            :meth:`init_parallel_sppe` on. It moves with the model, but is no submodule:
+            optimizers, ``DistributedDataParallel`` and the state dict do not have its
+            weights, which :class:`ParallelSPPEHook` saves separately.
 
     Raises:
         ValueError: If the head is missing, if a setting is unknown, or in use, if
@@ -171,8 +146,6 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
         self.parallel_cfg = parallel
         self.parallel_sppe: ParallelSPPE | None = None
         self._warned = False
-        self._register_state_dict_hook(_drop_parallel_sppe)
-        self.register_load_state_dict_post_hook(_ignore_parallel_sppe)
 
     @property
     def sdtn_mode(self) -> str:
@@ -206,11 +179,20 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
                 Defaults to ``None``: ``parallel.checkpoint``, or the weights of this
                 model.
         """
-        if state is None:
-            self.parallel_sppe = ParallelSPPE(self, self.parallel_cfg.get('checkpoint'))
-        else:
-            self.parallel_sppe = ParallelSPPE(self)
-            self.parallel_sppe.load_state_dict(state)
+        checkpoint = self.parallel_cfg.get('checkpoint') if state is None else None
+        parallel_sppe = ParallelSPPE(self, checkpoint)
+        if state is not None:
+            parallel_sppe.load_state_dict(state)
+        # nn.Module would register it as a submodule.
+        object.__setattr__(self, 'parallel_sppe', parallel_sppe)
+
+    def _apply(
+        self, fn: Callable[[Tensor], Tensor], recurse: bool = True
+    ) -> 'SSTNPoseEstimator':
+        """Move or cast all tensors, also those of the parallel SPPE."""
+        if self.parallel_sppe is not None:
+            self.parallel_sppe._apply(fn, recurse)
+        return super()._apply(fn, recurse)
 
     def transform(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Choose windows with the STN and warp the crops to them.

@@ -8,12 +8,11 @@ from torch.autograd.function import once_differentiable
 
 
 class _KeypointMSE(Function):
-    """Mean squared error per heatmap with one temporary tensor of the heatmaps' size.
+    """Mean squared error per heatmap with one temporary tensor of their size."""
 
-    The loss is limited by memory bandwidth. Plain autograd allocates three such tensors
-    in the forward and the backward pass. Here the difference from the forward pass is
-    turned into the gradient in place.
-    """
+    # The loss is limited by memory bandwidth. Plain autograd allocates three such
+    # tensors in the forward and the backward pass. Here the difference from the forward
+    # pass is turned into the gradient in place.
 
     @staticmethod
     def forward(ctx, pred: Tensor, target: Tensor) -> Tensor:

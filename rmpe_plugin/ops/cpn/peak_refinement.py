@@ -12,29 +12,17 @@ from .decoding import heatmap_peaks
 
 
 def _maximum(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
-    """Positions (B, K, 2) and values (B, K) of the maxima.
-
-    As in MMPose, the position is (-1, -1) if the maximum is not positive.
-    """
+    """Positions (B, K, 2), (-1, -1) as in MMPose if not positive, and values (B, K)."""
     scores = heatmaps.amax(dim=(-2, -1))
     peaks = heatmap_peaks(heatmaps)
     return torch.where((scores > 0)[..., None], peaks, -1), scores
 
 
 def _neighbours(heatmaps: Tensor, pixels: Tensor, radius: int) -> Tensor:
-    """Square neighbourhood of a pixel of each heatmap.
-
-    Args:
-        heatmaps (Tensor): Heatmaps (B, K, H, W). Pixels beyond the border have the
-            value of the nearest pixel.
-        pixels (Tensor): Positions (x, y) (B, K, 2), int64.
-        radius (int): Radius of the neighbourhood.
-
-    Returns:
-        Tensor: Values (2 * radius + 1, 2 * radius + 1, B, K), indexed [y, x].
-    """
+    """Values (2 * radius + 1, 2 * radius + 1, B, K), [y, x], around pixels (x, y)."""
     height, width = heatmaps.shape[-2:]
     steps = torch.arange(-radius, radius + 1, device=heatmaps.device)[:, None, None]
+    # Pixels beyond the border have the value of the nearest pixel.
     x = (pixels[..., 0] + steps).clamp(0, width - 1)
     y = (pixels[..., 1] + steps).clamp(0, height - 1)
     index = y[:, None] * width + x  # (2r + 1, 2r + 1, B, K)

@@ -244,17 +244,7 @@ def _keypoint_types(
     thresholds: ErrorThresholds,
     confusable: np.ndarray | None,
 ) -> np.ndarray:
-    """Types (M, K) of the keypoints of matched predictions.
-
-    Args:
-        keypoints (np.ndarray): Keypoints (M, K, 2).
-        person (np.ndarray): Their people (M,).
-        similarity (np.ndarray): Similarities to the own joints (M, K).
-        people (tuple[np.ndarray, np.ndarray]): Keypoints (G, K, 2) and variances (G, K)
-            of all people.
-        thresholds (ErrorThresholds): The thresholds.
-        confusable (np.ndarray, optional): See :func:`pose_error_types`.
-    """
+    """Types (M, K) of keypoints (M, K, 2) that are matched to the people (M,)."""
     types = np.select(
         [np.isnan(similarity), similarity >= thresholds.good,
          similarity >= thresholds.close],

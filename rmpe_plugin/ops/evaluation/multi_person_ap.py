@@ -20,12 +20,7 @@ _CHUNK = 2**16
 
 
 class _Pairs(NamedTuple):
-    """All pairs of a prediction and a person of the same group.
-
-    Attributes:
-        prediction (np.ndarray): Index of the prediction (M,).
-        person (np.ndarray): Index of the person (M,).
-    """
+    """Indices (M,) of all pairs of a prediction and a person of the same group."""
 
     prediction: np.ndarray
     person: np.ndarray
@@ -199,12 +194,7 @@ def _check(
 
 
 def _pairs(people: list[int], predictions: list[int]) -> _Pairs:
-    """All pairs of each group, sorted by prediction and then by person.
-
-    Args:
-        people (list[int]): Number of people in each group.
-        predictions (list[int]): Number of predictions in each group.
-    """
+    """All pairs of groups of these sizes, sorted by prediction, then by person."""
     first_person = np.cumsum(people) - people  # of each group
     group = np.repeat(np.arange(len(people)), predictions)  # of each prediction
     count = np.asarray(people)[group]  # pairs of each prediction

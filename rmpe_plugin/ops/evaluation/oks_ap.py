@@ -118,13 +118,7 @@ def _match_images(
     ignored: list[np.ndarray],
     crowd: list[np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Match the predictions of some images at all thresholds.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray, np.ndarray]: Scores (N,) of the evaluated
-        predictions, and for each threshold whether they are correct, and whether they
-        are ignored, both (N, T).
-    """
+    """Scores (N,) of the predictions; whether they are correct and ignored (N, T)."""
     tops = [np.argsort(-s, kind='stable')[:MAX_PREDICTIONS] for s in scores]
     rows, columns = max(map(len, tops)), max(x.shape[1] for x in oks)
     if not rows:

@@ -52,10 +52,8 @@ def finite_or_identity(theta: Tensor) -> Tensor:
 
 
 def _matmul(matrix: Tensor, vectors: Tensor) -> Tensor:
-    """Matrix product of (..., 2, 2) and (..., 2, N).
-
-    Elementwise, because autocast would round a ``matmul`` to half precision.
-    """
+    """Matrix product of (..., 2, 2) and (..., 2, N)."""
+    # Elementwise, because autocast would round a matmul to half precision.
     return (matrix.unsqueeze(-1) * vectors.unsqueeze(-3)).sum(dim=-2)
 
 
@@ -159,12 +157,10 @@ def warp(x: Tensor, theta: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _sampling_grid(theta: Tensor, size: tuple[int, int]) -> Tensor:
-    """Input coordinates (B, H, W, 2) of all output pixels of a warp by theta (B, 2, 3).
-
-    As ``F.affine_grid(..., align_corners=True)``, but elementwise: its matrix product
-    would round to TF32 if torch's precision of float32 products is ``'high'``, which
-    shifts the sampling points by up to a tenth of a pixel.
-    """
+    """Input coordinates (B, H, W, 2) of all pixels of a warp by theta (B, 2, 3)."""
+    # As F.affine_grid(..., align_corners=True), but elementwise: its matrix product
+    # would round to TF32 if torch's precision of float32 products is 'high', which
+    # shifts the sampling points by up to a tenth of a pixel.
     y, x = (_pixel_positions(n, theta) for n in size)
     right, down, centre = theta[:, None, None].unbind(dim=-1)  # (B, 1, 1, 2)
     return right * x[:, None] + down * y[:, None, None] + centre

@@ -37,17 +37,18 @@ def test_decoding_equals_opencv(seed, height, width):
         assert scores[0, k].item() == pytest.approx(score)
 
 
-def test_decoding_equals_reference_implementation(golden):
+def test_decoding_equals_reference_implementation(golden, device, dtype):
     numbers = np.load(golden / 'cpn_decode.npz')
-    keypoints, scores = decode_heatmaps(torch.from_numpy(numbers['heatmaps']))
+    maps = torch.from_numpy(numbers['heatmaps']).to(device, dtype)
+    keypoints, scores = (x.cpu() for x in decode_heatmaps(maps))
     expected = numbers['keypoints_input_px']
     np.testing.assert_allclose(keypoints * 4 + 2, expected, atol=1e-4)
     np.testing.assert_allclose(scores, numbers['scores'], atol=1e-4)
 
 
 @pytest.mark.parametrize('value', [0.0, -3.0, float('nan'), float('inf')])
-def test_invalid_heatmap_has_score_zero(value):
-    maps = torch.rand(1, 2, 8, 6)
+def test_invalid_heatmap_has_score_zero(value, device, any_dtype):
+    maps = torch.rand(1, 2, 8, 6, device=device).to(any_dtype)
     maps[0, 1] = 0
     maps[0, 1, 3, 3] = value
     keypoints, scores = decode_heatmaps(maps)
@@ -73,18 +74,17 @@ def test_empty_batch_and_single_pixel():
     assert scores.item() == 1.5
 
 
-def test_autocast_does_not_change_result():
-    maps = torch.rand(1, 3, 16, 12)
+def test_autocast_does_not_change_result(device, dtype):
+    maps = torch.rand(1, 3, 16, 12, device=device, dtype=dtype)
     expected = decode_heatmaps(maps)
-    with torch.autocast('cpu', torch.bfloat16):
+    with torch.autocast(device.type, torch.bfloat16):
         actual = decode_heatmaps(maps)
     assert torch.equal(actual[0], expected[0])
     assert torch.equal(actual[1], expected[1])
 
 
-@pytest.mark.parametrize('dtype', [torch.float64, torch.float32, torch.bfloat16])
-def test_input_is_not_modified(dtype):
-    maps = torch.rand(2, 3, 16, 12).to(dtype)
+def test_input_is_not_modified(device, any_dtype):
+    maps = torch.rand(2, 3, 16, 12, device=device).to(any_dtype)
     before = maps.clone()
     decode_heatmaps(maps)
     assert torch.equal(maps, before)

@@ -26,12 +26,12 @@ def loop_hard_keypoint_loss(losses, topk):
     return sum(totals) / len(totals)
 
 
-def test_keypoint_mse_equals_loops():
+def test_keypoint_mse_equals_loops(device, any_dtype):
     torch.manual_seed(0)
-    pred, target = torch.randn(2, 2, 3, 5, 4, dtype=torch.float64)
-    torch.testing.assert_close(
-        keypoint_mse(pred, target), loop_keypoint_mse(pred, target)
-    )
+    pred, target = torch.randn(2, 2, 3, 5, 4).to(any_dtype)
+    expected = loop_keypoint_mse(pred.double(), target.double()).to(device, any_dtype)
+    actual = keypoint_mse(pred.to(device), target.to(device))
+    torch.testing.assert_close(actual, expected)
 
 
 @settings(deadline=None)
@@ -50,11 +50,11 @@ def test_hard_keypoint_loss_equals_loops(batch, num_keypoints, data, ties):
     assert hard_keypoint_loss(losses, topk).item() == pytest.approx(expected)
 
 
-def test_gradcheck():
+def test_gradcheck(device):
     torch.manual_seed(0)
-    pred = torch.randn(2, 5, 3, 4, dtype=torch.float64, requires_grad=True)
-    target = torch.randn(2, 5, 3, 4, dtype=torch.float64)
-    weights = torch.rand(2, 5, dtype=torch.float64)
+    pred, target = torch.randn(2, 2, 5, 3, 4, dtype=torch.float64, device=device)
+    pred.requires_grad_()
+    weights = torch.rand(2, 5, dtype=torch.float64, device=device)
 
     def loss(x):
         return hard_keypoint_loss(keypoint_mse(x, target) * weights, topk=3)
@@ -73,9 +73,9 @@ def test_gradcheck_of_both_inputs_and_retained_graph():
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
-def test_half_precision_input_has_half_precision_gradient(dtype):
-    target = torch.rand(2, 3, 4, 5)
-    pred = torch.rand(2, 3, 4, 5).to(dtype).requires_grad_()
+def test_half_precision_input_has_half_precision_gradient(device, dtype):
+    target = torch.rand(2, 3, 4, 5, device=device)
+    pred = torch.rand(2, 3, 4, 5, device=device).to(dtype).requires_grad_()
     loss = keypoint_mse(pred, target)
     assert loss.dtype == torch.float32
     loss.sum().backward()
@@ -99,8 +99,8 @@ def test_only_hard_keypoints_have_gradient():
     assert nonzero.tolist() == [False, False, False, True, True]
 
 
-def test_empty_batch_keeps_the_graph():
-    losses = torch.zeros(0, 17, requires_grad=True)
+def test_empty_batch_keeps_the_graph(device, any_dtype):
+    losses = torch.zeros(0, 17, device=device, dtype=any_dtype, requires_grad=True)
     loss = hard_keypoint_loss(losses, topk=8)
     loss.backward()
     assert loss.item() == 0

@@ -29,18 +29,17 @@ POSITIONS = dict(
 
 @pytest.mark.parametrize('grid', POSITIONS)
 @pytest.mark.parametrize('size', [(8, 6), (16, 12), (4, 6)])
-def test_equals_loops(grid, size):
+def test_equals_loops(grid, size, device, any_dtype):
     torch.manual_seed(0)
-    x = torch.randn(4, 3, dtype=torch.float64)
-    expected = loop_resize(x, size, POSITIONS[grid])
-    torch.testing.assert_close(
-        resize_heatmap(x[None, None], size, grid)[0, 0], expected
-    )
+    x = torch.randn(4, 3).to(any_dtype)
+    expected = loop_resize(x.double(), size, POSITIONS[grid]).to(device, any_dtype)
+    actual = resize_heatmap(x[None, None].to(device), size, grid)[0, 0]
+    torch.testing.assert_close(actual, expected)
 
 
 @pytest.mark.parametrize('grid', POSITIONS)
-def test_same_size_returns_input_and_gradcheck(grid):
-    x = torch.randn(1, 2, 3, 2, dtype=torch.float64, requires_grad=True)
+def test_same_size_returns_input_and_gradcheck(grid, device):
+    x = torch.randn(1, 2, 3, 2, dtype=torch.float64, device=device).requires_grad_()
     assert resize_heatmap(x, (3, 2), grid) is x
     assert torch.autograd.gradcheck(lambda t: resize_heatmap(t, (6, 4), grid), (x,))
 
