@@ -221,7 +221,7 @@ def test_stage2_starts_from_the_checkpoint_of_its_base(path):
     assert rates[1] == pytest.approx(rates[0] / 5)
     types = [t.type for t in config.train_pipeline]
     if 'RandomBBoxTransform' in types:
-        assert types.index('KeepTrueBox') < types.index('RandomBBoxTransform')
+        assert types.index('KeepGroundTruthBox') < types.index('RandomBBoxTransform')
     assert ('PoseGuidedProposal' in types) == ('pgpg' in path.name)
 
 

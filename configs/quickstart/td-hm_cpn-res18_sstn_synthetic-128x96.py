@@ -24,10 +24,10 @@ crop = [
     dict(type='CPNBBoxCenterScale'),
 ]
 perturb = [
-    dict(type='KeepTrueBox'),
+    dict(type='KeepGroundTruthBox'),
     dict(type='RandomBBoxTransform', rotate_prob=0.0, **_base_.perturbation),
     dict(type='TopdownAffine', input_size=_base_.input_size),
-    dict(type='TrueWindow'),
+    dict(type='GroundTruthWindow'),
 ]
 train_pipeline = [
     *crop,
