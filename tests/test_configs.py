@@ -2,10 +2,12 @@
 """Each config builds its model, and each network runs one training step."""
 
 import json
+import re
+from argparse import ArgumentParser
 
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DefaultScope
 from mmpose.registry import DATASETS, METRICS, MODELS
@@ -16,6 +18,7 @@ from tests.conftest import ROOT
 from tests.factories import use_synthetic_people
 
 CONFIGS = sorted((ROOT / 'configs').glob('*/**/td-hm_*.py'))
+PGPG = 'td-hm_cpn-res50_pgpg-8xb32-160e_coco-256x192.py'
 # One config for each network; the others differ in a loss, a number or testing.
 TRAINED = [
     c
@@ -23,16 +26,9 @@ TRAINED = [
     if all(word not in c.name for word in ('res50', 'pose-nms', 'pgpg', 'stage1'))
     or any(
         word in c.name
-        for word in (
-            'res50_8xb32',
-            'tf-form',
-            'masked',
-            'only',
-            'none',
-            'res18_pgpg-',
-            'stage2-',
-        )  # fmt: skip
+        for word in ('res50_8xb32', 'tf-form', 'masked', 'only', 'none', 'stage2-')
     )
+    or c.name == PGPG
 ]
 
 
@@ -118,39 +114,57 @@ STAGE2 = [c for c in RMPE + MPII if 'stage2' in c.name]
 CPN = 'td-hm_cpn-res50_8xb32-160e_coco-256x192.py'
 STAGE1_OF_CPN = 'td-hm_cpn-res50_rmpe-stage1-8xb32-160e_coco-256x192.py'
 
-POSE_NMS = [c for c in CONFIGS if 'pose-nms' in c.name and 'coco' in c.name]
+# What configs/cpn/README.md says to change for a test and for the ablations.
+OPTIONS = re.findall(
+    r'`((?:model|test_evaluator)\.[\w.]+=[^`]+)`',
+    (ROOT / 'configs' / 'cpn' / 'README.md').read_text(),
+)
 
 
-@pytest.mark.parametrize('path', POSE_NMS, ids=lambda p: p.stem)
-def test_pose_nms_configs_change_only_the_metric(path, synthetic):
-    config = load(path)
-    plain = load(path.with_name(path.name.replace('pose-nms-', '')))
-    assert config.test_dataloader.dataset.bbox_file is not None
+def test_readme_lists_the_ablations_by_options():
+    assert sum('topk' in option for option in OPTIONS) == 5
+    assert sum('num_bottlenecks' in option for option in OPTIONS) == 5
+
+
+@pytest.mark.parametrize('option', OPTIONS)
+def test_option_of_the_readme_changes_one_value(option, synthetic):
+    config, plain = (load(ROOT / 'configs' / 'cpn' / 'coco' / CPN) for _ in range(2))
+    parser = ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    changes = parser.parse_args(['--cfg-options', option]).cfg_options
+    config.merge_from_dict(changes)
+    ((key, value),) = changes.items()
+    assert _get(config, key) == value != _get(plain, key)
+    MODELS.build(config.model)
     ann_file = synthetic / 'annotations' / 'person_keypoints_val.json'
-    for evaluator in ('val_evaluator', 'test_evaluator'):
-        metric = METRICS.build(dict(config[evaluator], ann_file=str(ann_file)))
+    metric = METRICS.build(dict(config.test_evaluator, ann_file=str(ann_file)))
+    if 'pose_nms' in option:
         assert metric.pose_nms == PoseNMSParams.preset(DEFAULT_PRESET)
-        config[evaluator] = plain[evaluator]
-    assert config.to_dict() == plain.to_dict()
 
 
-def test_each_network_has_a_pose_nms_config():
-    networks = [c.name for c in CONFIGS if 'cpn-' in c.name and '_8xb32' in c.name]
-    expected = [name.replace('_8xb32', '_pose-nms-8xb32') for name in networks]
-    assert sorted(expected) == sorted(c.name for c in POSE_NMS)
+def _get(config, key):
+    """Value of a key such as 'model.head.loss', None if it is missing."""
+    for name in key.split('.'):
+        config = config.get(name)
+    return config
 
 
-PGPG = [c for c in CONFIGS if 'pgpg' in c.name and 'coco' in c.name]
+# The recipe for other networks: the lines of this config, with another base.
+PROPOSALS = (ROOT / 'configs' / 'cpn' / 'coco' / PGPG).read_text()
+BASES = [
+    c
+    for c in CONFIGS
+    if c.parent.name == 'coco'
+    and ('_8xb' in c.name or 'rmpe-' in c.name)
+    and 'stn-res18' not in c.name
+]
 
 
-def without_pgpg(name):
-    return name.replace('_pgpg-', '_').replace('-pgpg-', '-')
-
-
-@pytest.mark.parametrize('path', PGPG, ids=lambda p: p.stem)
-def test_pgpg_configs_change_only_the_training_boxes(path):
-    config = load(path)
-    plain = load(path.with_name(without_pgpg(path.name)))
+@pytest.mark.parametrize('base', BASES, ids=lambda p: p.stem)
+def test_proposals_of_the_example_suit_every_network(base, tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text(re.sub(r"_base_ = '[^']+'", f'_base_ = {str(base)!r}', PROPOSALS))
+    config, plain = load(path), load(base)
     image, proposal, *steps = config.train_pipeline
     assert proposal == dict(type='PoseGuidedProposal', model='alphapose')
     for t in steps:
@@ -161,20 +175,12 @@ def test_pgpg_configs_change_only_the_training_boxes(path):
             t.pop('shift_prob', None)
             t.pop('scale_prob', None)
     assert [image, *steps] == plain.train_pipeline
-    for key in ('train_pipeline', 'train_dataloader', 'load_from'):
+    for key in ('train_pipeline', 'train_dataloader'):
         config[key] = plain[key] = None
     for key in ('proposal', 'unjittered', 'load', 'steps'):
         config.pop(key)
         plain.pop(key, None)
     assert config.to_dict() == plain.to_dict()
-
-
-def test_each_network_has_a_pgpg_config():
-    plain = [c for c in CONFIGS if 'cpn-' in c.name and '_8xb32' in c.name]
-    plain += [c for c in RMPE if 'stn-' not in c.name and 'pgpg' not in c.name]
-    # Stage 1 on proposals is a config of the CPN family.
-    expected = {c.name for c in plain} - {STAGE1_OF_CPN}
-    assert {without_pgpg(c.name) for c in PGPG} == expected
 
 
 def test_ablation_configs_are_short():
@@ -221,7 +227,7 @@ def test_stage2_starts_from_the_checkpoint_of_its_base(path):
     assert rates[1] == pytest.approx(rates[0] / 5)
     types = [t.type for t in config.train_pipeline]
     if 'RandomBBoxTransform' in types:
-        assert types.index('KeepTrueBox') < types.index('RandomBBoxTransform')
+        assert types.index('KeepGroundTruthBox') < types.index('RandomBBoxTransform')
     assert ('PoseGuidedProposal' in types) == ('pgpg' in path.name)
 
 

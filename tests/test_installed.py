@@ -147,5 +147,14 @@ def test_every_command_has_help(installed):
         assert usage in installed.run('rmpe', *name.split(), '--help')
 
 
+def test_rmpe_trains_a_config_that_inherits_by_name(installed, config):
+    base = str(installed.mim / 'configs') + '/'
+    named, work = installed.folder / 'named.py', installed.folder / 'by_name'
+    named.write_text(config.read_text().replace(base, 'rmpe_plugin::'))
+    assert "_base_ = 'rmpe_plugin::quickstart/" in named.read_text()
+    installed.run('rmpe', 'train', named, '--work-dir', work)
+    assert (work / 'epoch_1.pth').is_file()
+
+
 def test_mim_finds_the_models(installed):
     assert 'rmpe-stage2' in installed.run('mim', 'search', 'rmpe_plugin')

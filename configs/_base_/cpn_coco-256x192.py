@@ -1,5 +1,5 @@
 # CPN-ResNet-50 on COCO at 256x192. Base of all CPN configs.
-_base_ = ['mmpose::_base_/default_runtime.py', './safe.py']
+_base_ = 'mmpose::_base_/default_runtime.py'
 
 custom_imports = dict(imports=['rmpe_plugin'], allow_failed_imports=False)
 
@@ -24,10 +24,10 @@ param_scheduler = [
 ]
 auto_scale_lr = dict(base_batch_size=256)
 
-# hooks
+# hooks: a run that is killed or fails on a full disk resumes with identical results
 default_hooks = dict(
-    _base_.safe_hooks,
-    checkpoint=dict(_base_.safe_hooks.checkpoint, save_best='coco/AP', rule='greater'),
+    checkpoint=dict(type='WholeCheckpointHook', save_best='coco/AP', rule='greater'),
+    epoch_seed=dict(type='EpochSeedHook'),
 )
 
 # visualizer: the one of MMPose 1.3 fails with numpy >= 2.4
@@ -81,14 +81,13 @@ model = dict(
     test_cfg=dict(flip_test=True, flip_mode='heatmap', shift_heatmap=False),
 )
 
-# base dataset settings
-dataset_type = _base_.checked_dataset.type
+# base dataset settings: invalid annotations and detections, and truncated images, raise
 data_mode = 'topdown'
 data_root = 'data/coco/'
 
 # pipelines
 train_pipeline = [
-    _base_.load_image,
+    dict(type='LoadWholeImage'),
     dict(type='RawVisibility'),
     dict(type='CPNBBoxCenterScale'),
     dict(type='RandomFlip', direction='horizontal'),
@@ -104,7 +103,7 @@ train_pipeline = [
     dict(type='PackPoseInputs'),
 ]
 val_pipeline = [
-    _base_.load_image,
+    dict(type='LoadWholeImage'),
     dict(type='CPNBBoxCenterScale'),
     dict(type='TopdownAffine', input_size=codec[0]['input_size']),
     dict(type='PackPoseInputs'),
@@ -113,11 +112,11 @@ val_pipeline = [
 # data loaders
 train_dataloader = dict(
     batch_size=32,
-    **_base_.train_workers,
     num_workers=4,
+    persistent_workers=False,  # EpochSeedHook needs new workers in every epoch
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        type=dataset_type,
+        type='CheckedCocoDataset',
         data_root=data_root,
         data_mode=data_mode,
         ann_file='annotations/person_keypoints_train2017.json',
@@ -132,7 +131,7 @@ val_dataloader = dict(
     drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
-        type=dataset_type,
+        type='CheckedCocoDataset',
         data_root=data_root,
         data_mode=data_mode,
         ann_file='annotations/person_keypoints_val2017.json',

@@ -10,14 +10,6 @@
 # RandomBBoxTransform
 perturbation = dict(shift_factor=0.12, shift_prob=1.0, scale_factor=(0.75, 1.35))
 
-# stage 2: model
-sstn = dict(
-    type='SSTNPoseEstimator',
-    stn=dict(type='SpatialTransformer'),
-    parallel=dict(loss_weight=1.0),
-)
-sstn_hooks = [dict(type='SyncBuffersHook'), dict(type='ParallelSPPEHook')]
-
 # stage 2: schedule
 sstn_train = dict(max_epochs=30, val_interval=5)
 sstn_optim = dict(

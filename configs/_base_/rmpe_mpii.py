@@ -35,13 +35,8 @@ multi_person_map = dict(
     pose_nms='rmpe-mpii',
 )
 
-# crop: boxes are extended by 30 %; colours are the only other augmentation but flips
-padding = 1.3
-color = dict(type='RandomChannelGain', low=0.6, high=1.4)
-
 # schedule of both stages; stage 2 with a fifth of the learning rate
 mpii_epochs = dict(max_epochs=30, val_interval=5)
-rmsprop = dict(type='RMSprop', lr=2.5e-4, alpha=0.99)
 mpii_scheduler = [
     dict(
         type='MultiStepLR', begin=0, end=30, milestones=[20], gamma=0.2, by_epoch=True

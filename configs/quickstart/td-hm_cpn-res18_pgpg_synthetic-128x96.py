@@ -1,13 +1,12 @@
 # The quickstart's CPN on a synthetic crowd, trained on proposals of a fitted model and
 # tested with simulated detections.
-_base_ = ['td-hm_cpn-res18_synthetic-128x96.py', '../_base_/pgpg.py']
+_base_ = 'td-hm_cpn-res18_synthetic-128x96.py'
 
 # data
 data_root = 'data/synthetic_crowd/'
-load, *steps = [
-    dict(t, **_base_.unjittered.get(t['type'], {})) for t in _base_.train_pipeline
-]
-proposal = dict(_base_.proposal, model='work_dirs/pgpg/model.json')
+unjittered = dict(RandomBBoxTransform=dict(shift_prob=0.0, scale_prob=0.0))
+load, *steps = [dict(t, **unjittered.get(t['type'], {})) for t in _base_.train_pipeline]
+proposal = dict(type='PoseGuidedProposal', model='work_dirs/pgpg/model.json')
 train_pipeline = [load, proposal, *steps]
 train_dataloader = dict(
     batch_size=32,

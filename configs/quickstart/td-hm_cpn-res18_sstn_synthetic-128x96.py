@@ -6,9 +6,10 @@ load_from = 'work_dirs/quickstart/epoch_3.pth'
 
 # model: the localisation network is initialised with stage 1's backbone
 model = dict(
-    _base_.sstn,
+    type='SSTNPoseEstimator',
+    parallel=dict(loss_weight=1.0),
     stn=dict(
-        _base_.sstn.stn,
+        type='SpatialTransformer',
         backbone=dict(
             _base_.model.backbone,
             init_cfg=dict(type='Pretrained', checkpoint=load_from, prefix='backbone.'),
@@ -16,18 +17,15 @@ model = dict(
         in_channels=192,
     ),
 )
-custom_hooks = _base_.sstn_hooks
+custom_hooks = [dict(type='SyncBuffersHook'), dict(type='ParallelSPPEHook')]
 
 # pipelines: validation on perturbed boxes, for WindowIoUMetric; test on detections
-crop = [
-    _base_.load_image,
-    dict(type='CPNBBoxCenterScale'),
-]
+crop = [dict(type='LoadWholeImage'), dict(type='CPNBBoxCenterScale')]
 perturb = [
-    dict(type='KeepTrueBox'),
+    dict(type='KeepGroundTruthBox'),
     dict(type='RandomBBoxTransform', rotate_prob=0.0, **_base_.perturbation),
     dict(type='TopdownAffine', input_size=_base_.input_size),
-    dict(type='TrueWindow'),
+    dict(type='GroundTruthWindow'),
 ]
 train_pipeline = [
     *crop,

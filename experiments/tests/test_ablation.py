@@ -190,7 +190,7 @@ def test_windows_are_tested_on_proposals_for_the_test_people(files, name):
     steps = {step['type']: step for step in dataset.pipeline}
     assert steps['PoseGuidedProposal']['model'] == str(files.proposals)
     assert steps['RandomBBoxTransform']['shift_prob'] == 0
-    assert list(steps)[-2:] == ['TrueWindow', 'PackSSTNInputs']
+    assert list(steps)[-2:] == ['GroundTruthWindow', 'PackSSTNInputs']
     assert config.test_evaluator == dict(type='WindowIoUMetric')
 
 

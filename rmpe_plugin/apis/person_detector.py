@@ -14,12 +14,12 @@ from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.device import get_device
-from mmengine.hub import get_config
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
 from rmpe_plugin.ops import valid_boxes
 from rmpe_plugin.utils.checkpoint import load_weights
+from rmpe_plugin.utils.configs import find_config
 
 from .detector import Detector
 
@@ -28,8 +28,8 @@ class PersonDetector(Detector):
     """A detector of MMDetection that returns only its person boxes.
 
     Args:
-        config (str | Path): Config file, or the name of a config that MMDetection
-            ships, such as ``'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'``.
+        config (str | Path): Config file, or the name of a config in a package, such
+            as ``'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'``.
         checkpoint (str | Path, optional): File or URL of the weights. ``None`` leaves
             the detector untrained, for benchmarks.
         device (str, optional): Defaults to ``None``: the device that MMEngine selects,
@@ -69,7 +69,7 @@ class PersonDetector(Detector):
     ) -> None:
         self.score_thr, self.top_k = score_thr, top_k
         name = str(config)
-        cfg = get_config(name) if '::' in name else Config.fromfile(name)
+        cfg = Config.fromfile(find_config(name))
         with (
             DefaultScope.overwrite_default_scope('mmdet'),
             # MMDetection warns that it gets no checkpoint, which load_weights reads.

@@ -25,6 +25,7 @@ from rmpe_plugin.deploy.normalisation import network_color
 from rmpe_plugin.deploy.pose_graph import PoseGraph
 from rmpe_plugin.models.heads import return_float32
 from rmpe_plugin.utils.checkpoint import load_weights
+from rmpe_plugin.utils.configs import find_config
 
 from .people_cropper import Images, PeopleCropper
 
@@ -128,7 +129,8 @@ class TorchPoseEstimator:
     :class:`rmpe_plugin.deploy.PoseGraph`.
 
     Args:
-        config (str | Path | Config): Its config.
+        config (str | Path | Config): Its config, or the file or name of it, see
+            :func:`rmpe_plugin.utils.configs.find_config`.
         checkpoint (str | Path, optional): File or URL of the weights. ``None`` leaves
             the model untrained.
         device (str, optional): Defaults to ``None``: the device that MMEngine selects,
@@ -283,7 +285,9 @@ def pose_instances(keypoints: np.ndarray, scores: np.ndarray) -> InstanceData:
 
 def _load_config(config: str | Path | Config, cfg_options: dict | None) -> Config:
     """Load or copy the config of a top-down model and apply the options."""
-    cfg = config.copy() if isinstance(config, Config) else Config.fromfile(config)
+    if not isinstance(config, Config):
+        config = Config.fromfile(find_config(config))
+    cfg = config.copy()
     cfg.merge_from_dict(cfg_options or {})
     if cfg.get('data_mode', 'topdown') != 'topdown':
         raise ValueError(f"config.data_mode must be 'topdown', got {cfg.data_mode!r}")

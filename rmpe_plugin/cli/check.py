@@ -27,7 +27,7 @@ from rich.markup import escape
 from rich.table import Table
 
 PACKAGE = Path(__file__).resolve().parents[1]
-CONFIG = 'configs/quickstart/td-hm_cpn-res18_synthetic-128x96.py'
+CONFIG = 'rmpe_plugin::quickstart/td-hm_cpn-res18_synthetic-128x96.py'
 
 # Import name, and the distributions that may provide it.
 DISTRIBUTIONS = {
@@ -213,9 +213,9 @@ def _build_cpn() -> None:
     from mmengine.registry import DefaultScope
     from mmpose.registry import MODELS
 
-    # A wheel contains the configs in .mim, a checkout next to the package.
-    mim = PACKAGE / '.mim'
-    config = Config.fromfile((mim if mim.is_dir() else PACKAGE.parent) / CONFIG)
+    from rmpe_plugin.utils.configs import find_config
+
+    config = Config.fromfile(find_config(CONFIG))
     with DefaultScope.overwrite_default_scope('mmpose'):
         MODELS.build(config.model)
 
@@ -301,8 +301,8 @@ def _notes() -> Iterator[str]:
         yield 'OpenMIM 0.3.9 does not support Python 3.12 and later: use pip'
     if not (PACKAGE / '.mim').is_dir():
         yield (
-            'rmpe_plugin is a checkout or an editable install: pass configs and tools '
-            'by path; mim run rmpe_plugin needs pip install .'
+            'rmpe_plugin is a checkout or an editable install: mim run rmpe_plugin '
+            'needs pip install .'
         )
 
 

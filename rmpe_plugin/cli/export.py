@@ -44,7 +44,7 @@ from rmpe_plugin.deploy import (
     run_in_batches,
     write_onnx,
 )
-from rmpe_plugin.utils.arguments import at_least, existing_file
+from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.tables import table_console
 
 # Largest errors in float32: pixels of the crop, and score.
@@ -56,7 +56,9 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        'config', type=existing_file, help='config of a top-down pose estimator'
+        'config',
+        help='config of a top-down pose estimator: a file, or a name such as '
+        'rmpe_plugin::cpn/coco/NAME.py',
     )
     parser.add_argument('checkpoint', help='file or URL of its weights')
     parser.add_argument('--out', type=Path, required=True, help='ONNX file to write')

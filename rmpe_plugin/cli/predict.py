@@ -49,6 +49,7 @@ from rmpe_plugin.cli._exit_status import exit_status
 from rmpe_plugin.ops.rmpe.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.structures import SCORE_MODES
 from rmpe_plugin.utils.arguments import at_least
+from rmpe_plugin.utils.configs import find_config
 from rmpe_plugin.utils.tables import table_console
 
 # Number of written files that are listed at the end.
@@ -68,7 +69,7 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     try:
         args.config, args.checkpoint = take_model(args)
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         parser.error(str(error))
     if not args.inputs:
         parser.error('inputs are missing: images, videos, folders or a webcam')
@@ -90,13 +91,12 @@ def take_model(args: argparse.Namespace) -> tuple[Path, str | None]:
 
     Raises:
         FileNotFoundError: If the config does not exist.
-        ValueError: If a model has no such alias, or a checkpoint is missing.
+        ValueError: If a model has no such alias, a config's package is unknown, or a
+            checkpoint is missing.
     """
     if args.model is not None:
         return find_model(args.model)
-    config = Path(args.inputs.pop(0))
-    if not config.is_file():
-        raise FileNotFoundError(f'{config} does not exist')
+    config = find_config(args.inputs.pop(0))
     if config.suffix == '.onnx':
         return config, None
     if not args.inputs:
@@ -108,7 +108,8 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the models, inputs and outputs."""
     parser.add_argument(
         'inputs', nargs='+', metavar='CONFIG CHECKPOINT INPUT',
-        help='config of a top-down pose estimator, and file or URL of its weights; or '
+        help='config of a top-down pose estimator, a file or a name such as '
+        'rmpe_plugin::cpn/coco/NAME.py, and file or URL of its weights; or '
         'an ONNX file; or neither with --model. Then images, videos, folders, quoted '
         "globs, 'webcam' or 'webcam:INDEX'",
     )  # fmt: skip
@@ -119,8 +120,7 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     people = parser.add_mutually_exclusive_group(required=True)
     people.add_argument(
         '--det', nargs=2, metavar=('CONFIG', 'CHECKPOINT'),
-        help='person detector; the config is a file, or the name of an MMDetection '
-        'config, mmdet::NAME',
+        help='person detector; the config is a file, or a name such as mmdet::NAME',
     )  # fmt: skip
     people.add_argument(
         '--boxes', type=Path,

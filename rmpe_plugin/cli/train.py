@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Train a model with MMPose.
 
-This is ``tools/train.py`` of the installed MMPose, with its arguments.
+This is ``tools/train.py`` of the installed MMPose, with its arguments. The config is a
+file or a name, such as rmpe_plugin::cpn/coco/NAME.py.
 
 Example:
     rmpe train configs/cpn/coco/td-hm_cpn-res50_8xb32-160e_coco-256x192.py
 """
 
-from rmpe_plugin.utils.mmpose_tools import run_mmpose_tool
+from rmpe_plugin.cli._mmpose_tool import run_with_config_names
 
 
-def main() -> None:
-    run_mmpose_tool('train.py')
+def main() -> int | None:
+    return run_with_config_names('train.py')

@@ -138,7 +138,7 @@ def find_shipped(name: str) -> Path:
     """Find a file that this package ships beside its modules.
 
     Args:
-        name (str): Path in a checkout, such as ``'configs/_base_/safe.py'``.
+        name (str): Path in a checkout, such as ``'configs/_base_/rmpe.py'``.
 
     Returns:
         Path: The file.
@@ -151,4 +151,6 @@ def find_shipped(name: str) -> Path:
     for root in (package / '.mim', package.parent):
         if (root / name).is_file():
             return root / name
-    raise FileNotFoundError(f'{package} was installed without {name}')
+    raise FileNotFoundError(
+        f'{name} is neither in {package}/.mim nor in {package.parent}'
+    )

@@ -25,10 +25,10 @@ HALF = dict(
     min_lower_keypoints=2,
     prob=1.0,
 )
-KEEP = dict(type='KeepTrueBox')
+KEEP = dict(type='KeepGroundTruthBox')
 REST = [
     dict(type='TopdownAffine', input_size=(48, 64)),
-    dict(type='TrueWindow'),
+    dict(type='GroundTruthWindow'),
     dict(type='GenerateTarget', encoder=CODEC),
     dict(type='GenerateCentredTarget', encoder=CODEC),
     dict(type='PackSSTNInputs'),

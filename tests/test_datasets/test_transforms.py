@@ -11,7 +11,7 @@ from mmpose.registry import TRANSFORMS
 
 from rmpe_plugin.datasets.transforms import (
     CPNBBoxCenterScale,
-    KeepTrueBox,
+    KeepGroundTruthBox,
     RawVisibility,
 )
 from rmpe_plugin.ops import invert_affine, warp, window_corners
@@ -127,7 +127,7 @@ def perturbed(*, rotate=0.0, udp=False, jitter=True, seed=3):
     pipeline = [
         dict(type='GetBBoxCenterScale'),
         dict(type='RandomFlip', direction='horizontal', prob=1.0),
-        dict(type='KeepTrueBox'),
+        dict(type='KeepGroundTruthBox'),
         dict(
             type='RandomBBoxTransform',
             shift_prob=float(jitter),
@@ -137,7 +137,7 @@ def perturbed(*, rotate=0.0, udp=False, jitter=True, seed=3):
             rotate_prob=1.0,
         ),
         dict(type='TopdownAffine', input_size=(48, 64), use_udp=udp),
-        dict(type='TrueWindow', use_udp=udp),
+        dict(type='GroundTruthWindow', use_udp=udp),
         dict(type='GenerateTarget', encoder=CODEC),
         dict(type='GenerateCentredTarget', encoder=CODEC),
         dict(type='PackSSTNInputs'),
@@ -203,21 +203,23 @@ def test_gt_window_raises_on_the_wrong_order_of_transforms():
     keep, window, crop, flip = (
         TRANSFORMS.build(t)
         for t in (
-            dict(type='KeepTrueBox'),
-            dict(type='TrueWindow'),
+            dict(type='KeepGroundTruthBox'),
+            dict(type='GroundTruthWindow'),
             dict(type='GetBBoxCenterScale'),
             dict(type='RandomFlip', prob=1.0),
         )
     )
-    with pytest.raises(ValueError, match='put KeepTrueBox before RandomBBoxTransform'):
+    with pytest.raises(
+        ValueError, match='put KeepGroundTruthBox before RandomBBoxTransform'
+    ):
         window.transform(coco_results())
     results = flip.transform(keep.transform(crop.transform(coco_results())))
-    with pytest.raises(ValueError, match='KeepTrueBox must be after RandomFlip'):
+    with pytest.raises(ValueError, match='KeepGroundTruthBox must be after RandomFlip'):
         window.transform(results)
 
 
 def test_gt_box_is_not_that_of_a_perturbed_crop():
-    keep, crop = KeepTrueBox(), dict(type='GetBBoxCenterScale')
+    keep, crop = KeepGroundTruthBox(), dict(type='GetBBoxCenterScale')
     # a perturbation of the scale only leaves the centre
     scale = dict(type='RandomBBoxTransform', shift_prob=0.0, rotate_prob=0.0)
     results = Compose([crop, scale])(coco_results())

@@ -323,7 +323,7 @@ def test_window_loss_has_a_finite_gradient_at_its_minimum():
     [
         ('parallel_sppe', 'ParallelSPPEHook'),
         ('centred', 'GenerateCentredTarget'),
-        ('theta_gt', 'TrueWindow'),
+        ('theta_gt', 'GroundTruthWindow'),
     ],
 )
 def test_raises_if_a_loss_lacks_its_input(missing, message):

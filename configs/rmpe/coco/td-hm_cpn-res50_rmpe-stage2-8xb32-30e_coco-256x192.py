@@ -4,8 +4,12 @@ _base_ = 'td-hm_cpn-res50_rmpe-stage1-8xb32-160e_coco-256x192.py'
 load_from = (
     'work_dirs/td-hm_cpn-res50_rmpe-stage1-8xb32-160e_coco-256x192/epoch_160.pth'
 )
-model = _base_.sstn
-custom_hooks = _base_.sstn_hooks
+model = dict(
+    type='SSTNPoseEstimator',
+    stn=dict(type='SpatialTransformer'),
+    parallel=dict(loss_weight=1.0),
+)
+custom_hooks = [dict(type='SyncBuffersHook'), dict(type='ParallelSPPEHook')]
 
 # pipeline: no rotation; the ground-truth box is kept
 load, visibility, crop, flip, jitter, affine, target, pack = _base_.train_pipeline
@@ -14,10 +18,10 @@ train_pipeline = [
     visibility,
     crop,
     flip,
-    dict(type='KeepTrueBox'),
+    dict(type='KeepGroundTruthBox'),
     dict(jitter, rotate_prob=0.0),
     affine,
-    dict(type='TrueWindow'),
+    dict(type='GroundTruthWindow'),
     target,
     dict(target, type='GenerateCentredTarget'),
     dict(pack, type='PackSSTNInputs'),

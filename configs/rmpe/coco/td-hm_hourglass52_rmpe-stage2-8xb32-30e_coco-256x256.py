@@ -4,8 +4,12 @@ _base_ = 'td-hm_hourglass52_rmpe-stage1-8xb32-210e_coco-256x256.py'
 load_from = (
     'work_dirs/td-hm_hourglass52_rmpe-stage1-8xb32-210e_coco-256x256/epoch_210.pth'
 )
-model = _base_.sstn
-custom_hooks = _base_.sstn_hooks
+model = dict(
+    type='SSTNPoseEstimator',
+    stn=dict(type='SpatialTransformer'),
+    parallel=dict(loss_weight=1.0),
+)
+custom_hooks = [dict(type='SyncBuffersHook'), dict(type='ParallelSPPEHook')]
 
 # pipeline: no rotation or half-body crop; the ground-truth box is kept
 load, crop, flip, half_body, jitter, affine, target, pack = _base_.train_pipeline
@@ -13,10 +17,10 @@ train_pipeline = [
     load,
     crop,
     flip,
-    dict(type='KeepTrueBox'),
+    dict(type='KeepGroundTruthBox'),
     dict(jitter, rotate_prob=0.0),
     affine,
-    dict(type='TrueWindow'),
+    dict(type='GroundTruthWindow'),
     target,
     dict(target, type='GenerateCentredTarget'),
     dict(pack, type='PackSSTNInputs'),

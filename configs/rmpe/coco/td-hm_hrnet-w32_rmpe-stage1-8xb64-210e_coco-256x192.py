@@ -3,7 +3,6 @@ _base_ = [
     'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
     'td-hm_hrnet-w32_8xb64-210e_coco-256x192.py',
     '../../_base_/rmpe.py',
-    '../../_base_/safe.py',
 ]
 
 custom_imports = dict(imports=['rmpe_plugin'], allow_failed_imports=False)
@@ -11,13 +10,22 @@ custom_imports = dict(imports=['rmpe_plugin'], allow_failed_imports=False)
 # visualizer: the one of MMPose 1.3 fails with numpy >= 2.4
 visualizer = dict(type='NumpySafePoseVisualizer')
 
-changed = dict(LoadImage=_base_.load_image, RandomBBoxTransform=_base_.perturbation)
+# pipelines: perturbed boxes; a truncated image raises
+changed = dict(
+    LoadImage=dict(type='LoadWholeImage'), RandomBBoxTransform=_base_.perturbation
+)
 train_pipeline = [dict(t, **changed.get(t['type'], {})) for t in _base_.train_pipeline]
 val_pipeline = [dict(t, **changed.get(t['type'], {})) for t in _base_.val_pipeline]
-dataset_type = _base_.checked_dataset.type
+
+# data loaders: invalid annotations and detections raise
 train_dataloader = dict(
-    **_base_.train_workers, dataset=dict(type=dataset_type, pipeline=train_pipeline)
+    persistent_workers=False,  # EpochSeedHook needs new workers in every epoch
+    dataset=dict(type='CheckedCocoDataset', pipeline=train_pipeline),
 )
-val_dataloader = dict(dataset=dict(type=dataset_type, pipeline=val_pipeline))
+val_dataloader = dict(dataset=dict(type='CheckedCocoDataset', pipeline=val_pipeline))
 test_dataloader = val_dataloader
-default_hooks = _base_.safe_hooks
+
+# hooks: a run that is killed or fails on a full disk resumes with identical results
+default_hooks = dict(
+    checkpoint=dict(type='WholeCheckpointHook'), epoch_seed=dict(type='EpochSeedHook')
+)

@@ -3,14 +3,21 @@ _base_ = [
     '../../_base_/cpn_coco-256x192.py',
     '../../_base_/rmpe.py',
     '../../_base_/rmpe_mpii.py',
-    '../../_base_/pgpg.py',
 ]
 
 model = dict(head=dict(out_channels=16))
 
 # pipeline: sampled proposals instead of random shift and scale; no rotation
 load, visibility, crop, flip, _, *steps = _base_.train_pipeline
-train_pipeline = [load, _base_.proposal, visibility, crop, flip, _base_.color, *steps]
+train_pipeline = [
+    load,
+    dict(type='PoseGuidedProposal', model='alphapose'),
+    visibility,
+    crop,
+    flip,
+    dict(type='RandomChannelGain', low=0.6, high=1.4),
+    *steps,
+]
 
 # data loaders
 train_dataloader = dict(
@@ -35,5 +42,7 @@ test_evaluator = dict(
 # schedule
 train_cfg = _base_.mpii_epochs
 param_scheduler = _base_.mpii_scheduler
-optim_wrapper = dict(optimizer=dict(_delete_=True, **_base_.rmsprop))
+optim_wrapper = dict(
+    optimizer=dict(_delete_=True, type='RMSprop', lr=2.5e-4, alpha=0.99)
+)
 default_hooks = dict(checkpoint=dict(save_best='PCK'))

@@ -4,8 +4,12 @@ _base_ = 'td-hm_cpn-res50_rmpe-stage1-pgpg-8xb8-30e_mpii-256x192.py'
 load_from = (
     'work_dirs/td-hm_cpn-res50_rmpe-stage1-pgpg-8xb8-30e_mpii-256x192/epoch_30.pth'
 )
-model = _base_.sstn
-custom_hooks = _base_.sstn_hooks
+model = dict(
+    type='SSTNPoseEstimator',
+    stn=dict(type='SpatialTransformer'),
+    parallel=dict(loss_weight=1.0),
+)
+custom_hooks = [dict(type='SyncBuffersHook'), dict(type='ParallelSPPEHook')]
 
 # pipeline: the ground-truth box is kept
 load, proposal, visibility, crop, flip, color, affine, target, pack = (
@@ -17,10 +21,10 @@ train_pipeline = [
     visibility,
     crop,
     flip,
-    dict(type='KeepTrueBox'),
+    dict(type='KeepGroundTruthBox'),
     color,
     affine,
-    dict(type='TrueWindow'),
+    dict(type='GroundTruthWindow'),
     target,
     dict(target, type='GenerateCentredTarget'),
     dict(pack, type='PackSSTNInputs'),

@@ -3,8 +3,6 @@ _base_ = [
     'mmpose::_base_/default_runtime.py',
     '../../_base_/rmpe.py',
     '../../_base_/rmpe_mpii.py',
-    '../../_base_/pgpg.py',
-    '../../_base_/safe.py',
 ]
 
 custom_imports = dict(imports=['rmpe_plugin'], allow_failed_imports=False)
@@ -45,26 +43,27 @@ model = dict(
     test_cfg=dict(flip_test=True, flip_mode='heatmap', shift_heatmap=True),
 )
 
-# pipelines
-box = dict(type='GetBBoxCenterScale', padding=_base_.padding)
+# pipelines: boxes are extended by 30 %; colours are the only augmentation but flips and
+# proposals
+box = dict(type='GetBBoxCenterScale', padding=1.3)
 affine = dict(type='TopdownAffine', input_size=codec['input_size'])
 train_pipeline = [
-    _base_.load_image,
-    _base_.proposal,
+    dict(type='LoadWholeImage'),
+    dict(type='PoseGuidedProposal', model='alphapose'),
     box,
     dict(type='RandomFlip', direction='horizontal'),
-    _base_.color,
+    dict(type='RandomChannelGain', low=0.6, high=1.4),
     affine,
     dict(type='GenerateTarget', encoder=codec),
     dict(type='PackPoseInputs'),
 ]
-val_pipeline = [_base_.load_image, box, affine, dict(type='PackPoseInputs')]
+val_pipeline = [dict(type='LoadWholeImage'), box, affine, dict(type='PackPoseInputs')]
 
 # data loaders
 train_dataloader = dict(
     batch_size=1,
     num_workers=2,
-    **_base_.train_workers,
+    persistent_workers=False,  # EpochSeedHook needs new workers in every epoch
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(_base_.mpii_train, pipeline=train_pipeline),
 )
@@ -87,8 +86,10 @@ test_evaluator = _base_.multi_person_map
 # schedule
 train_cfg = _base_.mpii_epochs
 param_scheduler = _base_.mpii_scheduler
-optim_wrapper = dict(optimizer=_base_.rmsprop)
+optim_wrapper = dict(optimizer=dict(type='RMSprop', lr=2.5e-4, alpha=0.99))
+
+# hooks: a run that is killed or fails on a full disk resumes with identical results
 default_hooks = dict(
-    _base_.safe_hooks,
-    checkpoint=dict(_base_.safe_hooks['checkpoint'], save_best='PCK', rule='greater'),
+    checkpoint=dict(type='WholeCheckpointHook', save_best='PCK', rule='greater'),
+    epoch_seed=dict(type='EpochSeedHook'),
 )

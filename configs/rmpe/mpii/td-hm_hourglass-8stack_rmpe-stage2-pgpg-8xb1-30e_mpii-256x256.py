@@ -2,8 +2,12 @@
 _base_ = 'td-hm_hourglass-8stack_rmpe-stage1-pgpg-8xb1-30e_mpii-256x256.py'
 
 load_from = 'work_dirs/td-hm_hourglass-8stack_rmpe-stage1-pgpg-8xb1-30e_mpii-256x256/epoch_30.pth'
-model = _base_.sstn
-custom_hooks = _base_.sstn_hooks
+model = dict(
+    type='SSTNPoseEstimator',
+    stn=dict(type='SpatialTransformer'),
+    parallel=dict(loss_weight=1.0),
+)
+custom_hooks = [dict(type='SyncBuffersHook'), dict(type='ParallelSPPEHook')]
 
 # pipeline: the ground-truth box is kept
 load, proposal, box, flip, color, affine, target, pack = _base_.train_pipeline
@@ -12,10 +16,10 @@ train_pipeline = [
     proposal,
     box,
     flip,
-    dict(type='KeepTrueBox'),
+    dict(type='KeepGroundTruthBox'),
     color,
     affine,
-    dict(type='TrueWindow'),
+    dict(type='GroundTruthWindow'),
     target,
     dict(target, type='GenerateCentredTarget'),
     dict(pack, type='PackSSTNInputs'),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from .centred_target import GenerateCentredTarget, PackSSTNInputs
 from .cpn_crop import CPNBBoxCenterScale
-from .ground_truth_window import KeepTrueBox, TrueWindow
+from .ground_truth_window import GroundTruthWindow, KeepGroundTruthBox
 from .pose_guided_proposal import PoseGuidedProposal
 from .random_channel_gain import RandomChannelGain
 from .visibility import RawVisibility
@@ -10,11 +10,11 @@ from .whole_image import LoadWholeImage
 __all__ = [
     'CPNBBoxCenterScale',
     'GenerateCentredTarget',
-    'KeepTrueBox',
+    'GroundTruthWindow',
+    'KeepGroundTruthBox',
     'LoadWholeImage',
     'PackSSTNInputs',
     'PoseGuidedProposal',
     'RandomChannelGain',
     'RawVisibility',
-    'TrueWindow',
 ]

@@ -15,7 +15,7 @@ class GenerateCentredTarget(GenerateTarget):
     box. RMPE paper, section 3.1.
 
     Required Keys:
-        - theta_gt (2, 3), from :class:`TrueWindow`
+        - theta_gt (2, 3), from :class:`GroundTruthWindow`
         - input_size (w, h), pixels
         - keys of ``GenerateTarget``
 
@@ -43,9 +43,9 @@ class GenerateCentredTarget(GenerateTarget):
 class PackSSTNInputs(PackPoseInputs):
     """``PackPoseInputs`` that also packs the targets of the STN.
 
-    The data sample has ``theta_gt`` (2, 3), a tensor, after :class:`TrueWindow`, and
-    ``centred``, a data sample with the centre-located targets, after
-    :class:`GenerateCentredTarget`.
+    The data sample has ``theta_gt`` (2, 3), a tensor, after
+    :class:`GroundTruthWindow`, and ``centred``, a data sample with the centre-located
+    targets, after :class:`GenerateCentredTarget`.
 
     Args:
         kwargs: As ``PackPoseInputs``'s.

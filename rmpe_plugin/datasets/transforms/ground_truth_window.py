@@ -15,7 +15,7 @@ from rmpe_plugin.ops import theta_from_pixels
 
 
 @TRANSFORMS.register_module()
-class KeepTrueBox(BaseTransform):
+class KeepGroundTruthBox(BaseTransform):
     """Save the centre and scale of the ground-truth box before it is perturbed.
 
     Place it after ``RandomFlip`` and the transform that makes ``bbox_center`` and
@@ -66,20 +66,20 @@ def _check_unperturbed(results: dict) -> None:
     """Raise a ValueError if the crop is not around the box any more."""
     if 'bbox_rotation' in results:
         raise ValueError(
-            'KeepTrueBox must be before RandomBBoxTransform in the pipeline'
+            'KeepGroundTruthBox must be before RandomBBoxTransform in the pipeline'
         )
     crop = results['bbox_center']
     box, size = bbox_xyxy2cs(results['bbox'])
     if not np.allclose(crop, box, rtol=0, atol=0.01 * size.max()):
         raise ValueError(
-            f'KeepTrueBox got a crop around {crop[0].tolist()} and a box around '
+            f'KeepGroundTruthBox got a crop around {crop[0].tolist()} and a box around '
             f'{box[0].tolist()}: no transform before it may move the crop; remove '
             'RandomHalfBody from the pipeline'
         )
 
 
 @TRANSFORMS.register_module()
-class TrueWindow(BaseTransform):
+class GroundTruthWindow(BaseTransform):
     """Compute the ground-truth window: the theta that the STN should predict.
 
     It warps the crop of a perturbed box to the crop that the same pipeline makes of the
@@ -89,7 +89,7 @@ class TrueWindow(BaseTransform):
 
     Required Keys:
         - gt_center (1, 2), gt_scale (1, 2), pixels, and gt_flip, from
-          :class:`KeepTrueBox`
+          :class:`KeepGroundTruthBox`
         - bbox_center (1, 2), bbox_scale (1, 2), pixels
         - bbox_rotation (1,), degrees, optional
         - input_size (w, h), pixels
@@ -101,7 +101,8 @@ class TrueWindow(BaseTransform):
         use_udp (bool): As ``TopdownAffine``'s. Defaults to ``False``.
 
     Raises:
-        ValueError: If ``KeepTrueBox`` is not in the pipeline, or before ``RandomFlip``.
+        ValueError: If ``KeepGroundTruthBox`` is not in the pipeline, or before
+            ``RandomFlip``.
     """
 
     def __init__(self, use_udp: bool = False) -> None:
@@ -111,11 +112,13 @@ class TrueWindow(BaseTransform):
         """Add ``theta_gt``; see the class."""
         if 'gt_center' not in results:
             raise ValueError(
-                'TrueWindow needs the ground-truth box: put KeepTrueBox before '
-                'RandomBBoxTransform in the pipeline'
+                'GroundTruthWindow needs the ground-truth box: put '
+                'KeepGroundTruthBox before RandomBBoxTransform in the pipeline'
             )
         if results['gt_flip'] != results.get('flip', False):
-            raise ValueError('KeepTrueBox must be after RandomFlip in the pipeline')
+            raise ValueError(
+                'KeepGroundTruthBox must be after RandomFlip in the pipeline'
+            )
         width, height = results['input_size']
         gt_scale = TopdownAffine._fix_aspect_ratio(
             results['gt_scale'], aspect_ratio=width / height

@@ -43,9 +43,10 @@ class WindowIoUMetric(BaseMetric):
     """IoU of the STN's windows and the ground-truth windows.
 
     It is for an :class:`SSTNPoseEstimator` on perturbed ground-truth boxes: the
-    pipeline needs :class:`KeepTrueBox`, a perturbation, :class:`TrueWindow` and
-    :class:`PackSSTNInputs`. Results are ``window/iou``; ``window/iou_crop``, the IoU of
-    the crop itself; and their difference ``window/gain``.
+    pipeline needs :class:`KeepGroundTruthBox`, a perturbation,
+    :class:`GroundTruthWindow` and :class:`PackSSTNInputs`. Results are ``window/iou``;
+    ``window/iou_crop``, the IoU of the crop itself; and their difference
+    ``window/gain``.
 
     Args:
         kwargs: As ``mmengine.evaluator.BaseMetric``'s.
@@ -67,8 +68,9 @@ class WindowIoUMetric(BaseMetric):
         for sample in data_samples:
             if 'theta_gt' not in sample or 'theta' not in sample['pred_instances']:
                 raise ValueError(
-                    'WindowIoUMetric needs an SSTNPoseEstimator, and KeepTrueBox, '
-                    'TrueWindow and PackSSTNInputs in the pipeline'
+                    'WindowIoUMetric needs an SSTNPoseEstimator, and '
+                    'KeepGroundTruthBox, GroundTruthWindow and PackSSTNInputs in the '
+                    'pipeline'
                 )
             theta = torch.from_numpy(sample['pred_instances']['theta'][0])
             self.results.append((theta, sample['theta_gt'].cpu()))

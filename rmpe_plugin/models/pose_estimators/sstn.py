@@ -98,7 +98,7 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
             :class:`ParallelSPPEHook` and, in the pipeline,
             :class:`GenerateCentredTarget`. Defaults to ``None``.
         window_loss (dict, optional): Config of :class:`WindowCornerLoss`. Needs
-            :class:`TrueWindow` in the pipeline. Defaults to ``None``.
+            :class:`GroundTruthWindow` in the pipeline. Defaults to ``None``.
         clip_gradient (bool): Whether to clip the gradient of each sample's theta to the
             median of the nonzero norms of the batch. ``False`` is the paper's training.
             Defaults to ``True``.
@@ -269,8 +269,9 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
             )
         if 'centred' not in data_samples[0]:
             raise ValueError(
-                'model.parallel needs centre-located targets: add KeepTrueBox, '
-                'TrueWindow, GenerateCentredTarget and PackSSTNInputs to the pipeline'
+                'model.parallel needs centre-located targets: add '
+                'KeepGroundTruthBox, GroundTruthWindow, GenerateCentredTarget and '
+                'PackSSTNInputs to the pipeline'
             )
         weight = self.parallel_cfg.get('loss_weight', 1.0)
         centred = [sample.centred for sample in data_samples]
@@ -281,8 +282,9 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
         """Window loss of theta (B, 2, 3)."""
         if 'theta_gt' not in data_samples[0]:
             raise ValueError(
-                'model.window_loss needs the ground-truth window: add KeepTrueBox, '
-                'TrueWindow and PackSSTNInputs to the pipeline'
+                'model.window_loss needs the ground-truth window: add '
+                'KeepGroundTruthBox, GroundTruthWindow and PackSSTNInputs to the '
+                'pipeline'
             )
         theta_gt = torch.stack([sample.theta_gt for sample in data_samples])
         return self.window_loss(theta, theta_gt)
