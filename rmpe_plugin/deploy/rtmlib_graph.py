@@ -4,11 +4,10 @@
 import torch
 from torch import Tensor, nn
 
-from rmpe_plugin.ops import unit_scores
+from rmpe_plugin.inference import PoseGraph
 
 from .metadata import PoseMetadata
-from .normalisation import RTMLibNormalisation
-from .pose_graph import PoseGraph
+from .rtmlib_normalisation import RTMLibNormalisation
 
 # rtmlib 0.0.16 subtracts and divides by these in the order of the channels, BGR.
 MEAN = (123.675, 116.28, 103.53)
@@ -49,12 +48,10 @@ class RTMLibGraph(nn.Module):
             tuple[Tensor, Tensor]: ``simcc_x`` (B, K, 2 w) and ``simcc_y`` (B, K, 2 h).
         """
         keypoints, scores = self.pose_graph(self.rtmlib(crops))
-        metadata = self.metadata
-        units = unit_scores(scores, metadata.score_range, metadata.calibration)
-        units = units.clamp(min=MIN_SCORE)
+        scores = scores.clamp(min=MIN_SCORE)
         return tuple(
-            _one_hot(keypoints[..., axis], SPLIT_RATIO * size, units)
-            for axis, size in enumerate(metadata.input_size)
+            _one_hot(keypoints[..., axis], SPLIT_RATIO * size, scores)
+            for axis, size in enumerate(self.metadata.input_size)
         )
 
 

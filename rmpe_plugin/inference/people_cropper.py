@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rmpe_plugin.codecs import CropGeometry
 from rmpe_plugin.ops import stack_images, warp_crops
+
+from .crop_geometry import CropGeometry
 
 Images = Sequence[np.ndarray | None]
 
