@@ -99,19 +99,7 @@ class PoseEstimator(Protocol):
     def estimate(
         self, images: Images, people: Sequence[InstanceData], batch_size: int
     ) -> InstanceData:
-        """Estimate the poses of the people of several images.
-
-        Args:
-            images (Images): BGR (H, W, 3), uint8, or ``None`` if there are no boxes.
-            people (Sequence[InstanceData]): ``bboxes`` (N, 4), xyxy, and
-                ``bbox_scores`` (N,) of each image; at least one box in total.
-            batch_size (int): Maximum number of people per batch of the network.
-
-        Returns:
-            InstanceData: The people of all images, one image after another:
-            ``keypoints`` (T, K, 2) in pixels of the image, and ``keypoint_scores`` and
-            ``keypoints_visible`` (T, K) in [0, 1].
-        """
+        """Estimate poses, see :func:`rmpe_plugin.inference.estimate_poses`."""
         ...
 
 
@@ -204,13 +192,13 @@ class TorchPoseEstimator:
         """Estimate poses by the config's test pipeline and the model's ``predict``.
 
         Args:
-            images (Images): See :meth:`PoseEstimator.estimate`.
-            people (Sequence[InstanceData]): See :meth:`PoseEstimator.estimate`.
-            batch_size (int): See :meth:`PoseEstimator.estimate`.
+            images (Images): As of :meth:`estimate`.
+            people (Sequence[InstanceData]): As of :meth:`estimate`, and ``bbox_scores``.
+            batch_size (int): As of :meth:`estimate`.
 
         Returns:
-            InstanceData: See :meth:`PoseEstimator.estimate`, with all fields that the
-            model predicts.
+            InstanceData: As of :meth:`estimate`, with all fields that the model
+            predicts.
         """
         crops = self.crops(images, people)
         poses: list[InstanceData] = []
@@ -228,8 +216,8 @@ class TorchPoseEstimator:
         """Crop each person with the test pipeline.
 
         Args:
-            images (Images): See :meth:`PoseEstimator.estimate`.
-            people (Sequence[InstanceData]): See :meth:`PoseEstimator.estimate`.
+            images (Images): As of :meth:`estimate`.
+            people (Sequence[InstanceData]): As of :meth:`estimate_by_pipeline`.
 
         Yields:
             dict: Model input of one person, not collated.

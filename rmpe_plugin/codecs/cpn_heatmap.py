@@ -8,7 +8,7 @@ from mmpose.codecs.base import BaseKeypointCodec
 from mmpose.registry import KEYPOINT_CODECS
 from torch import Tensor
 
-from rmpe_plugin.ops import calibrate_scores, decode_cpn
+from rmpe_plugin.ops import decode_cpn
 
 
 def _blurred_deltas(size: int, kernel_size: int) -> np.ndarray:
@@ -252,5 +252,6 @@ class CPNHeatmap(BaseKeypointCodec):
         keypoints = torch.stack([(x + 0.5) * scale for x, scale in axes], dim=-1)
         scores = scores.clamp(0, 1)
         if self.calibration is not None:
-            scores = calibrate_scores(scores, self.calibration)
+            slope, intercept = self.calibration
+            scores = torch.sigmoid(slope * scores + intercept)
         return keypoints, scores

@@ -10,7 +10,7 @@ from torchvision.ops import nms
 
 from rmpe_plugin.inference import normalise
 
-from .rtmlib_normalisation import RTMLibNormalisation
+from .rtmlib_graph import RTMLibNormalisation
 
 # rtmlib 0.0.16 normalises with these, in the order of the channels, BGR.
 MEAN = (103.53, 116.28, 123.675)

@@ -31,7 +31,9 @@ def estimate_poses(
         batch_size (int): Maximum number of people per batch.
 
     Returns:
-        InstanceData: Poses of the people of all images, see :func:`pose_instances`.
+        InstanceData: The T people of all images, one image after another:
+        ``keypoints`` (T, K, 2), pixels of the images, and ``keypoint_scores`` and
+        ``keypoints_visible`` (T, K) in [0, 1].
     """
     bboxes = [boxes.bboxes for boxes in people]
     batches = []
@@ -44,15 +46,9 @@ def estimate_poses(
 
 
 def pose_instances(keypoints: np.ndarray, scores: np.ndarray) -> InstanceData:
-    """Put poses in MMPose's format.
+    """Put keypoints (T, K, 2) and their scores (T, K) in MMPose's format.
 
-    Args:
-        keypoints (np.ndarray): Keypoints (T, K, 2).
-        scores (np.ndarray): Their scores (T, K).
-
-    Returns:
-        InstanceData: ``keypoints``, ``keypoint_scores`` and ``keypoints_visible``,
-        which equal the scores, as of most heads of MMPose.
+    ``keypoints_visible``, which MMPose's visualizer reads, equals the scores.
     """
     return InstanceData(
         keypoints=keypoints, keypoint_scores=scores, keypoints_visible=scores

@@ -18,7 +18,6 @@ from .cpn.mmpose_decoding import (
 )
 from .cpn.ohkm import hard_keypoint_loss, keypoint_mse
 from .cpn.resize import resize_bilinear
-from .cpn.scores import calibrate_scores
 from .cpn.targets import render_targets
 from .crops import (
     ImageStack,
@@ -91,7 +90,6 @@ __all__ = [
     'blur_heatmaps',
     'bootstrap_weights',
     'box_offsets',
-    'calibrate_scores',
     'compose_affine',
     'crop_matrices',
     'crop_to_image',

@@ -15,8 +15,8 @@ def fit_calibration(scores: np.ndarray, correct: np.ndarray) -> tuple[float, flo
         correct (np.ndarray): Whether each prediction is correct (N,), bool.
 
     Returns:
-        tuple[float, float]: Slope and intercept, see
-        :func:`rmpe_plugin.ops.calibrate_scores`.
+        tuple[float, float]: Slope and intercept, ``calibration`` of
+        :class:`rmpe_plugin.codecs.CPNHeatmap`.
 
     Raises:
         ImportError: If scikit-learn (the extra ``learn``) is not installed.

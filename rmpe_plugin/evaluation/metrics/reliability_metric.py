@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmpose.registry import METRICS
+from scipy.special import expit
 
 from rmpe_plugin.evaluation.functional.annotation import person_annotation
 from rmpe_plugin.evaluation.functional.score_calibration import fit_calibration
-from rmpe_plugin.ops import Reliability, calibrate_scores, reliability
+from rmpe_plugin.ops import Reliability, reliability
 from rmpe_plugin.utils.tables import Table, log_tables
 
 
@@ -102,10 +103,10 @@ class ScoreReliabilityMetric(BaseMetric):
 
 def _fit(fitted: list[tuple], held_out: list[tuple]) -> tuple[float, float, float]:
     """Fit a calibration to people; slope, intercept and error on other people."""
-    calibration = fit_calibration(*map(np.concatenate, zip(*fitted, strict=True)))
+    slope, intercept = fit_calibration(*map(np.concatenate, zip(*fitted, strict=True)))
     scores, correct = map(np.concatenate, zip(*held_out, strict=True))
-    calibrated = calibrate_scores(scores, calibration)
-    return *calibration, reliability(calibrated, correct).calibration_error
+    calibrated = expit(slope * scores + intercept)
+    return slope, intercept, reliability(calibrated, correct).calibration_error
 
 
 def _table(bins: Reliability) -> Table:

@@ -12,28 +12,21 @@ from .heatmaps import Heatmaps, map_heatmaps
 
 
 def add_mirrored(images: Tensor, test_cfg: ConfigType) -> Tensor:
-    """Append the mirrored images to a batch if ``test_cfg.flip_test``.
-
-    Args:
-        images (Tensor): Images (B, C, h, w).
-        test_cfg (dict): ``test_cfg`` of the model.
+    """Append the mirrored images to images (B, C, h, w) if ``test_cfg.flip_test``.
 
     Returns:
         Tensor: Images (V * B, C, h, w) of V = 1 or 2 views.
     """
-    flip_test = test_cfg.get('flip_test', False)
-    return torch.cat((images, images.flip(-1))) if flip_test else images
+    if not test_cfg.get('flip_test', False):
+        return images
+    return torch.cat((images, images.flip(-1)))
 
 
 def split_views(outputs: Heatmaps, test_cfg: ConfigType) -> list[Heatmaps]:
-    """Split what was computed of :func:`add_mirrored`.
-
-    Args:
-        outputs (Tensor | list | tuple): Tensors (V * B, ...), also nested.
-        test_cfg (dict): ``test_cfg`` of the model.
+    """Split tensors (V * B, ...), also nested, that belong to :func:`add_mirrored`.
 
     Returns:
-        list: Of each view, tensors (B, ...) in the structure of the input.
+        list: Of each of the V views, tensors (B, ...) in the structure of the input.
     """
     views = 1 + bool(test_cfg.get('flip_test', False))
     return [

@@ -352,17 +352,16 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
         feats = self.extract_feat(self._warp(crops, theta))
         heatmaps = float32_heatmaps(decoded_heatmaps(self.head, feats, self.test_cfg))
 
-        views = split_views(heatmaps, self.test_cfg)
-        windows = split_views(theta, self.test_cfg)
+        views, windows, gammas, thetas = (
+            split_views(x, self.test_cfg)
+            for x in (heatmaps, theta, invert_affine(theta), predicted)
+        )
         if self.sdtn_mode == 'heatmaps':
-            views = [
-                self.sdtn(x, invert_affine(windows[i])) for i, x in enumerate(views)
-            ]
+            views = [self.sdtn(x, gammas[i]) for i, x in enumerate(views)]
         elif len(views) == 2:
-            # From the window of the mirrored crop to that of the crop, mirrored.
-            gamma = compose_affine(invert_affine(windows[1]), _mirror(windows[0]))
+            gamma = compose_affine(gammas[1], _mirror(windows[0]))
             views[1] = self.sdtn(views[1], gamma)
-        return views, split_views(predicted, self.test_cfg)[0]
+        return views, thetas[0]
 
     def _add_windows(
         self, poses: InstanceList, predicted: Tensor, theta: Tensor
