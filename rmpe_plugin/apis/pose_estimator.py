@@ -193,7 +193,7 @@ class TorchPoseEstimator:
 
         Args:
             images (Images): As of :meth:`estimate`.
-            people (Sequence[InstanceData]): As of :meth:`estimate`, and ``bbox_scores``.
+            people (Sequence[InstanceData]): Of each image also ``bbox_scores`` (N,).
             batch_size (int): As of :meth:`estimate`.
 
         Returns:
