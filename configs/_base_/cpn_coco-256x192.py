@@ -147,7 +147,7 @@ test_dataloader = val_dataloader
 # evaluators: the paper applies NMS to boxes, not to poses
 val_evaluator = dict(
     type='PoseNMSCocoMetric',
-    score_range=(0.5, 1.5),  # of CPNHeatmap; 0 to 1 in the result files
+    score_offset=0.5,  # in the ranking of people, as in tf-cpn and pytorch-cpn
     ann_file=data_root + 'annotations/person_keypoints_val2017.json',
     nms_mode='none',
 )

@@ -3,9 +3,5 @@ _base_ = 'td-hm_cpn-res18_synthetic-128x96.py'
 
 test_evaluator = [
     _base_.val_evaluator,
-    dict(
-        type='ScoreReliabilityMetric',
-        score_range=(0.5, 1.5),
-        out_dir='work_dirs/reliability',
-    ),
+    dict(type='ScoreReliabilityMetric', out_dir='work_dirs/reliability'),
 ]

@@ -38,7 +38,6 @@ crops = np.ascontiguousarray(crop.transpose(2, 0, 1)[None], dtype)  # (1, 3, h, 
 keypoints, scores = session.run(None, {'crops': crops})
 
 keypoints = keypoints[0] @ inverse[:, :2].T + inverse[:, 2]
-low, high = meta['score_range']
-scores = np.clip((scores[0] - low) / (high - low), 0, 1)
-for name, (x, y), score in zip(meta['keypoint_names'], keypoints, scores, strict=True):
+names = meta['keypoint_names']
+for name, (x, y), score in zip(names, keypoints, scores[0], strict=True):
     print(f'{name:16} {x:7.1f} {y:7.1f} {score:.2f}')

@@ -133,19 +133,18 @@ def network(
 ) -> tuple[Function, Function, float]:
     """Build a network's forward pass and training step in a mode; count its GMACs."""
     device = str(images.device)
-    is_cpn = NETWORKS[name] == CPN
-    model, stage = build(NETWORKS[name], device), ('refine',) * is_cpn
-    size = gmacs(model, *stage)
+    model = build(NETWORKS[name], device)
+    size = gmacs(model)
     if 'channels-last' in mode:
         ChannelsLastHook().before_run(SimpleNamespace(model=model))
     if mode == 'torch.compile':
         # Data samples are processed by Python code, which is not compiled.
         model.backbone.compile()
         model.head.forward = torch.compile(model.head.forward)
-    make_target = target if is_cpn else plain_target
+    make_target = target if NETWORKS[name] == CPN else plain_target
     samples = [make_target(device) for _ in images]
     functions = (
-        forward(copy.deepcopy(model), images, *stage),
+        forward(copy.deepcopy(model), images),
         step(model, images, samples),
     )
     if mode.startswith('bfloat16'):

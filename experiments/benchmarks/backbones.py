@@ -17,7 +17,6 @@ from statistics import median
 import torch
 from mmengine.registry import init_default_scope
 from rich.table import Table
-from torch import nn
 
 from experiments.benchmarks.side_by_side import (
     add_device_argument,
@@ -32,8 +31,7 @@ from experiments.benchmarks.workloads import (
     forward,
     gmacs,
 )
-from rmpe_plugin.deploy.fusion import fuse_conv_norms
-from rmpe_plugin.models.heads import CPNHead
+from rmpe_plugin.inference import fuse_conv_norms
 from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.tables import table_console
 
@@ -68,11 +66,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def stage(model: nn.Module) -> tuple[str, ...]:
-    """Arguments of ``forward`` for the heatmaps that are decoded."""
-    return ('refine',) if isinstance(model.head, CPNHead) else ()
-
-
 def main() -> None:
     args = parse_args()
     init_default_scope('mmpose')
@@ -83,7 +76,7 @@ def main() -> None:
     sizes = {
         name: (
             sum(p.numel() for p in model.parameters()) / 1e6,
-            gmacs(model, *stage(model)),
+            gmacs(model),
         )
         for name, model in models.items()
     }
@@ -91,7 +84,7 @@ def main() -> None:
     images = images.contiguous(memory_format=torch.channels_last)
     times = measure(
         {
-            name: forward(fuse_conv_norms(model), images, *stage(model))
+            name: forward(fuse_conv_norms(model), images)
             for name, model in models.items()
         },
         args.rounds,

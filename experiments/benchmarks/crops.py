@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from experiments.benchmarks.side_by_side import compare
-from rmpe_plugin.apis.people_cropper import DeviceCrops, HostCrops
+from rmpe_plugin.inference.people_cropper import DeviceCrops, HostCrops
 from rmpe_plugin.ops import crop_matrices
 from rmpe_plugin.utils.arguments import at_least
 

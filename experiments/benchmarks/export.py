@@ -43,7 +43,6 @@ from rmpe_plugin.apis.onnx_pose_estimator import OnnxPoseEstimator
 from rmpe_plugin.apis.pose_estimator import PoseEstimator, TorchPoseEstimator
 from rmpe_plugin.deploy import (
     PoseFormat,
-    PoseGraph,
     PoseMetadata,
     dataset_crops,
     open_session,
@@ -51,6 +50,7 @@ from rmpe_plugin.deploy import (
     write_onnx,
 )
 from rmpe_plugin.engine.optim_wrappers.cpu_bfloat16 import bfloat16_flag
+from rmpe_plugin.inference import PoseGraph
 from rmpe_plugin.utils.arguments import at_least, existing_file
 from rmpe_plugin.utils.tables import table_console
 

@@ -61,9 +61,7 @@ def main() -> None:
         'with SSTN': build(SSTN, args.device, parallel=None),
         "with SSTN, the authors' ResNet-18": build(AUTHORS, args.device, parallel=None),
     }
-    functions = {
-        name: forward(model, images, 'refine') for name, model in models.items()
-    }
+    functions = {name: forward(model, images) for name, model in models.items()}
     compare(f'forward, {title}', functions, args.rounds)
 
     del models["with SSTN, the authors' ResNet-18"]

@@ -25,7 +25,7 @@ from experiments.benchmarks.side_by_side import (
 )
 from experiments.benchmarks.workloads import CONFIGS, SSTN
 from rmpe_plugin.apis import Frame, PersonDetector, RMPEInferencer
-from rmpe_plugin.deploy.normalisation import normalise
+from rmpe_plugin.inference import normalise
 from rmpe_plugin.ops import invert_affine
 from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.tables import table_console

@@ -33,7 +33,6 @@ from experiments.benchmarks.side_by_side import (
 )
 from experiments.benchmarks.workloads import POSE_ESTIMATORS
 from rmpe_plugin.apis import PRECISIONS, Frame, Frames, RMPEInferencer
-from rmpe_plugin.models.heads import CPNHead
 from rmpe_plugin.models.pose_estimators import SSTNPoseEstimator
 from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.tables import table_console
@@ -175,7 +174,7 @@ class WithoutNetwork:
 
     def _replace(self, model: torch.nn.Module) -> None:
         heatmaps, theta = self.heatmaps, self.theta
-        one = (lambda x: [x]) if isinstance(model.head, CPNHead) else (lambda x: x)
+        one = (lambda x: [x]) if hasattr(model.head, 'stages') else (lambda x: x)
         model.extract_feat = lambda images: images
         model.head.forward = lambda images, *_: one(heatmaps[: len(images)])
         if isinstance(model, SSTNPoseEstimator):

@@ -15,6 +15,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from rmpe_plugin.fitting.evaluation_split import EvaluationSplit
+from rmpe_plugin.models.heads import Heatmaps, decoded_heatmaps
 from rmpe_plugin.models.losses import OHKMMSELoss
 from rmpe_plugin.models.pose_estimators import SSTNPoseEstimator
 from rmpe_plugin.ops import invert_affine
@@ -60,28 +61,29 @@ def target(device: str) -> PoseDataSample:
     return PoseDataSample(gt_fields=fields, gt_instance_labels=labels)
 
 
-def forward(
-    model: nn.Module, images: torch.Tensor, *stage: str
-) -> Callable[[], object]:
-    """Make a function that predicts heatmaps; ``stage`` is for a CPN only."""
+def forward(model: nn.Module, images: torch.Tensor) -> Callable[[], object]:
+    """Make a function that predicts the heatmaps that are decoded."""
     model.eval()
+
+    def heatmaps(inputs: torch.Tensor) -> Heatmaps:
+        feats = model.extract_feat(inputs)
+        return decoded_heatmaps(model.head, feats, model.test_cfg)
 
     @torch.inference_mode()
     def run():
         if not isinstance(model, SSTNPoseEstimator):
-            return model.head.forward(model.extract_feat(images), *stage)
+            return heatmaps(images)
         warped, theta = model.transform(images)
-        heatmaps = model.head.forward(model.extract_feat(warped), *stage)
-        return model.sdtn(heatmaps, invert_affine(theta))
+        return model.sdtn(heatmaps(warped), invert_affine(theta))
 
     return run
 
 
-def gmacs(model: nn.Module, *stage: str) -> float:
+def gmacs(model: nn.Module) -> float:
     """Count the multiply-adds of a forward pass at 256x192, in 1e9."""
     device = next(model.parameters()).device
     with FlopCounterMode(display=False) as counter:
-        forward(model, torch.zeros(1, 3, 256, 192, device=device), *stage)()
+        forward(model, torch.zeros(1, 3, 256, 192, device=device))()
     return counter.get_total_flops() / 2e9
 
 

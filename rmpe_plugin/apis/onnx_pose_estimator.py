@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.structures import InstanceData
+from torch import Tensor
 
-from rmpe_plugin.deploy.session import open_session, read_metadata
-
-from .people_cropper import Images, PeopleCropper
-from .pose_estimator import pose_instances
+from rmpe_plugin.deploy import open_session, read_metadata
+from rmpe_plugin.inference import Images, PeopleCropper, estimate_poses
+from rmpe_plugin.ops import crop_to_image
 
 
 class OnnxPoseEstimator:
@@ -24,9 +24,6 @@ class OnnxPoseEstimator:
 
     Attributes:
         dataset_meta (dict): MMPose's description of the keypoints.
-        score_range (tuple[float, float]): Range of the keypoint scores.
-        calibration (tuple[float, float], optional): See
-            :func:`rmpe_plugin.ops.unit_scores`.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -38,8 +35,6 @@ class OnnxPoseEstimator:
         self.session = open_session(path, device)
         self.metadata = read_metadata(self.session, path)
         self.dataset_meta = self.metadata.dataset_meta
-        self.score_range = self.metadata.score_range
-        self.calibration = self.metadata.calibration
         # Sessions take arrays in host memory.
         self._cropper = PeopleCropper(
             self.metadata.geometry, torch.device('cpu'), self.metadata.color
@@ -51,18 +46,10 @@ class OnnxPoseEstimator:
         self, images: Images, people: Sequence[InstanceData], batch_size: int
     ) -> InstanceData:
         """Estimate poses, see :meth:`PoseEstimator.estimate`."""
-        bboxes = [boxes.bboxes for boxes in people]
-        batches = [
-            self._predict(crops.numpy(), matrices.numpy())
-            for crops, matrices in self._cropper.batches(images, bboxes, batch_size)
-        ]
-        return pose_instances(*map(np.concatenate, zip(*batches, strict=True)))
+        return estimate_poses(self._run, self._cropper, images, people, batch_size)
 
-    def _predict(
-        self, crops: np.ndarray, matrices: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _run(self, crops: Tensor, matrices: Tensor) -> tuple[Tensor, Tensor]:
         """Keypoints (B, K, 2) in pixels of the images, and scores (B, K)."""
-        feeds = {'crops': np.ascontiguousarray(crops, self._dtype)}
-        keypoints, scores = self.session.run(None, feeds)
-        linear, shift = matrices[:, None, :, :2], matrices[:, None, :, 2]
-        return (linear @ keypoints[..., None])[..., 0] + shift, scores
+        feeds = {'crops': np.ascontiguousarray(crops.numpy(), self._dtype)}
+        keypoints, scores = map(torch.from_numpy, self.session.run(None, feeds))
+        return crop_to_image(keypoints, matrices), scores

@@ -17,17 +17,20 @@ from mmengine.structures import InstanceData
 from mmpose.apis import init_model
 from mmpose.apis.inference import dataset_meta_from_config
 from mmpose.models import TopdownPoseEstimator
-from torch import Tensor
 
-from rmpe_plugin.codecs import CropGeometry, score_range
-from rmpe_plugin.deploy.fusion import fuse_batch_norms
-from rmpe_plugin.deploy.normalisation import network_color
-from rmpe_plugin.deploy.pose_graph import PoseGraph
+from rmpe_plugin.inference import (
+    CropGeometry,
+    Images,
+    PeopleCropper,
+    PoseGraph,
+    estimate_poses,
+    fuse_batch_norms,
+    network_color,
+    unit_scores,
+)
 from rmpe_plugin.models.heads import return_float32
 from rmpe_plugin.utils.checkpoint import load_weights
 from rmpe_plugin.utils.configs import find_config
-
-from .people_cropper import Images, PeopleCropper
 
 PRECISIONS = ('float32', 'bfloat16')
 
@@ -90,31 +93,14 @@ class PoseEstimator(Protocol):
 
     Attributes:
         dataset_meta (dict): MMPose's description of the keypoints.
-        score_range (tuple[float, float]): Range of the keypoint scores.
-        calibration (tuple[float, float], optional): See
-            :func:`rmpe_plugin.ops.unit_scores`.
     """
 
     dataset_meta: dict
-    score_range: tuple[float, float]
-    calibration: tuple[float, float] | None
 
     def estimate(
         self, images: Images, people: Sequence[InstanceData], batch_size: int
     ) -> InstanceData:
-        """Estimate the poses of the people of several images.
-
-        Args:
-            images (Images): BGR (H, W, 3), uint8, or ``None`` if there are no boxes.
-            people (Sequence[InstanceData]): ``bboxes`` (N, 4), xyxy, and
-                ``bbox_scores`` (N,) of each image; at least one box in total.
-            batch_size (int): Maximum number of people per batch of the network.
-
-        Returns:
-            InstanceData: The people of all images, one image after another:
-            ``keypoints`` (T, K, 2) in pixels of the image, and ``keypoint_scores`` and
-            ``keypoints_visible`` (T, K), in the range of the codec.
-        """
+        """Estimate poses, see :func:`rmpe_plugin.inference.estimate_poses`."""
         ...
 
 
@@ -125,8 +111,8 @@ class TorchPoseEstimator:
     estimated and decoded in batches on the device, with batch normalisation fused into
     the convolutions. Otherwise the config's test pipeline and codec process one person
     at a time, and the log says why. The standard form is that of
-    :meth:`rmpe_plugin.codecs.CropGeometry.of_pipeline` and
-    :class:`rmpe_plugin.deploy.PoseGraph`.
+    :meth:`rmpe_plugin.inference.CropGeometry.of_pipeline` and
+    :class:`rmpe_plugin.inference.PoseGraph`.
 
     Args:
         config (str | Path | Config): Its config, or the file or name of it, see
@@ -147,8 +133,6 @@ class TorchPoseEstimator:
             config is not of the standard form.
         cropper (PeopleCropper, optional): Makes these batches.
         dataset_meta (dict): See :class:`PoseEstimator`.
-        score_range (tuple[float, float]): See :class:`PoseEstimator`.
-        calibration (tuple[float, float], optional): See :class:`PoseEstimator`.
 
     Raises:
         ValueError: If a setting is invalid, or if the checkpoint does not fit the
@@ -170,9 +154,6 @@ class TorchPoseEstimator:
         self.config = _load_config(config, cfg_options)
         self.model = load_pose_estimator(self.config, checkpoint, device)
         self.dataset_meta = self.model.dataset_meta
-        decoder = self.model.head.decoder
-        self.score_range = score_range(decoder)
-        self.calibration = getattr(decoder, 'calibration', None)
         steps = self.config.test_dataloader.dataset.pipeline
         with DefaultScope.overwrite_default_scope('mmpose'):
             self.pipeline = Compose(steps)
@@ -204,21 +185,8 @@ class TorchPoseEstimator:
         """Estimate poses, see :meth:`PoseEstimator.estimate`."""
         if self.graph is None or self.cropper is None:
             return self.estimate_by_pipeline(images, people, batch_size)
-        bboxes = [boxes.bboxes for boxes in people]
         with torch.inference_mode(), self._autocast():
-            batches = [
-                self._predict(self.graph, *batch)
-                for batch in self.cropper.batches(images, bboxes, batch_size)
-            ]
-            # The only synchronisation with the device.
-            poses = torch.cat(batches).cpu().numpy()
-        return pose_instances(poses[..., :2], poses[..., 2])
-
-    @staticmethod
-    def _predict(graph: PoseGraph, crops: Tensor, matrices: Tensor) -> Tensor:
-        """Keypoints in pixels of the images, and scores, (B, K, 3)."""
-        keypoints, scores = graph(crops, matrices)
-        return torch.cat((keypoints, scores[..., None]), dim=-1)
+            return estimate_poses(self.graph, self.cropper, images, people, batch_size)
 
     def estimate_by_pipeline(
         self, images: Images, people: Sequence[InstanceData], batch_size: int
@@ -226,13 +194,13 @@ class TorchPoseEstimator:
         """Estimate poses by the config's test pipeline and the model's ``predict``.
 
         Args:
-            images (Images): See :meth:`PoseEstimator.estimate`.
-            people (Sequence[InstanceData]): See :meth:`PoseEstimator.estimate`.
-            batch_size (int): See :meth:`PoseEstimator.estimate`.
+            images (Images): As of :meth:`estimate`.
+            people (Sequence[InstanceData]): Of each image also ``bbox_scores`` (N,).
+            batch_size (int): As of :meth:`estimate`.
 
         Returns:
-            InstanceData: See :meth:`PoseEstimator.estimate`, with all fields that the
-            model predicts.
+            InstanceData: As of :meth:`estimate`, with all fields that the model
+            predicts.
         """
         crops = self.crops(images, people)
         poses: list[InstanceData] = []
@@ -240,14 +208,18 @@ class TorchPoseEstimator:
             with torch.no_grad(), self._autocast():
                 samples = self.model.test_step(pseudo_collate(batch))
             poses += [sample.pred_instances for sample in samples]
-        return InstanceData.cat(poses)
+        everyone = InstanceData.cat(poses)
+        for name in ('keypoint_scores', 'keypoints_visible'):
+            scores = unit_scores(everyone[name], self.model.head.decoder)
+            setattr(everyone, name, scores)
+        return everyone
 
     def crops(self, images: Images, people: Sequence[InstanceData]) -> Iterator[dict]:
         """Crop each person with the test pipeline.
 
         Args:
-            images (Images): See :meth:`PoseEstimator.estimate`.
-            people (Sequence[InstanceData]): See :meth:`PoseEstimator.estimate`.
+            images (Images): As of :meth:`estimate`.
+            people (Sequence[InstanceData]): As of :meth:`estimate_by_pipeline`.
 
         Yields:
             dict: Model input of one person, not collated.
@@ -265,22 +237,6 @@ class TorchPoseEstimator:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16)
-
-
-def pose_instances(keypoints: np.ndarray, scores: np.ndarray) -> InstanceData:
-    """Put poses in MMPose's format.
-
-    Args:
-        keypoints (np.ndarray): Keypoints (T, K, 2).
-        scores (np.ndarray): Their scores (T, K).
-
-    Returns:
-        InstanceData: ``keypoints``, ``keypoint_scores`` and ``keypoints_visible``,
-        which equal the scores, as of most heads of MMPose.
-    """
-    return InstanceData(
-        keypoints=keypoints, keypoint_scores=scores, keypoints_visible=scores
-    )
 
 
 def _load_config(config: str | Path | Config, cfg_options: dict | None) -> Config:

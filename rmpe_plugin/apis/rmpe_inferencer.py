@@ -11,7 +11,8 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 
-from rmpe_plugin.ops import PoseNMSParams, unit_scores
+from rmpe_plugin.inference import pose_instances
+from rmpe_plugin.ops import PoseNMSParams
 from rmpe_plugin.ops.rmpe.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.structures import SCORE_MODES, person_scores, suppress_instances
 
@@ -20,7 +21,7 @@ from .detector import Detector, WholeImageDetector, detect_frames
 from .frame import Frame
 from .frames import Frames, Inputs
 from .onnx_pose_estimator import OnnxPoseEstimator
-from .pose_estimator import PoseEstimator, TorchPoseEstimator, pose_instances
+from .pose_estimator import PoseEstimator, TorchPoseEstimator
 
 WHOLE_IMAGE = 'whole_image'
 
@@ -199,18 +200,9 @@ class RMPEInferencer:
         )
 
     def _scored(self, boxes: InstanceData, poses: InstanceData) -> InstanceData:
-        """Add boxes, person scores and scores in [0, 1] to poses."""
+        """Add boxes and person scores to poses."""
         poses.bboxes, poses.bbox_scores = boxes.bboxes, boxes.bbox_scores
-        # As in MMPose's metric; thresholds and pose NMS need scores in [0, 1].
         poses.scores = person_scores(poses, self.score_mode)
-        units = unit_scores(
-            poses.keypoint_scores,
-            self.estimator.score_range,
-            self.estimator.calibration,
-        )
-        if np.array_equal(poses.get('keypoints_visible'), poses.keypoint_scores):
-            poses.keypoints_visible = units
-        poses.keypoint_scores = units
         return poses
 
     def suppress(

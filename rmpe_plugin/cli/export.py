@@ -29,12 +29,10 @@ from rich.table import Table
 from rmpe_plugin.apis import Frames, RMPEInferencer
 from rmpe_plugin.cli._exit_status import exit_status
 from rmpe_plugin.deploy import (
-    COLORS,
     DTYPES,
     HeatmapFormat,
     PoseErrors,
     PoseFormat,
-    PoseGraph,
     PoseMetadata,
     RTMLibFormat,
     dataset_crops,
@@ -44,6 +42,7 @@ from rmpe_plugin.deploy import (
     run_in_batches,
     write_onnx,
 )
+from rmpe_plugin.inference import COLORS, PoseGraph
 from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.tables import table_console
 

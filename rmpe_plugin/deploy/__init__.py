@@ -1,24 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Export of pose estimators and detectors, and loading of exported files."""
+"""Export of pose estimators and detectors to ONNX, and loading of these files."""
 
-from .comparison import PoseErrors, pytorch_poses, run_in_batches
-from .crops import dataset_crops
+from .comparison import PoseErrors, dataset_crops, pytorch_poses, run_in_batches
 from .detector_comparison import (
     DetectionComparison,
     compare_detections,
     letterbox,
 )
 from .detector_graph import PersonDetectorGraph
-from .formats import DTYPES, HeatmapFormat, PoseFormat, RTMLibFormat
+from .formats import (
+    DTYPES,
+    HeatmapFormat,
+    HeatmapGraph,
+    PoseFormat,
+    RTMLibFormat,
+)
 from .metadata import PoseMetadata
 from .onnx_export import write_onnx
-from .pose_graph import COLORS, HeatmapGraph, PoseGraph
 from .quantization import quantize_onnx
 from .rtmlib_graph import RTMLibGraph
 from .session import open_session, read_metadata
 
 __all__ = [
-    'COLORS',
     'DTYPES',
     'DetectionComparison',
     'HeatmapFormat',
@@ -26,7 +29,6 @@ __all__ = [
     'PersonDetectorGraph',
     'PoseErrors',
     'PoseFormat',
-    'PoseGraph',
     'PoseMetadata',
     'RTMLibFormat',
     'RTMLibGraph',

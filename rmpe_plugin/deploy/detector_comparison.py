@@ -9,7 +9,7 @@ import numpy as np
 from mmengine.structures import InstanceData
 
 from .detector_graph import MEAN, STD
-from .normalisation import RTMLibNormalisation
+from .rtmlib_graph import RTMLibNormalisation
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

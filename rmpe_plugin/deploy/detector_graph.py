@@ -8,7 +8,9 @@ from mmdet.structures.bbox import distance2bbox
 from torch import Tensor, nn
 from torchvision.ops import nms
 
-from .normalisation import RTMLibNormalisation, normalise
+from rmpe_plugin.inference import normalise
+
+from .rtmlib_graph import RTMLibNormalisation
 
 # rtmlib 0.0.16 normalises with these, in the order of the channels, BGR.
 MEAN = (103.53, 116.28, 123.675)

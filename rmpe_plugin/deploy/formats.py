@@ -7,10 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rmpe_plugin.ops import unit_scores
+from rmpe_plugin.inference import PoseGraph
 
 from .metadata import PoseMetadata
-from .pose_graph import HeatmapGraph, PoseGraph
 from .rtmlib_graph import SPLIT_RATIO, RTMLibGraph
 
 DTYPES = ('uint8', 'float32')
@@ -86,6 +85,30 @@ class PoseFormat:
         return poses
 
 
+class HeatmapGraph(nn.Module):
+    """The part of a :class:`PoseGraph` before decoding.
+
+    Args:
+        graph (PoseGraph): The graph.
+
+    Raises:
+        ValueError: If an SSTN does not warp its heatmaps to the frame of the crop.
+    """
+
+    def __init__(self, graph: PoseGraph) -> None:
+        super().__init__()
+        if getattr(graph.model, 'sdtn_mode', 'heatmaps') != 'heatmaps':
+            raise ValueError(
+                "heatmaps of an SSTN need model.test_cfg.sdtn='heatmaps': 'keypoints' "
+                'computes no heatmaps in the frame of the crop'
+            )
+        self.pose_graph = graph
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Predict heatmaps (B, K, H, W) of crops (B, 3, h, w)."""
+        return self.pose_graph.heatmaps(crops)[0]
+
+
 class HeatmapFormat(PoseFormat):
     """Crops to heatmaps (B, K, H, W), averaged over the flip test, without decoding.
 
@@ -129,9 +152,7 @@ class RTMLibFormat(PoseFormat):
         return bins / SPLIT_RATIO, outputs[0].max(axis=-1)
 
     def expected(self, poses: Poses) -> Poses:
-        """Move the keypoints into the crop and map the scores to [0, 1]."""
+        """Move the keypoints into the crop."""
         keypoints, scores = poses
-        metadata = self.metadata
-        end = np.array(metadata.input_size) - 1 / SPLIT_RATIO
-        units = unit_scores(scores, metadata.score_range, metadata.calibration)
-        return keypoints.clip(0, end), units
+        end = np.array(self.metadata.input_size) - 1 / SPLIT_RATIO
+        return keypoints.clip(0, end), scores

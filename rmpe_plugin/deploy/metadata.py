@@ -10,7 +10,7 @@ import numpy as np
 from mmengine.config import Config
 from mmpose.models import TopdownPoseEstimator
 
-from rmpe_plugin.codecs import CropGeometry, score_range
+from rmpe_plugin.inference import CropGeometry
 from rmpe_plugin.version import __version__
 
 
@@ -28,10 +28,6 @@ class PoseMetadata:
         crop_udp (bool): Whether the enlarged box reaches from the centre of the first
             to the centre of the last pixel of the crop, as with
             ``TopdownAffine(use_udp=True)``, instead of from border to border.
-        score_range (tuple[float, float]): Scores of a heatmap value of 0 and of the
-            peak of a target.
-        calibration (tuple[float, float], optional): See
-            :func:`rmpe_plugin.ops.unit_scores`.
         dataset_name (str): MMPose's name of the keypoint definition.
         keypoint_names (tuple[str, ...]): Names of the K keypoints.
         flip_indices (tuple[int, ...]): Index of each keypoint in a mirrored image.
@@ -48,8 +44,6 @@ class PoseMetadata:
     crop_padding: float | tuple[float, float]
     crop_aspect_ratio: float
     crop_udp: bool
-    score_range: tuple[float, float]
-    calibration: tuple[float, float] | None
     dataset_name: str
     keypoint_names: tuple[str, ...]
     flip_indices: tuple[int, ...]
@@ -78,9 +72,9 @@ class PoseMetadata:
         Raises:
             ValueError: See :meth:`CropGeometry.of_pipeline`.
         """
-        codec, meta = model.head.decoder, model.dataset_meta
+        meta = model.dataset_meta
         steps = config.test_dataloader.dataset.pipeline
-        crop = CropGeometry.of_pipeline(steps, codec)
+        crop = CropGeometry.of_pipeline(steps, model.head.decoder)
         names = meta['keypoint_id2name']
         width, height = crop.input_size
         return cls(
@@ -89,8 +83,6 @@ class PoseMetadata:
             crop_padding=crop.padding,
             crop_aspect_ratio=width / height,
             crop_udp=crop.udp,
-            score_range=tuple(score_range(codec)),
-            calibration=getattr(codec, 'calibration', None),
             dataset_name=meta['dataset_name'],
             keypoint_names=tuple(names[i] for i in range(len(names))),
             flip_indices=tuple(meta['flip_indices']),
@@ -117,8 +109,14 @@ class PoseMetadata:
             PoseMetadata: The metadata.
 
         Raises:
-            ValueError: If a property is missing or not valid JSON.
+            ValueError: If a property is missing or not valid JSON, or if the file is of
+                an earlier version, whose scores were not in [0, 1].
         """
+        if 'score_range' in properties:
+            raise ValueError(
+                'its scores are not in [0, 1], as an earlier version of rmpe_plugin '
+                'exported it (metadata score_range): export it again'
+            )
         names = [field.name for field in fields(cls)]
         missing = [name for name in names if name not in properties]
         if missing:

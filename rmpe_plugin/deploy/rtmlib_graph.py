@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A pose estimator in the format of rtmlib's class ``RTMPose``."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rmpe_plugin.ops import unit_scores
+from rmpe_plugin.inference import PoseGraph
 
 from .metadata import PoseMetadata
-from .normalisation import RTMLibNormalisation
-from .pose_graph import PoseGraph
 
 # rtmlib 0.0.16 subtracts and divides by these in the order of the channels, BGR.
 MEAN = (123.675, 116.28, 103.53)
@@ -17,6 +18,29 @@ STD = (58.395, 57.12, 57.375)
 SPLIT_RATIO = 2
 # rtmlib drops the position of a keypoint whose score is not positive.
 MIN_SCORE = 1e-6
+
+
+class RTMLibNormalisation(nn.Module):
+    """Normalisation of a class of rtmlib, and its inverse.
+
+    Args:
+        mean (Sequence[float]): Means in the order in which rtmlib applies them to the
+            channels of a BGR image.
+        std (Sequence[float]): Standard deviations.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        for name, values in dict(mean=mean, std=std).items():
+            self.register_buffer(name, torch.tensor(values)[:, None, None])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Revert the normalisation of images (B, 3, h, w)."""
+        return images * self.std + self.mean
+
+    def apply_to(self, images: np.ndarray) -> np.ndarray:
+        """Normalise images (B, 3, h, w), BGR, uint8, as rtmlib does."""
+        return (images.astype(np.float32) - self.mean.numpy()) / self.std.numpy()
 
 
 class RTMLibGraph(nn.Module):
@@ -49,12 +73,10 @@ class RTMLibGraph(nn.Module):
             tuple[Tensor, Tensor]: ``simcc_x`` (B, K, 2 w) and ``simcc_y`` (B, K, 2 h).
         """
         keypoints, scores = self.pose_graph(self.rtmlib(crops))
-        metadata = self.metadata
-        units = unit_scores(scores, metadata.score_range, metadata.calibration)
-        units = units.clamp(min=MIN_SCORE)
+        scores = scores.clamp(min=MIN_SCORE)
         return tuple(
-            _one_hot(keypoints[..., axis], SPLIT_RATIO * size, units)
-            for axis, size in enumerate(metadata.input_size)
+            _one_hot(keypoints[..., axis], SPLIT_RATIO * size, scores)
+            for axis, size in enumerate(self.metadata.input_size)
         )
 
 

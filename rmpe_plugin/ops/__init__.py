@@ -9,18 +9,23 @@ transforms, pose NMS, proposals) and ``evaluation`` (similarities, metrics).
 from .boxes import valid_boxes
 from .cpn.accuracy import pck_accuracy
 from .cpn.blur import blur_heatmaps, gaussian_kernel
-from .cpn.decoding import decode_heatmaps, heatmap_peaks
-from .cpn.ohkm import hard_keypoint_loss, keypoint_mse
-from .cpn.peak_refinement import (
+from .cpn.decoding import decode_cpn, heatmap_peaks
+from .cpn.mmpose_decoding import (
     decode_dark,
     decode_dark_udp,
     decode_megvii,
     decode_quarter_offset,
 )
-from .cpn.resize import resize_heatmap
-from .cpn.scores import unit_scores
+from .cpn.ohkm import hard_keypoint_loss, keypoint_mse
+from .cpn.resize import resize_bilinear
 from .cpn.targets import render_targets
-from .crops import ImageStack, crop_matrices, stack_images, warp_crops
+from .crops import (
+    ImageStack,
+    crop_matrices,
+    crop_to_image,
+    stack_images,
+    warp_crops,
+)
 from .evaluation.bootstrap import bootstrap_weights
 from .evaluation.crowd_index import crowd_index
 from .evaluation.error_types import (
@@ -87,10 +92,11 @@ __all__ = [
     'box_offsets',
     'compose_affine',
     'crop_matrices',
+    'crop_to_image',
     'crowd_index',
+    'decode_cpn',
     'decode_dark',
     'decode_dark_udp',
-    'decode_heatmaps',
     'decode_megvii',
     'decode_quarter_offset',
     'distance_to_atoms',
@@ -121,11 +127,10 @@ __all__ = [
     'poses_in_group',
     'reliability',
     'render_targets',
-    'resize_heatmap',
+    'resize_bilinear',
     'stack_images',
     'theta_from_pixels',
     'transform_points',
-    'unit_scores',
     'valid_boxes',
     'warp',
     'warp_crops',

@@ -56,6 +56,26 @@ def crop_matrices(
     return matrices
 
 
+def crop_to_image(keypoints: Tensor, matrices: Tensor) -> Tensor:
+    """Map keypoints from pixels of crops to pixels of their images.
+
+    Args:
+        keypoints (Tensor): Keypoints (B, K, 2), pixels of the crops.
+        matrices (Tensor): Affine matrices (B, 2, 3), see :func:`crop_matrices`.
+
+    Returns:
+        Tensor: Keypoints (B, K, 2), pixels of the images.
+
+    Example:
+        >>> matrix = torch.tensor([[[2.0, 0.0, 10.0], [0.0, 2.0, 20.0]]])
+        >>> crop_to_image(torch.tensor([[[1.0, 3.0]]]), matrix)
+        tensor([[[12., 26.]]])
+    """
+    linear, shift = matrices.split((2, 1), dim=-1)
+    # Not a matrix product, which could be rounded to TF32.
+    return (keypoints[..., None, :] * linear[:, None]).sum(-1) + shift.mT
+
+
 class ImageStack(NamedTuple):
     """Images of the same size below each other.
 

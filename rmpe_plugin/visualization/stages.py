@@ -9,7 +9,7 @@ import torch
 from mmpose.models import TopdownPoseEstimator
 from torch import Tensor
 
-from rmpe_plugin.models.heads import CPNHead
+from rmpe_plugin.models.heads import STAGES, last_stage
 from rmpe_plugin.models.pose_estimators import SSTNPoseEstimator
 from rmpe_plugin.ops import invert_affine, window_corners
 
@@ -17,6 +17,7 @@ WHITE, GREEN, GREY = (255, 255, 255), (60, 220, 60), (90, 90, 90)
 # Width of the frame around a crop, relative to the crop.
 MARGIN = 1 / 8
 TITLE_HEIGHT = 24
+TITLES = {'global': 'GlobalNet', 'refine': 'RefineNet'}
 
 
 def draw_batch_stages(
@@ -161,15 +162,11 @@ def _heatmaps_by_title(
 ) -> dict[str, Tensor]:
     """Heatmaps (B, K, H, W) of a head by title."""
     heatmaps = head.forward(feats)
-    if not isinstance(head, CPNHead):
-        # The last of several stages or levels is decoded.
-        return {'heatmaps': heatmaps if isinstance(heatmaps, Tensor) else heatmaps[-1]}
-    titled = {}
-    if head.global_loss is not None:
-        titled['GlobalNet'] = heatmaps[0]
-    if head.refine_net is not None:
-        titled['RefineNet'] = heatmaps[-1]
-    return titled
+    # Only CPNHead names its stages. Of other heads the last one is decoded.
+    stages = getattr(head, 'stages', None)
+    if stages is None:
+        return {'heatmaps': last_stage(heatmaps)}
+    return {TITLES[stage]: heatmaps[STAGES[stage]] for stage in stages}
 
 
 def _to_images(images: Tensor, scale: int) -> list[np.ndarray]:

@@ -14,9 +14,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import rmpe_plugin.apis.pose_estimator as module
 from rmpe_plugin.apis import RMPEInferencer
-from rmpe_plugin.apis.people_cropper import DeviceCrops
 from rmpe_plugin.apis.pose_estimator import TorchPoseEstimator
-from rmpe_plugin.deploy import PoseGraph
+from rmpe_plugin.inference import PoseGraph
+from rmpe_plugin.inference.people_cropper import DeviceCrops
 from rmpe_plugin.ops import stack_images, warp_crops
 from rmpe_plugin.structures import read_annotations
 from tests.conftest import ROOT

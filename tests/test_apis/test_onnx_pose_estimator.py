@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from rmpe_plugin.apis import Frames, RMPEInferencer
-from rmpe_plugin.deploy import PoseFormat, PoseGraph, PoseMetadata, write_onnx
+from rmpe_plugin.deploy import PoseFormat, PoseMetadata, write_onnx
+from rmpe_plugin.inference import PoseGraph
 from tests.conftest import ROOT
 
 BOXES = [np.array([[10.0, 20, 90, 200, 0.9], [150, 5, 220, 120, 0.3]])] * 3

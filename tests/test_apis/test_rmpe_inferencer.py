@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
 from mmpose.apis import inference_topdown
 
 from rmpe_plugin.apis import Frames, PersonDetector, RMPEInferencer
+from rmpe_plugin.evaluation.metrics import PoseNMSCocoMetric
 from rmpe_plugin.ops import PoseNMSParams, parametric_pose_nms
 from rmpe_plugin.structures import person_scores
 
@@ -56,9 +58,7 @@ def test_poses_of_given_boxes_equal_mmpose(plain, images):
 
 
 @pytest.mark.parametrize('score_mode', ['bbox_keypoint', 'alphapose'])
-def test_keypoint_scores_are_in_unit_range_and_person_scores_are_mmposes(
-    cpn, images, score_mode
-):
+def test_scores_are_those_of_the_model(cpn, images, score_mode):
     inferencer = RMPEInferencer(
         *cpn, device='cpu', pose_nms=None, score_mode=score_mode
     )
@@ -72,9 +72,10 @@ def test_keypoint_scores_are_in_unit_range_and_person_scores_are_mmposes(
     scores = person_scores(raw, score_mode)
     order = np.argsort(-scores, kind='stable')
     np.testing.assert_allclose(poses.scores, scores[order], rtol=1e-5)
-    units = (raw.keypoint_scores[order] - 0.5).clip(0, 1)
-    np.testing.assert_allclose(poses.keypoint_scores, units, atol=1e-5)
-    np.testing.assert_allclose(poses.keypoints_visible, units, atol=1e-5)
+    for name in ('keypoint_scores', 'keypoints_visible'):
+        np.testing.assert_allclose(
+            poses[name], raw.keypoint_scores[order], rtol=1e-4, atol=1e-5
+        )
 
 
 @pytest.mark.parametrize(('image_batch', 'person_batch'), [(1, 1), (2, 4), (9, 99)])
@@ -115,6 +116,44 @@ def test_pose_nms_uses_the_scores_of_the_score_mode(cpn, images, score_mode):
         )
         np.testing.assert_allclose(kept.keypoints, result.keypoints, atol=1e-3)
         np.testing.assert_allclose(kept.scores, scores[result.keep], rtol=1e-6)
+
+
+@pytest.mark.parametrize('pose_nms', ['alphapose-coco', 'rmpe-mpii'])
+def test_metric_keeps_the_same_poses(cpn, images, synthetic, tmp_path, pose_nms):
+    """Also with a calibration, which moves scores over a threshold of pose NMS."""
+    calibration = {'model.head.decoder.calibration': (9.0, -0.5)}
+    inferencer = RMPEInferencer(
+        *cpn, device='cpu', pose_nms=pose_nms, cfg_options=calibration
+    )
+    rng = np.random.default_rng(0)
+    boxes = [
+        np.repeat(b, 3, axis=0) + rng.uniform(0, 2e-2, (3 * len(b), 5)) for b in BOXES
+    ]
+    metric = PoseNMSCocoMetric(
+        ann_file=str(synthetic / 'annotations' / 'person_keypoints_val.json'),
+        pose_nms=pose_nms,
+        score_offset=0.5,
+        format_only=True,
+        outfile_prefix=str(tmp_path / 'results'),
+    )
+    metric.dataset_meta = inferencer.dataset_meta
+    estimator = inferencer.estimator
+    for i, (image, array) in enumerate(zip(images, boxes, strict=True)):
+        people = InstanceData(bboxes=array[:, :4], bbox_scores=array[:, 4])
+        for j, crop in enumerate(estimator.crops([image], [people])):
+            crop['data_samples'].set_metainfo(dict(id=(i, j), img_id=i))
+            (sample,) = estimator.model.test_step(pseudo_collate([crop]))
+            metric.process([], [sample.to_dict()])
+    metric.evaluate(sum(map(len, boxes)))
+    records = json.loads((tmp_path / 'results.keypoints.json').read_text())
+    assert records
+    for i, result in enumerate(inferencer(images, boxes)):
+        kept = np.array([r['bbox'] for r in records if r['image_id'] == i])
+        poses = result.poses.pred_instances
+        assert len(kept) == len(poses)
+        if len(kept):
+            kept[:, 2:] += kept[:, :2]
+            np.testing.assert_allclose(kept, poses.bboxes, atol=1e-2)
 
 
 def test_pose_nms_filters_people_without_evidence(cpn, images):

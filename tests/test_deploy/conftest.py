@@ -87,7 +87,8 @@ def small_metadata(model, color='bgr'):
 @pytest.fixture(scope='session')
 def onnx_file(tmp_path_factory):
     """An exported SSTN with flip test, its model and the format."""
-    from rmpe_plugin.deploy import PoseFormat, PoseGraph, write_onnx
+    from rmpe_plugin.deploy import PoseFormat, write_onnx
+    from rmpe_plugin.inference import PoseGraph
 
     model = small_model('cpn', (0.1, 0.05, -0.1), sdtn='keypoints', flip_test=True)
     metadata = small_metadata(model)

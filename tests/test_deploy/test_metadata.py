@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from rmpe_plugin.codecs import CropGeometry
 from rmpe_plugin.deploy import PoseMetadata
+from rmpe_plugin.inference import CropGeometry
 from tests.conftest import ROOT
 from tests.factories import quickstart_model
 from tests.test_deploy.conftest import small_config, small_metadata, small_model

@@ -13,7 +13,6 @@ from rmpe_plugin.deploy import (
     HeatmapFormat,
     PoseErrors,
     PoseFormat,
-    PoseGraph,
     PoseMetadata,
     open_session,
     pytorch_poses,
@@ -22,6 +21,7 @@ from rmpe_plugin.deploy import (
     write_onnx,
 )
 from rmpe_plugin.deploy.onnx_export import OPSET
+from rmpe_plugin.inference import PoseGraph
 from tests.test_deploy.conftest import (
     random_crops,
     small_metadata,
@@ -90,7 +90,6 @@ def test_opset_and_metadata(onnx_file):
     assert tuple(metadata.input_size) == (64, 96)
     assert metadata.crop_padding == 1.25
     assert metadata.crop_aspect_ratio == 64 / 96
-    assert tuple(metadata.score_range) == (0.5, 1.5)
     assert metadata.keypoint_names == ['nose', 'a', 'b', 'c', 'd']
     assert metadata.flip_indices == model.dataset_meta['flip_indices']
     assert metadata.skeleton == [[0, 1]]

@@ -65,6 +65,13 @@ def test_missing_and_damaged_metadata(tmp_path, onnx_file):
         read_metadata(open_session(path), path)
 
 
+def test_file_of_an_earlier_version(tmp_path, onnx_file):
+    properties = dict(onnx_file[2].metadata.to_properties(), score_range='[0.5, 1.5]')
+    path = identity_model(tmp_path / 'a.onnx', **properties)
+    with pytest.raises(ValueError, match=r'a\.onnx .*earlier version .*: export it'):
+        RMPEInferencer(path)
+
+
 def test_wrong_outputs_and_wrong_input_size(tmp_path, onnx_file):
     properties = onnx_file[2].metadata.to_properties()
     path = identity_model(tmp_path / 'a.onnx', **properties)

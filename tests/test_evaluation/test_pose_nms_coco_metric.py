@@ -92,34 +92,41 @@ def test_equals_coco_metric_without_pose_nms(ann_file, tmp_path, nms_mode, score
     assert written(tmp_path / 'CocoMetric') == written(tmp_path / 'PoseNMSCocoMetric')
 
 
-def test_score_range_changes_keypoint_scores_of_the_file_only(ann_file, tmp_path):
+def test_score_offset_changes_the_scores_of_people_only(ann_file, tmp_path):
     outputs = predictions(ann_file)
+    results = []
+    for offset in (0.0, 0.5):
+        prefix = tmp_path / str(offset)
+        common = dict(ann_file=str(ann_file), outfile_prefix=str(prefix))
+        evaluate(build(**common, pose_nms=PAPER, score_offset=offset), outputs)
+        results.append(written(prefix))
+    by_box = {tuple(o['pred_instances']['bboxes'][0, :2]): o for o in outputs}
+    for plain, person in zip(*results, strict=True):
+        assert plain['keypoints'] == person['keypoints']
+        pose = by_box[tuple(person['bbox'][:2])]['pred_instances']
+        expected = pose['bbox_scores'][0] * (pose['keypoint_scores'].mean() + 0.5)
+        assert person['score'] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize('score_mode', ['bbox', 'bbox_rle', 'keypoint'])
+def test_score_offset_changes_no_other_score_mode(ann_file, score_mode):
+    common = dict(ann_file=str(ann_file), score_mode=score_mode, nms_mode='none')
+    outputs = predictions(ann_file)
+    plain, shifted = (
+        evaluate(build(**common, score_offset=offset), outputs) for offset in (0.0, 0.5)
+    )
+    assert plain == shifted
+
+
+def test_ap_is_that_of_scores_with_the_offset(ann_file):
+    """As tf-cpn and pytorch-cpn, whose scores are heatmap values / 255 + 0.5."""
+    common = dict(ann_file=str(ann_file), nms_mode='none')
+    outputs = predictions(ann_file)
+    ap = evaluate(build(**common, score_offset=0.5), outputs)
+    assert ap != evaluate(build(**common), outputs)
     for output in outputs:
         output['pred_instances']['keypoint_scores'] += 0.5
-    raw, unit = tmp_path / 'raw', tmp_path / 'unit'
-    common = dict(ann_file=str(ann_file), nms_mode='none')
-    metrics = [
-        evaluate(build(**common, outfile_prefix=str(raw)), outputs),
-        evaluate(
-            build(**common, outfile_prefix=str(unit), score_range=(0.5, 1.5)), outputs
-        ),
-    ]
-    assert metrics[0] == metrics[1]
-    for a, b in zip(written(raw), written(unit), strict=True):
-        assert (a['score'], a['bbox']) == (b['score'], b['bbox'])
-        a, b = np.reshape(a['keypoints'], (-1, 3)), np.reshape(b['keypoints'], (-1, 3))
-        np.testing.assert_allclose(a - [0, 0, 0.5], b)
-
-
-def test_score_range_makes_the_thresholds_of_pose_nms_effective(ann_file):
-    outputs = predictions(ann_file)
-    for output in outputs:
-        scores = output['pred_instances']['keypoint_scores']
-        scores[:] = 0.5 + 0.2 * scores
-    common = dict(ann_file=str(ann_file), pose_nms='alphapose-coco')
-    assert evaluate(build(**common), outputs)['coco/AP'] > 0.5
-    # The highest score is below max_score_thr = 0.3, so no pose is left.
-    assert evaluate(build(**common, score_range=(0.5, 1.5)), outputs)['coco/AP'] <= 0
+    assert ap == evaluate(build(CocoMetric, **common), outputs)
 
 
 @pytest.mark.parametrize(

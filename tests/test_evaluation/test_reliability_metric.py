@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
+import sys
+
 import cv2
 import numpy as np
 import pytest
 from mmpose.registry import METRICS
-from sklearn.linear_model import LogisticRegression
+from scipy.optimize import minimize
 
 from rmpe_plugin.evaluation.functional.score_calibration import fit_calibration
 
@@ -25,13 +27,9 @@ def person(errors, scores, visibility):
 
 
 def test_counts_labelled_keypoints_within_the_threshold(tmp_path):
-    metric = METRICS.build(
-        dict(
-            type='ScoreReliabilityMetric', score_range=(0.5, 1.5), out_dir=str(tmp_path)
-        )
-    )
-    metric.process([], [person([0, 4.9, 5.1, 0], [1.4, 1.4, 0.6, 0.5], [2, 1, 2, 0])])
-    metric.process([], [person([99.0], [0.7], [2])])
+    metric = METRICS.build(dict(type='ScoreReliabilityMetric', out_dir=str(tmp_path)))
+    metric.process([], [person([0, 4.9, 5.1, 0], [0.9, 0.9, 0.1, 0.0], [2, 1, 2, 0])])
+    metric.process([], [person([99.0], [0.2], [2])])
     metrics = metric.evaluate(size=2)
     assert metrics['reliability/pck'] == 0.5
     assert metrics['reliability/score'] == pytest.approx(0.525)
@@ -48,11 +46,9 @@ def test_raises_without_annotations():
         metric.process([], [sample])
 
 
-@pytest.mark.parametrize('calibration', [None, (3.0, -1.0)])
-def test_fits_a_calibration_on_half_of_the_people(calibration):
-    """The fit does not depend on the calibration that is evaluated."""
+def test_fits_a_calibration_on_half_of_the_people():
     rng = np.random.default_rng(0)
-    metric = METRICS.build(dict(type='ScoreReliabilityMetric', calibration=calibration))
+    metric = METRICS.build(dict(type='ScoreReliabilityMetric'))
     for _ in range(800):
         scores = rng.random(17)
         correct = rng.random(17) < 1 / (1 + np.exp(4 - 10 * scores))
@@ -62,21 +58,30 @@ def test_fits_a_calibration_on_half_of_the_people(calibration):
     assert metrics['reliability/intercept'] == pytest.approx(-4, rel=0.1)
     assert metrics['reliability/error'] > 0.1
     assert metrics['reliability/calibrated_error'] < 0.02
-    calibrated = METRICS.build(
-        dict(type='ScoreReliabilityMetric', calibration=(10.0, -4.0))
-    )
-    calibrated.process([], [person([0.0], [0.4], [2])])
-    assert calibrated.evaluate(size=1)['reliability/score'] == pytest.approx(0.5)
 
 
-def test_calibration_equals_scikit_learn():
+@pytest.mark.parametrize('number', [3, 20, 5000])
+def test_calibration_has_the_targets_of_platt(number):
     rng = np.random.default_rng(1)
-    scores = rng.random(5000)
-    correct = rng.random(5000) < scores
-    slope, intercept = fit_calibration(scores, correct)
-    model = LogisticRegression(C=np.inf).fit(scores[:, None], correct)
-    assert slope == pytest.approx(model.coef_[0, 0], rel=0.01)
-    assert intercept == pytest.approx(model.intercept_[0], rel=0.01)
+    scores = rng.random(number)
+    correct = rng.random(number) < scores
+    positive = correct.sum()
+    target = np.where(
+        correct, (positive + 1) / (positive + 2), 1 / (number - positive + 2)
+    )
+
+    def loss(parameters):
+        logit = parameters[0] * scores + parameters[1]
+        return (np.logaddexp(0, logit) - target * logit).mean()
+
+    expected = minimize(loss, (1.0, 0.0), options=dict(gtol=1e-8)).x
+    np.testing.assert_allclose(fit_calibration(scores, correct), expected, atol=1e-3)
+
+
+def test_raises_without_scikit_learn(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'sklearn.linear_model', None)
+    with pytest.raises(ImportError, match=r'pip install "rmpe_plugin\[learn\]"'):
+        fit_calibration(np.array([0.1, 0.8]), np.array([False, True]))
 
 
 def test_calibration_of_separable_scores_is_finite():

@@ -27,7 +27,7 @@ def run(code, hidden=()):
 def test_ops_work_without_openmmlab():
     result = run(
         'import torch, rmpe_plugin\n'
-        'from rmpe_plugin.ops import decode_heatmaps, hard_keypoint_loss\n'
+        'from rmpe_plugin.ops import decode_cpn, hard_keypoint_loss\n'
         'print(hard_keypoint_loss(torch.ones(2, 3), 2).item())\n'
         'print([m for m in ("mmengine", "mmcv", "cv2") if sys.modules.get(m)])',
         hidden=stack.SUPPORTED,

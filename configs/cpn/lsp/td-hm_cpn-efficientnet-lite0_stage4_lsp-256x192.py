@@ -6,7 +6,7 @@ load_from = 'work_dirs/td-hm_cpn-efficientnet-lite0_stage3_lsp-192x160/epoch_8.p
 
 input_size = (192, 256)
 codec = [dict(c, input_size=input_size, heatmap_size=(48, 64)) for c in _base_.codec]
-# of ScoreReliabilityMetric on the people held out; changes only thresholds
+# of ScoreReliabilityMetric on the people held out; changes scores only
 codec[-1]['calibration'] = (7.19, -1.56)
 model = dict(backbone=dict(frozen_stages=1), head=dict(decoder=codec[-1]))
 

@@ -33,11 +33,7 @@ test_dataloader = dict(
 
 # evaluators
 val_evaluator = dict(_delete_=True, type='MpiiPCKAccuracy')
-test_evaluator = dict(
-    _delete_=True,
-    **_base_.multi_person_map,
-    score_range=(0.5, 1.5),  # of CPNHeatmap
-)
+test_evaluator = dict(_delete_=True, **_base_.multi_person_map)
 
 # schedule
 train_cfg = _base_.mpii_epochs

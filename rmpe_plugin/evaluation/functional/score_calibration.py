@@ -2,7 +2,6 @@
 """Fit of a map from scores to probabilities."""
 
 import numpy as np
-from scipy.optimize import minimize
 
 
 def fit_calibration(scores: np.ndarray, correct: np.ndarray) -> tuple[float, float]:
@@ -16,21 +15,26 @@ def fit_calibration(scores: np.ndarray, correct: np.ndarray) -> tuple[float, flo
         correct (np.ndarray): Whether each prediction is correct (N,), bool.
 
     Returns:
-        tuple[float, float]: Slope and intercept, see ``calibration`` of
-        :func:`rmpe_plugin.ops.unit_scores`.
+        tuple[float, float]: Slope and intercept, ``calibration`` of
+        :class:`rmpe_plugin.codecs.CPNHeatmap`.
+
+    Raises:
+        ImportError: If scikit-learn (the extra ``learn``) is not installed.
     """
+    try:
+        from sklearn.linear_model import LogisticRegression
+    except ImportError as error:
+        raise ImportError(
+            'a calibration needs scikit-learn: pip install "rmpe_plugin[learn]"'
+        ) from error
     number = correct.sum()
     target = np.where(
         correct, (number + 1) / (number + 2), 1 / (len(correct) - number + 2)
     )
-
-    def negative_log_likelihood(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        slope, intercept = parameters
-        logit = slope * scores + intercept
-        loss = np.logaddexp(0, logit) - target * logit  # (N,)
-        residual = 1 / (1 + np.exp(-logit)) - target
-        return loss.mean(), np.array([(residual * scores).mean(), residual.mean()])
-
-    fit = minimize(negative_log_likelihood, np.array([1.0, 0.0]), jac=True)
-    slope, intercept = fit.x
-    return float(slope), float(intercept)
+    # A target probability is a positive and a negative sample with these weights.
+    fit = LogisticRegression(C=np.inf, tol=1e-6).fit(
+        np.tile(scores, 2)[:, None],
+        np.repeat((1, 0), len(scores)),
+        np.concatenate((target, 1 - target)),
+    )
+    return float(fit.coef_[0, 0]), float(fit.intercept_[0])

@@ -14,7 +14,6 @@ from rmpe_plugin.ops import (
     multi_person_ap,
     parametric_pose_nms_batch,
     poses_in_group,
-    unit_scores,
 )
 from rmpe_plugin.structures import (
     group_by_image,
@@ -54,8 +53,6 @@ class MultiPersonMAP(BaseMetric):
         pose_nms (dict | str, optional): Parameters of pose NMS, which is applied to the
             predictions of each image, see :class:`PoseNMSCocoMetric`. Defaults to
             ``None``: no pose NMS.
-        score_range (Sequence[float]): Range of the codec's scores, which is mapped to
-            [0, 1], see :func:`rmpe_plugin.codecs.score_range`. Defaults to (0, 1).
         threshold (float): Largest distance of a correct joint, relative to the
             reference length. Defaults to 0.5.
         groups (str): ``'image'``: the people of an image are one group. ``'mpii'``: the
@@ -79,7 +76,6 @@ class MultiPersonMAP(BaseMetric):
         reference: str = 'head_box',
         joints: Sequence[str] | None = None,
         pose_nms: dict | str | None = None,
-        score_range: Sequence[float] = (0.0, 1.0),
         threshold: float = 0.5,
         groups: str = 'image',
         **kwargs,
@@ -96,7 +92,7 @@ class MultiPersonMAP(BaseMetric):
         self.pose_nms = (
             None if pose_nms is None else PoseNMSParams.from_config(pose_nms)
         )
-        self.score_range, self.threshold = score_range, threshold
+        self.threshold = threshold
 
     def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
         """Collect the predictions of a batch.
@@ -108,7 +104,7 @@ class MultiPersonMAP(BaseMetric):
         for sample in data_samples:
             pose = sample['pred_instances']
             scores = pose.get('bbox_scores', sample['gt_instances']['bbox_scores'])
-            raw = InstanceData(
+            person = InstanceData(
                 keypoint_scores=pose['keypoint_scores'], bbox_scores=np.asarray(scores)
             )
             self.results.append(
@@ -116,11 +112,9 @@ class MultiPersonMAP(BaseMetric):
                     id=sample['id'],
                     image_id=sample['img_id'],
                     keypoints=pose['keypoints'],  # (1, K, 2)
-                    keypoint_scores=unit_scores(
-                        pose['keypoint_scores'], self.score_range
-                    ),
+                    keypoint_scores=pose['keypoint_scores'].clip(0, 1),
                     bboxes=pose['bboxes'],
-                    scores=person_scores(raw),
+                    scores=person_scores(person),
                 )
             )
 

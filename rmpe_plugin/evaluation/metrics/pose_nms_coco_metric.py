@@ -7,7 +7,7 @@ from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS
 from mmpose.structures.bbox import bbox_xywh2xyxy
 
-from rmpe_plugin.ops import PoseNMSParams, parametric_pose_nms_batch, unit_scores
+from rmpe_plugin.ops import PoseNMSParams, parametric_pose_nms_batch
 
 
 @METRICS.register_module()
@@ -23,10 +23,11 @@ class PoseNMSCocoMetric(CocoMetric):
             :class:`rmpe_plugin.ops.PoseNMSParams`, for example
             ``dict(preset='rmpe-paper')``, the name of a preset, or the path of a JSON
             file. Defaults to ``None``: ``nms_mode`` is applied instead.
-        score_range (Sequence[float], optional): Range of the codec's keypoint scores,
-            see :func:`rmpe_plugin.codecs.score_range`. It is mapped to [0, 1] for pose
-            NMS and for the result file, not for the scores of people. Defaults to
-            ``None``: the scores are not changed.
+        score_offset (float): Number that is added to the mean keypoint score of a
+            person for COCO's ranking of people, which AP depends on. It is 0.5 in
+            github.com/chenyilun95/tf-cpn and github.com/GengDavid/pytorch-cpn. Pose NMS
+            ranks without it, as ``RMPEInferencer`` does. Only
+            ``score_mode='bbox_keypoint'`` depends on it. Defaults to 0.
         kwargs: Arguments of :class:`mmpose.evaluation.metrics.CocoMetric`. ``nms_mode``
             defaults to ``'none'`` if ``pose_nms`` is given.
 
@@ -41,7 +42,7 @@ class PoseNMSCocoMetric(CocoMetric):
     def __init__(
         self,
         pose_nms: dict | str | None = None,
-        score_range: Sequence[float] | None = None,
+        score_offset: float = 0.0,
         **kwargs,
     ) -> None:
         if pose_nms is not None and kwargs.setdefault('nms_mode', 'none') != 'none':
@@ -50,7 +51,7 @@ class PoseNMSCocoMetric(CocoMetric):
                 f'got {kwargs["nms_mode"]!r}'
             )
         super().__init__(**kwargs)
-        self.score_range = score_range
+        self.score_offset = score_offset
         self.pose_nms = None
         if pose_nms is not None:
             self.pose_nms = PoseNMSParams.from_config(pose_nms)
@@ -85,13 +86,12 @@ class PoseNMSCocoMetric(CocoMetric):
         Returns:
             str: See ``CocoMetric``.
         """
-        if self.score_range is not None:
-            for person in chain.from_iterable(keypoints.values()):
-                xy, scores = np.split(person['keypoints'], [2], axis=1)
-                scores = unit_scores(scores, self.score_range)
-                person['keypoints'] = np.hstack((xy, scores))  # (K, 3)
         if self.pose_nms:
             keypoints = _suppress(keypoints, self.pose_nms)
+        if self.score_offset and self.score_mode == 'bbox_keypoint':
+            for person in chain.from_iterable(keypoints.values()):
+                mean = person['keypoint_scores'].mean() + self.score_offset
+                person['score'] = person['bbox_score'] * mean
         return super().results2json(keypoints, outfile_prefix)
 
 
@@ -112,7 +112,7 @@ def _suppress(images: dict[int, list], params: PoseNMSParams) -> dict[int, list]
     for (image, persons), result in zip(images.items(), results, strict=True):
         merged = np.dstack((result.keypoints, result.keypoint_scores))  # (M, K, 3)
         kept[image] = [
-            dict(persons[i], keypoints=pose, keypoint_scores=pose[:, 2])
+            dict(persons[i], keypoints=pose)
             for i, pose in zip(result.keep, merged, strict=True)
         ]
     return kept

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmpose.registry import METRICS
+from scipy.special import expit
 
 from rmpe_plugin.evaluation.functional.annotation import person_annotation
 from rmpe_plugin.evaluation.functional.score_calibration import fit_calibration
-from rmpe_plugin.ops import Reliability, reliability, unit_scores
+from rmpe_plugin.ops import Reliability, reliability
 from rmpe_plugin.utils.tables import Table, log_tables
 
 
@@ -26,16 +27,13 @@ class ScoreReliabilityMetric(BaseMetric):
 
     A calibration, ``reliability/slope`` and ``reliability/intercept``, is fitted to
     every other person. ``reliability/calibrated_error`` is the error that it has on the
-    other people. Use it as ``calibration`` of :class:`CPNHeatmap`.
+    other people. It is for ``calibration`` of :class:`CPNHeatmap`; test with
+    ``calibration=None`` there to fit a new one. The fit needs scikit-learn (the extra
+    ``learn``).
 
     The model must be tested on ground-truth boxes.
 
     Args:
-        score_range (Sequence[float]): Range of the codec's scores, which is mapped to
-            [0, 1], see :func:`rmpe_plugin.codecs.score_range`. Defaults to (0, 1).
-        calibration (Sequence[float], optional): Calibration that is evaluated, see
-            :func:`rmpe_plugin.ops.unit_scores`. The fit does not depend on it. Defaults
-            to ``None``.
         thr (float): Largest distance of a correct keypoint, relative to the longer side
             of the box. Defaults to 0.05.
         out_dir (str, optional): Folder of a diagram, ``reliability.png``. Defaults to
@@ -47,14 +45,11 @@ class ScoreReliabilityMetric(BaseMetric):
 
     def __init__(
         self,
-        score_range: Sequence[float] = (0.0, 1.0),
-        calibration: Sequence[float] | None = None,
         thr: float = 0.05,
         out_dir: str | None = None,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
-        self.score_range, self.calibration = score_range, calibration
         self.thr = thr
         self.out_dir = None if out_dir is None else Path(out_dir)
 
@@ -74,8 +69,8 @@ class ScoreReliabilityMetric(BaseMetric):
             pose = sample['pred_instances']
             distance = np.linalg.norm(pose['keypoints'][0] - gt[:, :2], axis=1)
             correct = distance <= self.thr * max(annotation['bbox'][2:])
-            scores = unit_scores(pose['keypoint_scores'][0], self.score_range)
             labelled = gt[:, 2] > 0
+            scores = pose['keypoint_scores'][0].clip(0, 1)
             self.results.append((scores[labelled], correct[labelled]))
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
@@ -90,13 +85,11 @@ class ScoreReliabilityMetric(BaseMetric):
         Raises:
             ValueError: If there are no labelled keypoints.
         """
-        raw, correct = (np.concatenate(x) for x in zip(*results, strict=True))
-        scores = unit_scores(raw, (0, 1), self.calibration)
+        scores, correct = (np.concatenate(x) for x in zip(*results, strict=True))
         bins = reliability(scores, correct)
         log_tables(_table(bins))
         if self.out_dir is not None:
             _save_diagram(bins, self.thr, self.out_dir / 'reliability.png')
-        # A new calibration replaces that of the codec, so it is fitted to raw scores.
         slope, intercept, error = _fit(results[::2], results[1::2] or results)
         return dict(
             pck=float(correct.mean()),
@@ -110,10 +103,10 @@ class ScoreReliabilityMetric(BaseMetric):
 
 def _fit(fitted: list[tuple], held_out: list[tuple]) -> tuple[float, float, float]:
     """Fit a calibration to people; slope, intercept and error on other people."""
-    calibration = fit_calibration(*map(np.concatenate, zip(*fitted, strict=True)))
+    slope, intercept = fit_calibration(*map(np.concatenate, zip(*fitted, strict=True)))
     scores, correct = map(np.concatenate, zip(*held_out, strict=True))
-    calibrated = unit_scores(scores, (0, 1), calibration)
-    return *calibration, reliability(calibrated, correct).calibration_error
+    calibrated = expit(slope * scores + intercept)
+    return slope, intercept, reliability(calibrated, correct).calibration_error
 
 
 def _table(bins: Reliability) -> Table:

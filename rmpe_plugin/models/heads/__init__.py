@@ -1,8 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-from .cpn_head import CPNHead
+from .cpn_head import STAGES, CPNHead
+from .flip_test import add_mirrored, average_views, split_views
 from .global_net import GlobalNet
 from .head_on_heatmaps import head_on_heatmaps
-from .heatmaps import Heatmaps, float32_heatmaps, map_heatmaps, return_float32
+from .heatmaps import (
+    Heatmaps,
+    decoded_heatmaps,
+    float32_heatmaps,
+    last_stage,
+    map_heatmaps,
+    return_float32,
+)
 from .refine_net import RefineNet
 
 __all__ = [
@@ -10,8 +18,14 @@ __all__ = [
     'GlobalNet',
     'Heatmaps',
     'RefineNet',
+    'STAGES',
+    'add_mirrored',
+    'average_views',
+    'decoded_heatmaps',
     'float32_heatmaps',
     'head_on_heatmaps',
+    'last_stage',
     'map_heatmaps',
     'return_float32',
+    'split_views',
 ]

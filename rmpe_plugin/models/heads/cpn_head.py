@@ -4,7 +4,6 @@ from collections.abc import Sequence
 import torch
 from mmengine.structures import PixelData
 from mmpose.models.heads.base_head import BaseHead
-from mmpose.models.utils.tta import flip_heatmaps
 from mmpose.registry import KEYPOINT_CODECS, MODELS
 from mmpose.utils.typing import (
     ConfigType,
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from rmpe_plugin.ops import at_least_float32, pck_accuracy
 
+from .flip_test import average_views
 from .multilevel_targets import stack_targets
 
 LEVEL_ORDERS = ('pytorch-cpn', 'tf-cpn')
@@ -220,7 +220,7 @@ class CPNHead(BaseHead):
         Returns:
             list[InstanceData] | tuple[list[InstanceData], list[PixelData]]: Poses with
             ``keypoints`` (1, K, 2) in pixels of the network input and
-            ``keypoint_scores`` (1, K); with ``output_global`` also
+            ``keypoint_scores`` (1, K) in [0, 1]; with ``output_global`` also
             ``global_keypoints`` and ``global_keypoint_scores``; and with
             ``output_heatmaps`` the decoded heatmaps (K, H, W).
         """
@@ -229,11 +229,15 @@ class CPNHead(BaseHead):
         views = feats if test_cfg.get('flip_test', False) else [feats]
         outputs = [self.forward(x, needed) for x in views]
 
-        heatmaps = _average_views(outputs, stage, batch_data_samples, test_cfg)
+        def average(name: str) -> Tensor:
+            maps = [output[STAGES[name]] for output in outputs]
+            indices = batch_data_samples[0].get('flip_indices')
+            return average_views(maps, indices, test_cfg)
+
+        heatmaps = average(stage)
         poses = self.decode(heatmaps)
         if test_cfg.get('output_global', False):
-            first = _average_views(outputs, 'global', batch_data_samples, test_cfg)
-            for pose, other in zip(poses, self.decode(first), strict=True):
+            for pose, other in zip(poses, self.decode(average('global')), strict=True):
                 pose.global_keypoints = other.keypoints
                 pose.global_keypoint_scores = other.keypoint_scores
         if test_cfg.get('output_heatmaps', False):
@@ -286,30 +290,3 @@ class CPNHead(BaseHead):
             last = heatmaps[STAGES[self.stages[-1]]].detach()
             losses['acc_pose'] = pck_accuracy(last, targets[-1], weights[-1] > 0)
         return losses
-
-
-def _average_views(
-    outputs: Sequence[tuple[Tensor, ...]],
-    stage: str,
-    batch_data_samples: OptSampleList,
-    test_cfg: ConfigType,
-) -> Tensor:
-    """Select a stage's heatmaps (B, K, H, W), averaged with the mirrored images'.
-
-    Args:
-        outputs (Sequence): Output of :meth:`CPNHead.forward` for the images, and with
-            ``flip_test`` also for the mirrored images.
-        stage (str): ``'global'`` or ``'refine'``.
-        batch_data_samples (list[PoseDataSample]): The samples.
-        test_cfg (dict): See :meth:`CPNHead.predict`.
-    """
-    heatmaps, *mirrored = (output[STAGES[stage]] for output in outputs)
-    if not mirrored:
-        return heatmaps
-    flipped = flip_heatmaps(
-        mirrored[0],
-        flip_mode=test_cfg.get('flip_mode', 'heatmap'),
-        flip_indices=batch_data_samples[0].metainfo['flip_indices'],
-        shift_heatmap=test_cfg.get('shift_heatmap', False),
-    )
-    return (heatmaps + flipped) / 2

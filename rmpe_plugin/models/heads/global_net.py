@@ -6,7 +6,7 @@ from mmengine.model import BaseModule
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
-from rmpe_plugin.ops import resize_heatmap
+from rmpe_plugin.ops import resize_bilinear
 
 NORM_CFG = dict(type='BN')
 
@@ -18,7 +18,7 @@ class HeatmapPredictor(BaseModule):
         in_channels (int): Channels of the merged feature map.
         out_channels (int): Number of keypoints K.
         norm_first (bool): Whether the norm of the heatmaps is before the resize.
-        resize_grid (str): See :func:`rmpe_plugin.ops.resize_heatmap`.
+        resize_grid (str): See :func:`rmpe_plugin.ops.resize_bilinear`.
         norm_cfg (dict): Norm layer.
     """
 
@@ -41,8 +41,8 @@ class HeatmapPredictor(BaseModule):
         """Predict heatmaps (B, K, *size) from features (B, C, h, w)."""
         x = self.conv(self.neck(x))
         if self.norm_first:
-            return resize_heatmap(self.norm(x), size, self.resize_grid)
-        return self.norm(resize_heatmap(x, size, self.resize_grid))
+            return resize_bilinear(self.norm(x), size, self.resize_grid)
+        return self.norm(resize_bilinear(x, size, self.resize_grid))
 
 
 @MODELS.register_module()
@@ -66,7 +66,7 @@ class GlobalNet(BaseModule):
             (tf-cpn) or after it (pytorch-cpn). Both are equal in eval mode, not in
             training. Defaults to ``False``.
         resize_grid (str): ``'corners'`` (pytorch-cpn) or ``'tf1'`` (tf-cpn), see
-            :func:`rmpe_plugin.ops.resize_heatmap`. Defaults to ``'corners'``.
+            :func:`rmpe_plugin.ops.resize_bilinear`. Defaults to ``'corners'``.
         norm_cfg (dict): Norm layer. Defaults to ``dict(type='BN')``.
         init_cfg (dict, optional): Initialisation. Defaults to ``None``: the head's.
     """
@@ -120,7 +120,7 @@ class GlobalNet(BaseModule):
         laterals = [conv(x) for conv, x in zip(self.laterals, feats, strict=True)]
         merged = laterals[-1:]
         for lateral, merge in zip(laterals[-2::-1], self.merges[::-1], strict=True):
-            coarse = resize_heatmap(merged[0], lateral.shape[-2:], self.resize_grid)
+            coarse = resize_bilinear(merged[0], lateral.shape[-2:], self.resize_grid)
             merged.insert(0, lateral + merge(coarse))
         return merged
 

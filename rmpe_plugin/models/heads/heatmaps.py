@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from mmpose.models.heads.base_head import BaseHead
+from mmpose.utils.typing import ConfigType
 from torch import Tensor
 
 from rmpe_plugin.ops import at_least_float32
@@ -53,3 +54,28 @@ def return_float32(head: BaseHead) -> None:
     """
     forward = head.forward
     head.forward = lambda *args, **kwargs: float32_heatmaps(forward(*args, **kwargs))
+
+
+def decoded_heatmaps(
+    head: BaseHead, feats: Sequence[Tensor], test_cfg: ConfigType
+) -> Heatmaps:
+    """Predict heatmaps in a test, without stages that are not decoded.
+
+    Args:
+        head (BaseHead): A head. Its method ``test_stage``, if it has one as
+            :class:`CPNHead`, selects the stage that ``forward`` computes; all stages of
+            other heads are computed.
+        feats (Sequence[Tensor]): Features of the backbone or neck.
+        test_cfg (dict): ``test_cfg`` of the model.
+
+    Returns:
+        Tensor | list | tuple: Heatmaps, of which :func:`last_stage` is decoded.
+    """
+    if not hasattr(head, 'test_stage'):
+        return head.forward(feats)
+    return head.forward(feats, head.test_stage(test_cfg))
+
+
+def last_stage(heatmaps: Heatmaps) -> Tensor:
+    """Return the heatmaps (B, K, H, W) of the last of several stages or levels."""
+    return heatmaps if isinstance(heatmaps, Tensor) else heatmaps[-1]

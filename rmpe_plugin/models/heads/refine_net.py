@@ -8,7 +8,7 @@ from mmpose.models.backbones.resnet import Bottleneck
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
-from rmpe_plugin.ops import resize_heatmap
+from rmpe_plugin.ops import resize_bilinear
 
 from .global_net import NORM_CFG
 
@@ -50,7 +50,7 @@ class RefineNet(BaseModule):
             (pytorch-cpn), or the identity if the channels are equal (tf-cpn). Defaults
             to ``True``.
         resize_grid (str): ``'corners'`` (pytorch-cpn) or ``'tf1'`` (tf-cpn), see
-            :func:`rmpe_plugin.ops.resize_heatmap`. Defaults to ``'corners'``.
+            :func:`rmpe_plugin.ops.resize_bilinear`. Defaults to ``'corners'``.
         norm_cfg (dict): Norm layer. Defaults to ``dict(type='BN')``.
         init_cfg (dict, optional): Initialisation. Defaults to ``None``: the head's.
     """
@@ -94,7 +94,7 @@ class RefineNet(BaseModule):
         """
         size = pyramid[0].shape[-2:]
         levels = [
-            resize_heatmap(blocks(x), size, self.resize_grid)
+            resize_bilinear(blocks(x), size, self.resize_grid)
             for blocks, x in zip(self.cascade, pyramid, strict=False)
         ]
         # Coarse to fine, the channel order of pytorch-cpn's weights.

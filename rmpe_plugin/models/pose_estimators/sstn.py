@@ -18,11 +18,12 @@ from torch import Tensor
 
 from rmpe_plugin.codecs import crop_pixels
 from rmpe_plugin.models.heads import (
-    CPNHead,
     Heatmaps,
+    add_mirrored,
+    decoded_heatmaps,
     float32_heatmaps,
     head_on_heatmaps,
-    map_heatmaps,
+    split_views,
 )
 from rmpe_plugin.models.spatial_transformers import SDTN
 from rmpe_plugin.ops import (
@@ -329,25 +330,22 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
             with ``test_cfg.sdtn='keypoints'`` of the window; and theta (B, 2, 3), the
             windows of the crops, not finite where the STN's prediction is not.
         """
-        views = 2 if self.test_cfg.get('flip_test', False) else 1
-        crops = torch.cat((inputs, inputs.flip(-1))) if views == 2 else inputs
+        crops = add_mirrored(inputs, self.test_cfg)
         predicted = self.stn(crops)
         theta = finite_or_identity(predicted)
-        heatmaps = self._test_heatmaps(self._warp(crops, theta))
+        feats = self.extract_feat(self._warp(crops, theta))
+        heatmaps = float32_heatmaps(decoded_heatmaps(self.head, feats, self.test_cfg))
 
-        shape = (views, inputs.shape[0])
-        by_view = [
-            map_heatmaps(lambda x, i=i: x.unflatten(0, shape)[i], heatmaps)
-            for i in range(views)
-        ]
-        windows = theta.unflatten(0, shape)
-        gammas = invert_affine(windows)
+        views, windows, gammas, thetas = (
+            split_views(x, self.test_cfg)
+            for x in (heatmaps, theta, invert_affine(theta), predicted)
+        )
         if self.sdtn_mode == 'heatmaps':
-            by_view = [self.sdtn(x, gammas[i]) for i, x in enumerate(by_view)]
-        elif views == 2:
+            views = [self.sdtn(x, gammas[i]) for i, x in enumerate(views)]
+        elif len(views) == 2:
             gamma = compose_affine(gammas[1], _mirror(windows[0]))
-            by_view[1] = self.sdtn(by_view[1], gamma)
-        return by_view, predicted.unflatten(0, shape)[0]
+            views[1] = self.sdtn(views[1], gamma)
+        return views, thetas[0]
 
     def _add_windows(
         self, poses: InstanceList, predicted: Tensor, theta: Tensor
@@ -367,12 +365,6 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
                 level=logging.WARNING,
             )
 
-    def _test_heatmaps(self, images: Tensor) -> Heatmaps:
-        """Heatmaps of warped images (B, 3, h, w), without stages not decoded."""
-        if isinstance(self.head, CPNHead):
-            return self._window_heatmaps(images, self.head.test_stage(self.test_cfg))
-        return self._window_heatmaps(images)
-
-    def _window_heatmaps(self, images: Tensor, *stage: str | None) -> Heatmaps:
+    def _window_heatmaps(self, images: Tensor) -> Heatmaps:
         """Heatmaps of warped images (B, 3, h, w), in the frame of the window."""
-        return float32_heatmaps(self.head.forward(self.extract_feat(images), *stage))
+        return float32_heatmaps(self.head.forward(self.extract_feat(images)))

@@ -28,7 +28,7 @@ def heatmap_peaks(heatmaps: Tensor) -> Tensor:
     return torch.stack((index - row * width, row), dim=-1)
 
 
-def decode_heatmaps(
+def decode_cpn(
     heatmaps: Tensor,
     blur_kernel_size: int = 21,
     dtype: torch.dtype = torch.float64,
@@ -53,9 +53,9 @@ def decode_heatmaps(
     Returns:
         tuple[Tensor, Tensor]:
         - keypoints (B, K, 2), (x, y), in ``dtype``.
-        - scores (B, K), heatmap value at the keypoint / 255 + 0.5, in ``dtype``. A
-          heatmap without a positive value or with a value that is not finite gives
-          score 0 and keypoint (0, 0).
+        - scores (B, K), heatmap value at the keypoint / 255, in ``dtype``. The public
+          implementations add 0.5. A heatmap without a positive value or with a value
+          that is not finite gives score 0 and keypoint (0, 0).
 
     Raises:
         ValueError: If ``blur_kernel_size`` is not odd and positive.
@@ -63,9 +63,9 @@ def decode_heatmaps(
     Example:
         >>> heatmap = torch.zeros(1, 1, 8, 8)
         >>> heatmap[..., 4, 2], heatmap[..., 4, 3] = 255, 51
-        >>> keypoints, scores = decode_heatmaps(heatmap, blur_kernel_size=1)
+        >>> keypoints, scores = decode_cpn(heatmap, blur_kernel_size=1)
         >>> keypoints.tolist(), scores.tolist()
-        ([[[2.25, 4.0]]], [[1.5]])
+        ([[[2.25, 4.0]]], [[1.0]])
     """
     batch, num_keypoints, height, width = heatmaps.shape
     maps = heatmaps.detach().flatten(0, 1).to(dtype)  # (B * K, H, W)
@@ -88,5 +88,5 @@ def decode_heatmaps(
     nearest = keypoints.round().long()
     pixel = nearest[:, 1] * width + nearest[:, 0]
     value = maps.flatten(1).gather(1, pixel[:, None])[:, 0]
-    scores = torch.where(valid, value / 255 + 0.5, 0.0)
+    scores = torch.where(valid, value / 255, 0.0)
     return keypoints.view(batch, num_keypoints, 2), scores.view(batch, num_keypoints)

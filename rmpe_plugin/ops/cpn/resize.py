@@ -7,7 +7,7 @@ from torch import Tensor
 RESIZE_GRIDS = ('corners', 'tf1')
 
 
-def resize_heatmap(x: Tensor, size: tuple[int, int], grid: str = 'corners') -> Tensor:
+def resize_bilinear(x: Tensor, size: tuple[int, int], grid: str = 'corners') -> Tensor:
     """Resize feature maps or heatmaps bilinearly.
 
     Convention:
@@ -33,9 +33,9 @@ def resize_heatmap(x: Tensor, size: tuple[int, int], grid: str = 'corners') -> T
     Example:
         >>> import torch
         >>> row = torch.tensor([[[[0.0, 3.0]]]])
-        >>> resize_heatmap(row, (1, 4), 'corners').round(decimals=2)
+        >>> resize_bilinear(row, (1, 4), 'corners').round(decimals=2)
         tensor([[[[0., 1., 2., 3.]]]])
-        >>> resize_heatmap(row, (1, 4), 'tf1').round(decimals=2)
+        >>> resize_bilinear(row, (1, 4), 'tf1').round(decimals=2)
         tensor([[[[0.0000, 1.5000, 3.0000, 3.0000]]]])
     """
     if grid not in RESIZE_GRIDS:

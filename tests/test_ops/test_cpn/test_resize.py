@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from rmpe_plugin.ops import resize_heatmap
+from rmpe_plugin.ops import resize_bilinear
 
 
 def loop_resize(x, size, position):
@@ -33,20 +33,20 @@ def test_equals_loops(grid, size, device, any_dtype):
     torch.manual_seed(0)
     x = torch.randn(4, 3).to(any_dtype)
     expected = loop_resize(x.double(), size, POSITIONS[grid]).to(device, any_dtype)
-    actual = resize_heatmap(x[None, None].to(device), size, grid)[0, 0]
+    actual = resize_bilinear(x[None, None].to(device), size, grid)[0, 0]
     torch.testing.assert_close(actual, expected)
 
 
 @pytest.mark.parametrize('grid', POSITIONS)
 def test_same_size_returns_input_and_gradcheck(grid, device):
     x = torch.randn(1, 2, 3, 2, dtype=torch.float64, device=device).requires_grad_()
-    assert resize_heatmap(x, (3, 2), grid) is x
-    assert torch.autograd.gradcheck(lambda t: resize_heatmap(t, (6, 4), grid), (x,))
+    assert resize_bilinear(x, (3, 2), grid) is x
+    assert torch.autograd.gradcheck(lambda t: resize_bilinear(t, (6, 4), grid), (x,))
 
 
 def test_raises_on_unknown_grid_or_size():
     x = torch.zeros(1, 1, 3, 3)
     with pytest.raises(ValueError, match="resize_grid .*'nearest'"):
-        resize_heatmap(x, (6, 6), 'nearest')
+        resize_bilinear(x, (6, 6), 'nearest')
     with pytest.raises(ValueError, match='7x6 for 3x3'):
-        resize_heatmap(x, (7, 6), 'tf1')
+        resize_bilinear(x, (7, 6), 'tf1')

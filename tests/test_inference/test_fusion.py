@@ -6,8 +6,7 @@ import torch
 from mmpose.registry import MODELS
 from torch import nn
 
-from rmpe_plugin.deploy import PoseGraph
-from rmpe_plugin.deploy.fusion import fuse_batch_norms, fuse_conv_norms
+from rmpe_plugin.inference import PoseGraph, fuse_batch_norms, fuse_conv_norms
 from tests.factories import SPPES
 from tests.test_deploy.conftest import random_crops, small_model, stack
 

@@ -7,7 +7,8 @@ import torch
 from mmengine.registry import DefaultScope
 from mmpose.registry import KEYPOINT_CODECS, MODELS
 
-from rmpe_plugin.deploy import HeatmapGraph, PoseGraph, pytorch_poses
+from rmpe_plugin.deploy import HeatmapGraph, pytorch_poses
+from rmpe_plugin.inference import PoseGraph
 from tests.factories import SPPES
 from tests.test_deploy.conftest import random_crops, small_model, stack
 

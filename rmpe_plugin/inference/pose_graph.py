@@ -6,18 +6,26 @@ from copy import deepcopy
 import torch
 from mmpose.models import TopdownPoseEstimator
 from mmpose.models.heads import CPMHead, HeatmapHead, MSPNHead
-from mmpose.models.utils.tta import flip_heatmaps
 from torch import Tensor, nn
 
-from rmpe_plugin.codecs.tensor_decoder import TensorDecoder
-from rmpe_plugin.models.heads import CPNHead, Heatmaps
+from rmpe_plugin.models.heads import (
+    CPNHead,
+    Heatmaps,
+    add_mirrored,
+    average_views,
+    decoded_heatmaps,
+    last_stage,
+    split_views,
+)
 from rmpe_plugin.models.pose_estimators import SSTNPoseEstimator
 from rmpe_plugin.ops import (
     at_least_float32,
+    crop_to_image,
     finite_or_identity,
     transform_points,
 )
 
+from .decoding import tensor_decoder
 from .normalisation import normalise
 
 HEADS = (CPNHead, HeatmapHead, CPMHead, MSPNHead)
@@ -57,9 +65,8 @@ class PoseGraph(nn.Module):
         self.model = _converted(model, dtype)
         self.dtype = dtype
         self.color = color
-        self.flip_test = model.test_cfg.get('flip_test', False)
-        self.decode = TensorDecoder(model.head.decoder)
-        self.decode.to(next(model.parameters()).device)
+        self.decode = tensor_decoder(model.head.decoder)
+        self.to(next(model.parameters()).device)
 
     def forward(
         self, crops: Tensor, inverse_affine: Tensor | None = None
@@ -75,7 +82,7 @@ class PoseGraph(nn.Module):
             tuple[Tensor, Tensor]:
             - keypoints (B, K, 2), pixels of the crops, or of the images if
               ``inverse_affine`` is given. (0, 0) is the centre of the first pixel.
-            - scores (B, K), in the range of the codec.
+            - scores (B, K) in [0, 1].
         """
         heatmaps, theta = self.heatmaps(crops)
         keypoints, scores = self.decode(heatmaps)
@@ -83,9 +90,7 @@ class PoseGraph(nn.Module):
             size = crops.shape[-2:]
             keypoints = transform_points(keypoints, theta, size, size)
         if inverse_affine is not None:
-            linear, shift = inverse_affine.split((2, 1), dim=-1)
-            # Not a matrix product, which could be rounded to TF32.
-            keypoints = (keypoints[..., None, :] * linear[:, None]).sum(-1) + shift.mT
+            keypoints = crop_to_image(keypoints, inverse_affine)
         return keypoints, scores
 
     def heatmaps(self, crops: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -99,67 +104,21 @@ class PoseGraph(nn.Module):
             the flip test, and for an SSTN its windows, theta (B, 2, 3).
         """
         views, theta = self._views(crops)
-        return self._average(views), theta
+        # The head decodes the last of several stages.
+        views = [at_least_float32(last_stage(view)) for view in views]
+        flip_indices = self.model.dataset_meta['flip_indices']
+        return average_views(views, flip_indices, self.model.test_cfg), theta
 
-    def _views(self, crops: Tensor) -> tuple[list[Tensor], Tensor | None]:
+    def _views(self, crops: Tensor) -> tuple[list[Heatmaps], Tensor | None]:
         """Heatmaps of the crops and of the mirrored crops, and theta of an SSTN."""
         x = normalise(self.model.data_preprocessor, crops, self.color).to(self.dtype)
         if isinstance(self.model, SSTNPoseEstimator):
             views, predicted = self.model.test_views(x)
-            theta = finite_or_identity(predicted)
-            return [self._decoded_heatmaps(view) for view in views], theta
-        batch = torch.cat((x, x.flip(-1))) if self.flip_test else x
-        feats = self.model.extract_feat(batch)
-        head = self.model.head
-        if isinstance(head, CPNHead):
-            # Without stages that are not decoded.
-            heatmaps = head.forward(feats, head.test_stage(self.model.test_cfg))
-        else:
-            heatmaps = head.forward(feats)
-        heatmaps = self._decoded_heatmaps(heatmaps)
-        return list(heatmaps.unflatten(0, (-1, crops.shape[0]))), None
-
-    @staticmethod
-    def _decoded_heatmaps(heatmaps: Heatmaps) -> Tensor:
-        """The heatmaps that the head decodes: of the last stage."""
-        last = heatmaps if isinstance(heatmaps, Tensor) else heatmaps[-1]
-        return at_least_float32(last)
-
-    def _average(self, views: list[Tensor]) -> Tensor:
-        """Average the heatmaps (B, K, H, W) of the crops and of the mirrored crops."""
-        if not self.flip_test:
-            return views[0]
-        mirrored = flip_heatmaps(
-            views[1],
-            flip_indices=self.model.dataset_meta['flip_indices'],
-            flip_mode='heatmap',
-            shift_heatmap=self.model.test_cfg.get('shift_heatmap', False),
-        )
-        return (views[0] + mirrored) / 2
-
-
-class HeatmapGraph(nn.Module):
-    """The part of a :class:`PoseGraph` before decoding.
-
-    Args:
-        graph (PoseGraph): The graph.
-
-    Raises:
-        ValueError: If an SSTN does not warp its heatmaps to the frame of the crop.
-    """
-
-    def __init__(self, graph: PoseGraph) -> None:
-        super().__init__()
-        if getattr(graph.model, 'sdtn_mode', 'heatmaps') != 'heatmaps':
-            raise ValueError(
-                "heatmaps of an SSTN need model.test_cfg.sdtn='heatmaps': 'keypoints' "
-                'computes no heatmaps in the frame of the crop'
-            )
-        self.pose_graph = graph
-
-    def forward(self, crops: Tensor) -> Tensor:
-        """Predict heatmaps (B, K, H, W) of crops (B, 3, h, w)."""
-        return self.pose_graph.heatmaps(crops)[0]
+            return views, finite_or_identity(predicted)
+        test_cfg = self.model.test_cfg
+        feats = self.model.extract_feat(add_mirrored(x, test_cfg))
+        heatmaps = decoded_heatmaps(self.model.head, feats, test_cfg)
+        return split_views(heatmaps, test_cfg), None
 
 
 def _converted(model: TopdownPoseEstimator, dtype: torch.dtype) -> TopdownPoseEstimator:

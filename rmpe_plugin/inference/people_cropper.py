@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rmpe_plugin.codecs import CropGeometry
 from rmpe_plugin.ops import stack_images, warp_crops
+
+from .crop_geometry import CropGeometry
 
 Images = Sequence[np.ndarray | None]
 
@@ -119,15 +120,13 @@ class DeviceCrops:
             if image is not None:
                 by_shape.setdefault(image.shape, []).append(i)
         # Stack of each image, and its place there.
-        self.stack_of = np.zeros(len(images), int)
-        self.place_of = np.zeros(len(images), int)
+        self.stack_of, self.place_of = np.zeros((2, len(images)), int)
         self.stacks = []
         for number, members in enumerate(by_shape.values()):
             self.stack_of[members] = number
             self.place_of[members] = np.arange(len(members))
             arrays = [image for i in members if (image := images[i]) is not None]
-            stack = upload(np.stack(arrays), device)
-            stack = stack.permute(0, 3, 1, 2)
+            stack = upload(np.stack(arrays), device).permute(0, 3, 1, 2)
             self.stacks.append(stack_images(stack.flip(1) if rgb else stack))
 
     def crop(self, index: np.ndarray, matrices: np.ndarray) -> Tensor:

@@ -4,7 +4,7 @@ import pytest
 from mmpose.datasets.transforms import LoadImage
 from mmpose.registry import KEYPOINT_CODECS
 
-from rmpe_plugin.codecs import CropGeometry
+from rmpe_plugin.inference import CropGeometry
 from rmpe_plugin.ops import crop_matrices
 
 SIZES = dict(input_size=(96, 128), heatmap_size=(24, 32))

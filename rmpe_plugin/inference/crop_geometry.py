@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from mmpose.codecs.base import BaseKeypointCodec
 
+from rmpe_plugin.codecs import crop_pixels
 from rmpe_plugin.ops import crop_matrices
-
-from .crop_pixels import crop_pixels
 
 LOADERS = {'LoadImage', 'LoadWholeImage'}
 # Transforms that enlarge the box, with their default padding.

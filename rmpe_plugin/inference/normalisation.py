@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Normalisation of images: that of a model, and that of rtmlib, which is reverted."""
+"""Normalisation of images in one batch on any device."""
 
-from collections.abc import Sequence
-
-import numpy as np
 import torch
 from mmengine.model import ImgDataPreprocessor
-from torch import Tensor, nn
+from torch import Tensor
 
 
 def normalise(norm: ImgDataPreprocessor, images: Tensor, color: str) -> Tensor:
@@ -45,26 +42,3 @@ def network_color(norm: ImgDataPreprocessor) -> str:
             f'{type(norm).__name__}'
         )
     return 'rgb' if norm._channel_conversion else 'bgr'
-
-
-class RTMLibNormalisation(nn.Module):
-    """Normalisation of a class of rtmlib, and its inverse.
-
-    Args:
-        mean (Sequence[float]): Means in the order in which rtmlib applies them to the
-            channels of a BGR image.
-        std (Sequence[float]): Standard deviations.
-    """
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        for name, values in dict(mean=mean, std=std).items():
-            self.register_buffer(name, torch.tensor(values)[:, None, None])
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Revert the normalisation of images (B, 3, h, w)."""
-        return images * self.std + self.mean
-
-    def apply_to(self, images: np.ndarray) -> np.ndarray:
-        """Normalise images (B, 3, h, w), BGR, uint8, as rtmlib does."""
-        return (images.astype(np.float32) - self.mean.numpy()) / self.std.numpy()

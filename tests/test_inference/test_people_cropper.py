@@ -8,8 +8,8 @@ import pytest
 import torch
 from mmengine.dataset import Compose
 
-from rmpe_plugin.apis.people_cropper import DeviceCrops, HostCrops, PeopleCropper
-from rmpe_plugin.codecs import CropGeometry
+from rmpe_plugin.inference import CropGeometry, PeopleCropper
+from rmpe_plugin.inference.people_cropper import DeviceCrops, HostCrops
 from rmpe_plugin.ops import crop_matrices
 
 GEOMETRY = CropGeometry((48, 64), (1.2, 1.3))
