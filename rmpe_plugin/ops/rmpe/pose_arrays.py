@@ -12,12 +12,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-Array = np.ndarray | Tensor
+# A numpy array or a tensor. Type checkers cannot check expressions of their union.
+Array = Any
 
 
 def namespace(array: Array) -> ModuleType:
@@ -45,17 +47,17 @@ def to_device_of(poses: Array, array: np.ndarray) -> Array:
     return torch.as_tensor(array, device=poses.device)
 
 
-def floating_dtype(images: Sequence[Array]) -> np.dtype | torch.dtype:
+def floating_dtype(images: Sequence[Array]) -> Any:
     """Common dtype of the caller's arrays; float64 if they are integers."""
     dtypes = {image.dtype for image in images}
-    if isinstance(images[0], np.ndarray):
-        dtype = np.result_type(*dtypes)
-        return dtype if dtype.kind == 'f' else np.dtype(np.float64)
-    dtype = reduce(torch.promote_types, dtypes)
-    return dtype if dtype.is_floating_point else torch.float64
+    promote = namespace(images[0]).promote_types
+    dtype = reduce(promote, dtypes)
+    if dtype.kind == 'f' if isinstance(dtype, np.dtype) else dtype.is_floating_point:
+        return dtype
+    return namespace(images[0]).float64
 
 
-def convert_like(array: Array, like: Array, dtype=None) -> Array:
+def convert_like(array: Array, like: Array, dtype: Any = None) -> Array:
     """Convert a result to the type and device of the caller's array ``like``."""
     if isinstance(like, np.ndarray):
         return array if dtype is None else array.astype(dtype, copy=False)
@@ -72,20 +74,20 @@ def check_arrays(arrays: dict[str, Sequence[Array]]) -> None:
             f'{names}'
         )
     keypoints = arrays['keypoints']
-    if any(len(images) != len(keypoints) for images in arrays.values()):
+    if len({len(images) for images in arrays.values()}) > 1:
         lengths = ', '.join(f'{name} of {len(a)}' for name, a in arrays.items())
         raise ValueError(f'all arguments must have equally many images, got {lengths}')
     first = keypoints[0].shape
     if len(first) != 3 or first[1] < 1 or first[2] != 2:
         raise ValueError(f'keypoints must be (N, K, 2), got {tuple(first)}')
-    # The shapes without N. Person scores are (N,).
-    shapes = dict(keypoints=first[1:], keypoint_scores=first[1:2], bboxes=(4,))
-    for name, images in arrays.items():
-        shape = shapes.get(name, ())
-        for n, (array, pose) in enumerate(zip(images, keypoints, strict=True)):
-            if array.shape != (len(pose), *shape):
+    # The shapes without N.
+    shapes = ((first[1], 2), (first[1],), (4,), ())
+    for (name, images), shape in zip(arrays.items(), shapes, strict=False):
+        for n, array in enumerate(images):
+            number = len(keypoints[n])
+            if array.shape != (number, *shape):
                 raise ValueError(
-                    f'{name} must be {(len(pose), *shape)} because keypoints are '
-                    f'{tuple(pose.shape)}, got {tuple(array.shape)} (image {n} of the '
-                    'batch)'
+                    f'{name} must be {(number, *shape)} because keypoints are '
+                    f'{tuple(keypoints[n].shape)}, got {tuple(array.shape)} (image {n} '
+                    'of the batch)'
                 )

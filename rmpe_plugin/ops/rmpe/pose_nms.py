@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -33,8 +33,8 @@ _AREA_FACTOR = 1.5
 # Minimum weight of a keypoint, so that the weights of keypoints with score 0 do not sum
 # to 0. AlphaPose uses the same constant.
 _MIN_WEIGHT = 1e-5
-# Comparing so few pairs takes less time than choosing those that are close.
-_FEW_PAIRS = 128
+# Comparing all pairs of so few poses takes less time than choosing the close ones.
+_FEW_POSES = 12
 # Pairs of the images that are processed together.
 _CPU_PAIRS = 2**14
 _GPU_PAIRS = 2**24
@@ -70,63 +70,64 @@ class PoseNMSResult(NamedTuple):
 
 
 def eliminates(pairs: Pairs, params: PoseNMSParams) -> Array:
-    """Elimination criterion (P,): whether poses i suppress less confident poses j."""
+    """Elimination criterion (...): whether poses i suppress less confident poses j."""
     criterion = d(pairs, params) > params.eta
     if params.match_count is not None:  # AlphaPose's second criterion
-        near = pairs.square <= _bounded(pairs.radius, params.match_radius) ** 2
-        criterion |= near.sum(-1) >= params.match_count
+        criterion |= pairs.within(params.match_radius).sum(-1) >= params.match_count
     return criterion
 
 
-def suppress(poses: Poses, ranked: np.ndarray, params: PoseNMSParams) -> np.ndarray:
-    """Index of the pose that suppresses each pose (T,): its own if it is kept."""
-    suppressed_by = list(range(ranked.size))
-    # The most confident i are first, so it is known whether they are kept.
-    for i, j in _candidates(poses, ranked, params):
-        eliminated = eliminates(poses.pairs(i, j), params)
-        for i_, j_ in zip(i[eliminated].tolist(), j[eliminated].tolist(), strict=True):
-            if suppressed_by[i_] == i_ and suppressed_by[j_] == j_:
-                suppressed_by[j_] = i_
+def select(poses: Poses, rank: np.ndarray, params: PoseNMSParams) -> np.ndarray:
+    """Index of the kept pose that suppresses each pose (T,), its own if it is kept."""
+    suppressed_by = list(range(rank.size))
+    for i, j in _eliminations(poses, rank, params):
+        # No later pair changes whether i is kept.
+        if suppressed_by[i] == i and suppressed_by[j] == j:
+            suppressed_by[j] = i
     return np.array(suppressed_by, dtype=np.int64)
 
 
-def _candidates(
-    poses: Poses, ranked: np.ndarray, params: PoseNMSParams
-) -> Iterator[tuple[Array, Array]]:
-    """Chunks of the pairs (i, j) of an image, i before j, that may be similar."""
-    images, number = ranked.shape
-    rank = np.arange(number)
-    candidates = to_device_of(poses.k, rank[:, None] < rank)  # (N, N)
-    ranked = to_device_of(poses.k, ranked)
-    if images * number**2 > _FEW_PAIRS:
-        candidates = _close(poses, ranked, params) & candidates  # (B, N, N)
-        i, j = namespace(poses.k).where(candidates.reshape(-1, number))
-        i, j = ranked.reshape(-1)[i], ranked[i // number, j]
+def _eliminations(
+    poses: Poses, rank: np.ndarray, params: PoseNMSParams
+) -> Iterator[tuple[int, int]]:
+    """Pairs of an image for which the criterion holds, most confident i first."""
+    xp, (images, number) = namespace(poses.k), rank.shape
+    earlier = to_device_of(poses.k, rank[..., None] < rank[:, None])  # (B, N, N)
+    if images == 1 and number <= _FEW_POSES:
+        all_pairs = Pairs(poses, np.s_[:, None], None)
+        i, j = xp.where(eliminates(all_pairs, params) & earlier[0])
     else:
-        i, j = namespace(poses.k).where(candidates)
-        i, j = ranked[:, i].reshape(-1), ranked[:, j].reshape(-1)
-    step = poses.chunk_size()
-    for start in range(0, len(i), step):
-        yield i[start : start + step], j[start : start + step]
+        close = _close(poses, rank.shape, params) & earlier
+        i, j = xp.where(close.reshape(rank.size, number))
+        j = i - i % number + j  # from the index in the image to that in poses
+        step = poses.chunk_size()
+        chunks = [np.s_[n : n + step] for n in range(0, max(1, len(i)), step)]
+        criterion = [eliminates(Pairs(poses, i[n], j[n]), params) for n in chunks]
+        eliminated = xp.concatenate(criterion)
+        i, j = i[eliminated], j[eliminated]
+    i, j = to_host(i), to_host(j)
+    order = rank.reshape(-1)[i].argsort(kind='stable')
+    return zip(i[order].tolist(), j[order].tolist(), strict=True)
 
 
-def _close(poses: Poses, ranked: Array, params: PoseNMSParams) -> Array:
-    """Pairs (B, N, N) with bounds near enough that d can exceed eta."""
+def _close(poses: Poses, shape: tuple[int, ...], params: PoseNMSParams) -> Array:
+    """Pairs (B, N, N) whose bounds are close enough for the criterion to hold."""
+    # Farther apart than this, no keypoint matches and lambda * H_sim <= eta. It solves
+    # lambda * terms * exp(-distance^p / sigma2) = eta, with p = 1 or 2.
     terms = 1 if params.normalize else poses.c.shape[1]
-    # Solve lambda * terms * exp(-distance^p / sigma2) = eta, with p = 1 or 2.
     power = params.sigma2 * math.log(max(1.0, params.lambda_ * terms / params.eta))
     distance = max(1.0, math.sqrt(power) if params.squared else power)  # units
     reach = namespace(poses.k).maximum(poses.radius, distance * poses.unit)
     reach = 1.000001 * reach[:, 0]  # rounding must not lose a pair
     close = True
     for low, high in _bounds(poses.k):  # x, y
-        close &= (low - reach)[ranked][..., None] <= high[ranked][:, None]
-        close &= (high + reach)[ranked][..., None] >= low[ranked][:, None]
+        close &= (low - reach).reshape(*shape, 1) <= high.reshape(shape)[:, None]
+        close &= (high + reach).reshape(*shape, 1) >= low.reshape(shape)[:, None]
     return close
 
 
 def _bounds(k: Array) -> Iterator[tuple[Array, Array]]:
-    """Bounds (T,) of the finite keypoints in x, and in y; inverted if there are none."""
+    """Bounds (T,) of the finite keypoints in x and in y; inverted if there are none."""
     xp = namespace(k)
     for axis in (0, 1):
         x = k[..., axis]
@@ -135,39 +136,32 @@ def _bounds(k: Array) -> Iterator[tuple[Array, Array]]:
         yield xp.amin(low, -1), xp.amax(high, -1)
 
 
-def _bounded(radius: Array, limit: float | None) -> Array:
-    """The smaller of a radius and an optional limit, pixels."""
-    return radius if limit is None else radius.clip(max=limit)
-
-
 # --- merging --------------------------------------------------------------------------
 
 
 def merge(
     poses: Poses, suppressed_by: np.ndarray, params: PoseNMSParams
 ) -> tuple[np.ndarray, Array, Array]:
-    """Merge the clusters of two or more poses: indices (M,), k and c of the kept."""
+    """Merge clusters of two or more: indices (M,) of the kept poses, new k and c."""
+    xp = namespace(poses.k)
     cluster_size = np.bincount(suppressed_by, minlength=len(suppressed_by))  # (T,)
     kept = np.flatnonzero(cluster_size > 1)  # (M,)
     # The S poses of these clusters, one cluster after another.
     members = np.flatnonzero(cluster_size[suppressed_by] > 1)  # (S,)
     members = members[np.argsort(suppressed_by[members], kind='stable')]
-    lengths = cluster_size[kept]
+    near = Pairs(poses, suppressed_by[members], members).within(params.merge_radius)
 
-    xp = namespace(poses.k)
-    k, c = poses.k[members], poses.c[members]
-    pairs = poses.pairs(suppressed_by[members], members)
-    near = pairs.square <= _bounded(pairs.radius, params.merge_radius) ** 2  # (S, K)
-    weights = c.clip(_MIN_WEIGHT) * near
-    # The sum is 0 only where the kept pose's keypoint is NaN.
+    lengths = cluster_size[kept]
+    k, c = xp.nan_to_num(poses.k[members]), poses.c[members]
+    weights = c.clip(_MIN_WEIGHT) * near  # (S, K)
     total = _reduce('sum', weights, lengths)  # (M, K)
-    k = xp.where(xp.isnan(k), 0.0, k)
+    # The total is 0, and the merged keypoint NaN, only where that of the kept pose is.
+    total = xp.where(total > 0, total, xp.nan)
     k = _reduce('sum', weights[..., None] * k, lengths) / total[..., None]
     if params.merge == 'weighted-max':
-        c = _reduce('max', c * near, lengths)
-    else:
-        c = _reduce('sum', weights * c, lengths) / total
-    return kept, k, xp.where(total > 0, c, 0.0)
+        return kept, k, _reduce('max', c * near, lengths)
+    c = _reduce('sum', weights * c, lengths) / total
+    return kept, k, xp.nan_to_num(c)
 
 
 def _reduce(reduction: str, values: Array, lengths: np.ndarray) -> Array:
@@ -186,7 +180,7 @@ def passes_thresholds(k: Array, c: Array, params: PoseNMSParams) -> np.ndarray:
     """Check which poses (T,) reach the thresholds of score and area."""
     passes = np.ones(len(c), dtype=bool)
     if params.max_score_thr > 0:
-        passes &= to_host(namespace(c).amax(c, -1) >= params.max_score_thr)
+        passes &= to_host((c >= params.max_score_thr).any(-1))
     if params.mean_score_thr > 0:
         passes &= to_host(c.mean(-1) >= params.mean_score_thr)
     if params.min_area > 0:
@@ -211,20 +205,20 @@ def _equally_many(keypoints: Sequence[Array]) -> Iterator[list[int]]:
 
 
 def _suppress_images(
-    arrays: dict[str, list[Array]], dtypes: list, params: PoseNMSParams
+    arrays: dict[str, list[Array]], dtypes: tuple[Any, Any], params: PoseNMSParams
 ) -> list[PoseNMSResult]:
-    """Suppress, merge and filter the poses of B images with N poses each."""
-    images, number = len(arrays['keypoints']), len(arrays['keypoints'][0])
+    """Pose NMS of B images with N poses each."""
+    like = arrays['keypoints'][0]
+    images, number = len(arrays['keypoints']), len(like)
     k, c, bboxes, *person_scores = map(to_float64, arrays.values())
     poses = Poses.of(k, c, bboxes, params)
     confidence = to_host(person_scores[0] if person_scores else poses.c.mean(-1))
     # Equal scores keep the order of the input, and NaN is last.
-    order = np.argsort(-confidence.reshape(images, number), kind='stable')
-    ranked = order + number * np.arange(images)[:, None]  # (B, N)
-    suppressed_by = suppress(poses, ranked, params)
+    order = np.argsort(-confidence.reshape(images, number), kind='stable')  # (B, N)
+    suppressed_by = select(poses, order.argsort(), params)
+    is_kept = suppressed_by == np.arange(len(suppressed_by))
 
     # Thresholds apply before and after merging.
-    is_kept = suppressed_by == np.arange(images * number)
     passes = passes_thresholds(poses.k, poses.c, params)
     if params.merge != 'none' and not is_kept.all():
         xp = namespace(k)
@@ -234,22 +228,22 @@ def _suppress_images(
         k[kept] = xp.where(missing, k[kept], merged_k)
         c[kept] = xp.where(missing[..., 0], c[kept], merged_c)
 
-    is_kept = (is_kept & passes)[ranked]  # (B, N)
-    kept, like = ranked[is_kept], arrays['keypoints'][0]
-    cluster_of = np.where(passes[suppressed_by], suppressed_by % number, -1)
-    fields = (kept % number, cluster_of, k[kept], c[kept])
+    # Images one after another, their most confident pose first.
+    start = (number * np.arange(images))[:, None]  # (B, 1)
+    is_kept = (is_kept & passes)[order + start]  # (B, N)
+    kept = (order + start)[is_kept]
+    cluster_of = suppressed_by.reshape(images, number) - start
+    cluster_of[~passes[suppressed_by].reshape(images, number)] = -1
+    fields = order[is_kept], cluster_of, k[kept], c[kept]
     keep, cluster_of, k, c = (
         convert_like(field, like, dtype)
-        for field, dtype in zip(fields, dtypes, strict=True)
+        for field, dtype in zip(fields, (None, None, *dtypes), strict=True)
     )
-    results, end = [], 0
-    for image, size in enumerate(is_kept.sum(1).tolist()):
-        start, end = end, end + size
-        cluster = cluster_of[image * number : (image + 1) * number]
-        results.append(
-            PoseNMSResult(keep[start:end], cluster, k[start:end], c[start:end])
-        )
-    return results
+    ends = is_kept.sum(1).cumsum().tolist()
+    return [
+        PoseNMSResult(keep[start:end], cluster_of[image], k[start:end], c[start:end])
+        for image, (start, end) in enumerate(zip([0, *ends], ends, strict=False))
+    ]
 
 
 def parametric_pose_nms_batch(
@@ -292,13 +286,12 @@ def parametric_pose_nms_batch(
     if person_scores is not None:
         arrays['person_scores'] = person_scores
     check_arrays(arrays)
-    dtypes = [None, None, *map(floating_dtype, (keypoints, keypoint_scores))]
+    dtypes = floating_dtype(keypoints), floating_dtype(keypoint_scores)
     results: dict[int, PoseNMSResult] = {}
-    with np.errstate(all='ignore'):
-        for images in _equally_many(keypoints):
-            group = {name: [a[n] for n in images] for name, a in arrays.items()}
-            nms = _suppress_images(group, dtypes, params)
-            results.update(zip(images, nms, strict=True))
+    for images in _equally_many(keypoints):
+        group = {name: [a[n] for n in images] for name, a in arrays.items()}
+        nms = _suppress_images(group, dtypes, params)
+        results.update(zip(images, nms, strict=True))
     return [results[image] for image in range(len(keypoints))]
 
 

@@ -14,12 +14,15 @@ where the region R and the unit of distances depend on the box of pose i.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .pose_arrays import Array, check_arrays, convert_like, namespace, to_float64
 from .pose_nms_params import PoseNMSParams
+
+# What numpy and torch accept as an index.
+Index = Any
 
 # Minimum unit of distances, pixels. Only equal keypoints are similar on a box whose
 # width and height are 0.
@@ -32,47 +35,24 @@ GPU_CHUNK_BYTES = 2**30
 _BYTES_PER_KEYPOINT = 128
 
 
-class Pairs(NamedTuple):
-    """Pairs of poses i and j (...), float64.
-
-    Attributes:
-        tanh_i (Array): tanh(c_i / sigma1) (..., K).
-        tanh_j (Array): tanh(c_j / sigma1) (..., K).
-        offset (Array): k_i - k_j (..., K, 2), pixels.
-        square (Array): Its squared length (..., K), infinite where a position is not
-            finite.
-        region (Array): ``alpha`` times width and height of the box of i (..., 1, 2),
-            pixels.
-        radius (Array): ``alpha`` times its longer side (..., 1), pixels.
-        unit (Array): Unit of distances (..., 1), pixels.
-    """
-
-    tanh_i: Array
-    tanh_j: Array
-    offset: Array
-    square: Array
-    region: Array
-    radius: Array
-    unit: Array
-
-
 def K_sim(pairs: Pairs, params: PoseNMSParams) -> Array:
     """Number of keypoints of j in the region R of i, weighted by confidence (...)."""
+    poses, i, j = pairs.poses, pairs.i, pairs.j
     if params.region == 'circle':
-        matched = pairs.square <= pairs.unit**2
+        matched = pairs.square <= poses.unit[i] ** 2
     else:
-        inside = abs(pairs.offset) <= 0.5 * pairs.region
+        inside = abs(pairs.offset) <= poses.half_region[i]
         matched = inside[..., 0] & inside[..., 1]
-    return (pairs.tanh_i * pairs.tanh_j * matched).sum(-1)
+    return (poses.tanh_c[i] * poses.tanh_c[j] * matched).sum(-1)
 
 
 def H_sim(pairs: Pairs, params: PoseNMSParams) -> Array:
     """Spatial closeness of all keypoints, 1 for each pair at the same place (...)."""
-    xp = namespace(pairs.square)
+    xp, unit = namespace(pairs.square), pairs.poses.unit[pairs.i]
     if params.squared:
-        distance = pairs.square / pairs.unit**2
+        distance = pairs.square / unit**2
     else:
-        distance = xp.sqrt(pairs.square) / pairs.unit
+        distance = xp.sqrt(pairs.square) / unit
     return xp.exp(distance / -params.sigma2).sum(-1)
 
 
@@ -90,7 +70,8 @@ class Poses(NamedTuple):
         c (Array): Their scores (T, K), 0 where one is not finite or negative or the
             position is NaN.
         tanh_c (Array): tanh(c / sigma1) (T, K).
-        region (Array): ``alpha`` times width and height of the boxes (T, 1, 2), pixels.
+        half_region (Array): Half of ``alpha`` times width and height of the boxes
+            (T, 1, 2), pixels.
         radius (Array): ``alpha`` times their longer side (T, 1), pixels.
         unit (Array): Unit of distances (T, 1), pixels.
     """
@@ -98,7 +79,7 @@ class Poses(NamedTuple):
     k: Array
     c: Array
     tanh_c: Array
-    region: Array
+    half_region: Array
     radius: Array
     unit: Array
 
@@ -115,6 +96,8 @@ class Poses(NamedTuple):
             )
         region = params.alpha * size
         radius = xp.maximum(region[:, :1], region[:, 1:])
+        in_pixels = params.units == 'pixel'
+        unit = xp.ones_like(radius) if in_pixels else radius.clip(_MIN_UNIT)
         finite = xp.isfinite(k)
         finite = finite[..., :1] & finite[..., 1:]  # (T, K, 1)
         c = xp.where(finite[..., 0] & (c > 0) & (c < xp.inf), c, 0.0)
@@ -122,25 +105,9 @@ class Poses(NamedTuple):
             k=xp.where(finite, k, xp.nan),
             c=c,
             tanh_c=xp.tanh(c / params.sigma1),
-            region=region[:, None],
+            half_region=(0.5 * region)[:, None],
             radius=radius,
-            unit=radius.clip(_MIN_UNIT) if params.units == 'box' else xp.ones_like(radius),
-        )
-
-    def pairs(self, i: Array, j: Array) -> Pairs:
-        """Pair poses i with poses j, by indices (...) that broadcast."""
-        xp = namespace(self.k)
-        offset = self.k[i] - self.k[j]
-        dx, dy = offset[..., 0], offset[..., 1]
-        square = dx * dx + dy * dy
-        return Pairs(
-            tanh_i=self.tanh_c[i],
-            tanh_j=self.tanh_c[j],
-            offset=offset,
-            square=xp.where(xp.isnan(square), xp.inf, square),
-            region=self.region[i],
-            radius=self.radius[i],
-            unit=self.unit[i],
+            unit=unit,
         )
 
     def chunk_size(self) -> int:
@@ -148,6 +115,25 @@ class Poses(NamedTuple):
         on_cpu = isinstance(self.k, np.ndarray)
         limit = CPU_CHUNK_BYTES if on_cpu else GPU_CHUNK_BYTES
         return max(1, limit // (_BYTES_PER_KEYPOINT * self.k.shape[1]))
+
+
+class Pairs:
+    """Pairs of the poses at indices i and j, (...) together."""
+
+    def __init__(self, poses: Poses, i: Index, j: Index) -> None:
+        xp = namespace(poses.k)
+        self.poses, self.i, self.j = poses, i, j
+        self.offset = poses.k[i] - poses.k[j]  # (..., K, 2), pixels
+        dx, dy = self.offset[..., 0], self.offset[..., 1]
+        square = dx * dx + dy * dy
+        # Squared distance (..., K), infinite where a keypoint is missing.
+        self.square = xp.where(xp.isnan(square), xp.inf, square)
+
+    def within(self, radius: float | None) -> Array:
+        """Keypoints (..., K) of j at most ``alpha`` times the longer side from i's."""
+        limit = self.poses.radius[self.i]
+        limit = limit if radius is None else limit.clip(max=radius)
+        return self.square <= limit**2
 
 
 def pose_similarity(
@@ -186,11 +172,10 @@ def pose_similarity(
     )
     check_arrays(arrays)
     number = len(keypoints)
-    with np.errstate(all='ignore'):
-        poses = Poses.of(*map(to_float64, arrays.values()), params)
-        j, step = np.arange(number), max(1, poses.chunk_size() // max(1, number))
-        rows = [
-            d(poses.pairs(j[start : start + step, None], j), params)
-            for start in range(0, max(1, number), step)
-        ]
+    poses = Poses.of(*map(to_float64, arrays.values()), params)
+    j, step = np.arange(number), max(1, poses.chunk_size() // max(1, number))
+    rows = [
+        d(Pairs(poses, j[start : start + step, None], j), params)
+        for start in range(0, max(1, number), step)
+    ]
     return convert_like(namespace(poses.k).concatenate(rows), keypoints)
