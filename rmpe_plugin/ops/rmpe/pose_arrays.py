@@ -9,7 +9,7 @@ and methods; :func:`namespace` gives the functions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from types import ModuleType
 from typing import Any
@@ -64,7 +64,7 @@ def convert_like(array: Array, like: Array, dtype: Any = None) -> Array:
     return torch.as_tensor(array, device=like.device, dtype=dtype)
 
 
-def check_arrays(arrays: dict[str, Sequence[Array]]) -> None:
+def check_arrays(arrays: Mapping[str, Sequence[Array]]) -> None:
     """Check types and shapes of the arrays of one or more images, by name."""
     types = {type(array) for images in arrays.values() for array in images}
     if not (types == {np.ndarray} or all(issubclass(t, Tensor) for t in types)):

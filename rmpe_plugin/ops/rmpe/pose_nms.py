@@ -9,7 +9,7 @@ is similar to it. See :mod:`rmpe_plugin.ops.rmpe.pose_similarity` for the simila
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -169,8 +169,8 @@ def _reduce(reduction: str, values: Array, lengths: np.ndarray) -> Array:
     if isinstance(values, np.ndarray):
         function = dict(sum=np.add, max=np.maximum)[reduction]
         return function.reduceat(values, lengths.cumsum() - lengths)
-    lengths = torch.as_tensor(lengths, device=values.device)
-    return torch.segment_reduce(values, reduction, lengths=lengths)
+    on_device = torch.as_tensor(lengths, device=values.device)
+    return torch.segment_reduce(values, reduction, lengths=on_device)
 
 
 # --- thresholds -----------------------------------------------------------------------
@@ -205,7 +205,9 @@ def _equally_many(keypoints: Sequence[Array]) -> Iterator[list[int]]:
 
 
 def _suppress_images(
-    arrays: dict[str, list[Array]], dtypes: tuple[Any, Any], params: PoseNMSParams
+    arrays: Mapping[str, Sequence[Array]],
+    dtypes: tuple[Any, Any],
+    params: PoseNMSParams,
 ) -> list[PoseNMSResult]:
     """Pose NMS of B images with N poses each."""
     like = arrays['keypoints'][0]
@@ -230,8 +232,9 @@ def _suppress_images(
 
     # Images one after another, their most confident pose first.
     start = (number * np.arange(images))[:, None]  # (B, 1)
-    is_kept = (is_kept & passes)[order + start]  # (B, N)
-    kept = (order + start)[is_kept]
+    ranked = order + start
+    is_kept = (is_kept & passes)[ranked]  # (B, N)
+    kept = ranked[is_kept]
     cluster_of = suppressed_by.reshape(images, number) - start
     cluster_of[~passes[suppressed_by].reshape(images, number)] = -1
     fields = order[is_kept], cluster_of, k[kept], c[kept]

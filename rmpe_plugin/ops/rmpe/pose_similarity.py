@@ -172,7 +172,8 @@ def pose_similarity(
     )
     check_arrays(arrays)
     number = len(keypoints)
-    poses = Poses.of(*map(to_float64, arrays.values()), params)
+    k, c, boxes = map(to_float64, arrays.values())
+    poses = Poses.of(k, c, boxes, params)
     j, step = np.arange(number), max(1, poses.chunk_size() // max(1, number))
     rows = [
         d(Pairs(poses, j[start : start + step, None], j), params)
