@@ -3,15 +3,19 @@
 
 Each image has persons of about 150 pixels at random positions in 1000 x 1000 pixels. By
 default all poses differ, so that no pose is suppressed and oks_nms compares every pair.
-With --duplicates, each person is predicted several times.
+With --duplicates, each person is predicted several times. With --busy, other processes
+occupy the cores: a loop in Python, and products of matrices with two threads of torch.
 
 Example:
-    python -m experiments.benchmarks.pose_nms --numbers 20 100 300 --images 5000
+    python -m experiments.benchmarks.pose_nms --numbers 3 20 100 --images 5000 --busy
 """
 
 import argparse
 import resource
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -33,6 +37,10 @@ from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.tables import table_console
 
 PRESETS = ('rmpe-paper', 'rmpe-mpii', 'alphapose-coco')
+BUSY_PROGRAMS = (
+    'while True: pass',
+    'import torch; torch.set_num_threads(2)\na = torch.rand(512, 512)\nwhile 1: a @ a',
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -43,7 +51,7 @@ def parse_args() -> argparse.Namespace:
         '--numbers',
         type=at_least(1),
         nargs='+',
-        default=[20, 100, 300],
+        default=[1, 2, 3, 5, 10, 20, 50, 100, 300],
         help='poses per image',
     )
     parser.add_argument(
@@ -66,6 +74,9 @@ def parse_args() -> argparse.Namespace:
         help='poses for the memory measurement',
     )
     parser.add_argument('--rounds', type=at_least(1), default=10, help='timing rounds')
+    parser.add_argument(
+        '--busy', action='store_true', help='other processes occupy the cores'
+    )
     add_device_argument(parser)
     return parser.parse_args()
 
@@ -89,8 +100,26 @@ def nms_functions(nms: Callable, poses: list) -> dict[str, Callable[[], object]]
     return {name: partial(nms, *poses, PoseNMSParams.preset(name)) for name in PRESETS}
 
 
+@contextmanager
+def busy_cores(busy: bool) -> Iterator[None]:
+    """Run other programs at the same time."""
+    programs = BUSY_PROGRAMS if busy else ()
+    processes = [subprocess.Popen([sys.executable, '-c', code]) for code in programs]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+
+
 def main() -> None:
     args = parse_args()
+    with busy_cores(args.busy):
+        measure(args)
+
+
+def measure(args: argparse.Namespace) -> None:
+    """Print the memory of one crowded image and the times of all sizes."""
     rng = np.random.default_rng(0)
     device = device_name(args.device)
 

@@ -76,5 +76,5 @@ def compare(
     table = Table('', 'median (ms)', 'minimum (ms)', 'relative speed', title=title)
     for name, value in medians.items():
         ratio = f'{reference / value:.2f}'
-        table.add_row(name, f'{value:.2f}', f'{min(times[name]):.2f}', ratio)
+        table.add_row(name, f'{value:.3f}', f'{min(times[name]):.3f}', ratio)
     table_console().print(table)

@@ -8,36 +8,36 @@ is similar to it. See :mod:`rmpe_plugin.ops.rmpe.pose_similarity` for the simila
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from .pose_arrays import (
     Array,
-    chunk_size,
-    concatenate_images,
+    check_arrays,
     convert_like,
-    group_by_size,
+    floating_dtype,
+    namespace,
+    to_device_of,
+    to_float64,
+    to_host,
 )
-from .pose_merging import MergedPoses, merge_clusters, write_merged
 from .pose_nms_params import PoseNMSParams
-from .pose_similarity import (
-    Poses,
-    count_matches,
-    keypoint_offsets,
-    prepare_poses,
-    similarity,
-    suppression_radius,
-)
+from .pose_similarity import Pairs, Poses, d
 
 # AlphaPose's area of a pose is that of its bounds, enlarged by this factor per side.
 _AREA_FACTOR = 1.5
-# Poses per step of the greedy selection, which bounds the time for long chains of
-# poses that suppress one another.
-_BLOCK = 256
+# Minimum weight of a keypoint, so that the weights of keypoints with score 0 do not sum
+# to 0. AlphaPose uses the same constant.
+_MIN_WEIGHT = 1e-5
+# Comparing all pairs of so few poses takes less time than choosing the close ones.
+_FEW_POSES = 12
+# Pairs of the images that are processed together.
+_CPU_PAIRS = 2**14
+_GPU_PAIRS = 2**24
 
 
 class PoseNMSResult(NamedTuple):
@@ -66,220 +66,187 @@ class PoseNMSResult(NamedTuple):
     keypoint_scores: Array
 
 
-class _Bounds(NamedTuple):
-    """Smallest rectangles around finite keypoints (...), pixels; inverted if none."""
-
-    x_min: Tensor
-    y_min: Tensor
-    x_max: Tensor
-    y_max: Tensor
+# --- elimination ----------------------------------------------------------------------
 
 
-def _pose_bounds(poses: Poses | MergedPoses) -> _Bounds:
-    return _Bounds(
-        x_min=poses.x.nan_to_num(torch.inf).amin(-1),
-        y_min=poses.y.nan_to_num(torch.inf).amin(-1),
-        x_max=poses.x.nan_to_num(-torch.inf).amax(-1),
-        y_max=poses.y.nan_to_num(-torch.inf).amax(-1),
-    )
-
-
-def _candidate_pairs(bounds: _Bounds, radius: Tensor) -> Tensor:
-    """Find the pairs of poses that are close enough for i to suppress j.
-
-    Args:
-        bounds (_Bounds): Bounds of poses in the order of their confidence (B, N).
-        radius (Tensor): Their suppression radii (B, N), pixels.
-
-    Returns:
-        Tensor: Boolean mask (B, N, N), indexed (image, j, i), of the pairs with i
-        before j whose bounds are at most the radius of i apart.
-    """
-    # Rounding must not lose a pair.
-    radius = 1.000001 * radius
-    near = (bounds.x_min - radius)[:, None] <= bounds.x_max[..., None]  # (B, N, N)
-    near &= (bounds.x_max + radius)[:, None] >= bounds.x_min[..., None]
-    near &= (bounds.y_min - radius)[:, None] <= bounds.y_max[..., None]
-    near &= (bounds.y_max + radius)[:, None] >= bounds.y_min[..., None]
-    return near.tril_(-1)
-
-
-def _suppresses(i: Poses, j: Poses, params: PoseNMSParams) -> Tensor:
+def eliminates(pairs: Pairs, params: PoseNMSParams) -> Array:
     """Elimination criterion (...): whether poses i suppress less confident poses j."""
-    offsets = keypoint_offsets(i, j)
-    suppresses = similarity(i, j, offsets, params) > params.eta
-    if params.match_count is not None:
-        suppresses |= count_matches(i, offsets, params) >= params.match_count
-    return suppresses
+    criterion = d(pairs, params) > params.eta
+    if params.match_count is not None:  # AlphaPose's second criterion
+        criterion |= pairs.within(params.match_radius).sum(-1) >= params.match_count
+    return criterion
 
 
-def _suppression_mask(
-    poses: Poses, candidates: Tensor, index: Tensor, params: PoseNMSParams
-) -> Tensor:
-    """Evaluate the elimination criterion for candidate pairs.
-
-    Args:
-        poses (Poses): All poses (T,).
-        candidates (Tensor): Candidate pairs (B, N, N), indexed (image, j, i), bool.
-        index (Tensor): Index of each pose (B, N) into ``poses``.
-        params (PoseNMSParams): Parameters.
-
-    Returns:
-        Tensor: Whether i suppresses j if i is kept (B, N, N), indexed (image, j, i),
-        bool.
-    """
-    image, *pair = candidates.nonzero(as_tuple=True)  # (P,) each
-    step = chunk_size(poses.x.shape[-1], candidates.device)
-    j, i = (index[image, rank].split(step) for rank in pair)
-    suppresses = [
-        _suppresses(poses.select(i_chunk), poses.select(j_chunk), params)
-        for i_chunk, j_chunk in zip(i, j, strict=True)
-    ]
-    return candidates.index_put((image, *pair), torch.cat(suppresses))
+def select(poses: Poses, rank: np.ndarray, params: PoseNMSParams) -> np.ndarray:
+    """Index of the kept pose that suppresses each pose (T,), its own if it is kept."""
+    suppressed_by = list(range(rank.size))
+    for i, j in _eliminations(poses, rank, params):
+        # No later pair changes whether i is kept.
+        if suppressed_by[i] == i and suppressed_by[j] == j:
+            suppressed_by[j] = i
+    return np.array(suppressed_by, dtype=np.int64)
 
 
-def _greedy_selection(suppresses: Tensor) -> Tensor:
-    """Select poses greedily: a pose is kept if no earlier kept pose suppresses it.
-
-    Args:
-        suppresses (Tensor): Whether i suppresses j if i is kept (B, N, N), indexed
-            (image, j, i), bool, only for i before j.
-
-    Returns:
-        Tensor: The first kept pose that suppresses each pose; the pose itself if it is
-        kept (B, N), int64.
-    """
-    number = suppresses.shape[1]
-    keep = suppresses.new_ones(suppresses.shape[:2])  # (B, N)
-    for start in range(0, number, _BLOCK):
-        block, rest = slice(start, start + _BLOCK), slice(start + _BLOCK, None)
-        keep[:, block] = kept = _keep_mask(suppresses[:, block, block], keep[:, block])
-        if start + _BLOCK < number:
-            keep[:, rest] &= ~(suppresses[:, rest, block] & kept[:, None]).any(-1)
-    kept_suppressors = (suppresses & keep[:, None]).view(torch.uint8)  # (B, N, N)
-    own_rank = torch.arange(number, device=suppresses.device)
-    return own_rank.where(keep, kept_suppressors.argmax(-1))
-
-
-def _keep_mask(suppresses: Tensor, candidates: Tensor) -> Tensor:
-    """Greedy selection without a loop over poses.
-
-    Args:
-        suppresses (Tensor): As in :func:`_greedy_selection`.
-        candidates (Tensor): Poses that may be kept (B, N), bool.
-
-    Returns:
-        Tensor: Poses that are kept (B, N), bool.
-    """
-    keep = candidates
-    # Each iteration makes final every pose whose suppressors are final, so at least one
-    # more. A few iterations are usually enough.
-    while True:
-        previous = keep
-        keep = candidates & ~(suppresses & previous[:, None]).any(-1)
-        if torch.equal(previous, keep):
-            return keep
+def _eliminations(
+    poses: Poses, rank: np.ndarray, params: PoseNMSParams
+) -> Iterator[tuple[int, int]]:
+    """Pairs of an image for which the criterion holds, most confident i first."""
+    xp, (images, number) = namespace(poses.k), rank.shape
+    earlier = to_device_of(poses.k, rank[..., None] < rank[:, None])  # (B, N, N)
+    if images == 1 and number <= _FEW_POSES:
+        all_pairs = Pairs(poses, np.s_[:, None], None)
+        i, j = xp.where(eliminates(all_pairs, params) & earlier[0])
+    else:
+        close = _close(poses, rank.shape, params) & earlier
+        i, j = xp.where(close.reshape(rank.size, number))
+        j = i - i % number + j  # from the index in the image to that in poses
+        step = poses.chunk_size()
+        chunks = [np.s_[n : n + step] for n in range(0, max(1, len(i)), step)]
+        criterion = [eliminates(Pairs(poses, i[n], j[n]), params) for n in chunks]
+        eliminated = xp.concatenate(criterion)
+        i, j = i[eliminated], j[eliminated]
+    i, j = to_host(i), to_host(j)
+    order = rank.reshape(-1)[i].argsort(kind='stable')
+    return zip(i[order].tolist(), j[order].tolist(), strict=True)
 
 
-def _passes_thresholds(poses: Poses | MergedPoses, params: PoseNMSParams) -> Tensor:
+def _close(poses: Poses, shape: tuple[int, ...], params: PoseNMSParams) -> Array:
+    """Pairs (B, N, N) whose bounds are close enough for the criterion to hold."""
+    # Farther apart than this, no keypoint matches and lambda * H_sim <= eta. It solves
+    # lambda * terms * exp(-distance^p / sigma2) = eta, with p = 1 or 2.
+    terms = 1 if params.normalize else poses.c.shape[1]
+    power = params.sigma2 * math.log(max(1.0, params.lambda_ * terms / params.eta))
+    distance = max(1.0, math.sqrt(power) if params.squared else power)  # units
+    reach = namespace(poses.k).maximum(poses.radius, distance * poses.unit)
+    reach = 1.000001 * reach[:, 0]  # rounding must not lose a pair
+    close = True
+    for low, high in _bounds(poses.k):  # x, y
+        close &= (low - reach).reshape(*shape, 1) <= high.reshape(shape)[:, None]
+        close &= (high + reach).reshape(*shape, 1) >= low.reshape(shape)[:, None]
+    return close
+
+
+def _bounds(k: Array) -> Iterator[tuple[Array, Array]]:
+    """Bounds (T,) of the finite keypoints in x and in y; inverted if there are none."""
+    xp = namespace(k)
+    for axis in (0, 1):
+        x = k[..., axis]
+        missing = xp.isnan(x)
+        low, high = xp.where(missing, xp.inf, x), xp.where(missing, -xp.inf, x)
+        yield xp.amin(low, -1), xp.amax(high, -1)
+
+
+# --- merging --------------------------------------------------------------------------
+
+
+def merge(
+    poses: Poses, suppressed_by: np.ndarray, params: PoseNMSParams
+) -> tuple[np.ndarray, Array, Array]:
+    """Merge clusters of two or more: indices (M,) of the kept poses, new k and c."""
+    xp = namespace(poses.k)
+    cluster_size = np.bincount(suppressed_by, minlength=len(suppressed_by))  # (T,)
+    kept = np.flatnonzero(cluster_size > 1)  # (M,)
+    # The S poses of these clusters, one cluster after another.
+    members = np.flatnonzero(cluster_size[suppressed_by] > 1)  # (S,)
+    members = members[np.argsort(suppressed_by[members], kind='stable')]
+    near = Pairs(poses, suppressed_by[members], members).within(params.merge_radius)
+
+    lengths = cluster_size[kept]
+    k, c = xp.nan_to_num(poses.k[members]), poses.c[members]
+    weights = c.clip(_MIN_WEIGHT) * near  # (S, K)
+    total = _reduce('sum', weights, lengths)  # (M, K)
+    # The total is 0, and the merged keypoint NaN, only where that of the kept pose is.
+    total = xp.where(total > 0, total, xp.nan)
+    k = _reduce('sum', weights[..., None] * k, lengths) / total[..., None]
+    if params.merge == 'weighted-max':
+        return kept, k, _reduce('max', c * near, lengths)
+    c = _reduce('sum', weights * c, lengths) / total
+    return kept, k, xp.nan_to_num(c)
+
+
+def _reduce(reduction: str, values: Array, lengths: np.ndarray) -> Array:
+    """Sum or maximum (M, ...) of the values (S, ...) of consecutive clusters."""
+    if isinstance(values, np.ndarray):
+        function = dict(sum=np.add, max=np.maximum)[reduction]
+        return function.reduceat(values, lengths.cumsum() - lengths)
+    on_device = torch.as_tensor(lengths, device=values.device)
+    return torch.segment_reduce(values, reduction, lengths=on_device)
+
+
+# --- thresholds -----------------------------------------------------------------------
+
+
+def passes_thresholds(k: Array, c: Array, params: PoseNMSParams) -> np.ndarray:
     """Check which poses (T,) reach the thresholds of score and area."""
-    passes = torch.ones_like(poses.scores[:, 0], dtype=torch.bool)
+    passes = np.ones(len(c), dtype=bool)
     if params.max_score_thr > 0:
-        passes &= poses.scores.amax(-1) >= params.max_score_thr
+        passes &= to_host((c >= params.max_score_thr).any(-1))
     if params.mean_score_thr > 0:
-        passes &= poses.scores.mean(-1) >= params.mean_score_thr
+        passes &= to_host(c.mean(-1) >= params.mean_score_thr)
     if params.min_area > 0:
-        bounds = _pose_bounds(poses)
-        width = _AREA_FACTOR * (bounds.x_max - bounds.x_min).clamp(min=0)
-        height = _AREA_FACTOR * (bounds.y_max - bounds.y_min).clamp(min=0)
-        passes &= width * height >= params.min_area
+        width, height = (_AREA_FACTOR * (b - a).clip(0) for a, b in _bounds(k))
+        passes &= to_host(width * height >= params.min_area)
     return passes
 
 
-def _rank_and_suppress(
-    poses: Poses, person_scores: Tensor, sizes: np.ndarray, params: PoseNMSParams
-) -> tuple[Tensor, Tensor]:
-    """Rank the poses of each image by confidence and suppress duplicates.
-
-    Args:
-        poses (Poses): Poses of all images (T,).
-        person_scores (Tensor): Confidence of each pose (T,), not NaN.
-        sizes (np.ndarray): Number of poses of each image.
-        params (PoseNMSParams): Parameters.
-
-    Returns:
-        tuple[Tensor, Tensor]: Indices of the poses (T,), image after image, most
-        confident first; and the index of the pose that suppresses each pose (T,), its
-        own index if it is kept.
-    """
-    bounds, radius = _pose_bounds(poses), suppression_radius(poses, params)
-    ranking = torch.empty(len(radius), dtype=torch.long, device=radius.device)
-    suppressed_by = torch.empty_like(ranking)
-    for index in group_by_size(sizes, radius.device):  # (B, N)
-        # Equal scores keep the order of the input.
-        order = person_scores.take(index).argsort(descending=True, stable=True)
-        ranked = index.gather(1, order)
-        ranked_bounds = _Bounds(*(side.take(ranked) for side in bounds))
-        candidates = _candidate_pairs(ranked_bounds, radius.take(ranked))  # (B, N, N)
-        suppresses = _suppression_mask(poses, candidates, ranked, params)
-        ranking[index] = ranked
-        suppressed_by[ranked] = ranked.gather(1, _greedy_selection(suppresses))
-    return ranking, suppressed_by
+# --- images ---------------------------------------------------------------------------
 
 
-class _Results(NamedTuple):
-    """Results of all images, one image after another.
-
-    The fields are those of :class:`PoseNMSResult`, and ``is_kept``: whether each pose
-    is kept (T,), image after image, most confident first.
-    """
-
-    keep: Tensor
-    cluster_of: Tensor
-    keypoints: Tensor
-    keypoint_scores: Tensor
-    is_kept: Tensor
+def _equally_many(keypoints: Sequence[Array]) -> Iterator[list[int]]:
+    """Group images with equally many poses, in chunks that bound the memory."""
+    on_cpu = isinstance(keypoints[0], np.ndarray) or keypoints[0].device.type == 'cpu'
+    by_size: dict[int, list[int]] = {}
+    for image, poses in enumerate(keypoints):
+        by_size.setdefault(len(poses), []).append(image)
+    for size, images in by_size.items():
+        step = max(1, (_CPU_PAIRS if on_cpu else _GPU_PAIRS) // max(1, size**2))
+        for start in range(0, len(images), step):
+            yield images[start : start + step]
 
 
-# Small operations are 20% faster in inference mode.
-@torch.inference_mode()
-def _suppress(
-    keypoints: Sequence[Array],
-    keypoint_scores: Sequence[Array],
-    bboxes: Sequence[Array],
-    person_scores: Sequence[Array] | None,
-    sizes: np.ndarray,
+def _suppress_images(
+    arrays: Mapping[str, Sequence[Array]],
+    dtypes: tuple[Any, Any],
     params: PoseNMSParams,
-) -> _Results:
-    """Suppress, merge and filter the poses of images with ``sizes`` poses each."""
-    tensors = concatenate_images(keypoints, keypoint_scores, bboxes, person_scores)
-    poses = prepare_poses(tensors, params)
+) -> list[PoseNMSResult]:
+    """Pose NMS of B images with N poses each."""
+    like = arrays['keypoints'][0]
+    images, number = len(arrays['keypoints']), len(like)
+    k, c, bboxes, *person_scores = map(to_float64, arrays.values())
+    poses = Poses.of(k, c, bboxes, params)
+    confidence = to_host(person_scores[0] if person_scores else poses.c.mean(-1))
+    # Equal scores keep the order of the input, and NaN is last.
+    order = np.argsort(-confidence.reshape(images, number), kind='stable')  # (B, N)
+    suppressed_by = select(poses, order.argsort(), params)
+    is_kept = suppressed_by == np.arange(len(suppressed_by))
 
-    # Suppression
-    confidence = tensors.person_scores
-    confidence = poses.scores.mean(-1) if confidence is None else confidence.double()
-    confidence = confidence.nan_to_num(nan=-torch.inf)
-    ranking, suppressed_by = _rank_and_suppress(poses, confidence, sizes, params)
+    # Thresholds apply before and after merging.
+    passes = passes_thresholds(poses.k, poses.c, params)
+    if params.merge != 'none' and not is_kept.all():
+        xp = namespace(k)
+        kept, merged_k, merged_c = merge(poses, suppressed_by, params)
+        passes[kept] &= passes_thresholds(merged_k, merged_c, params)
+        missing = xp.isnan(merged_k)
+        k[kept] = xp.where(missing, k[kept], merged_k)
+        c[kept] = xp.where(missing[..., 0], c[kept], merged_c)
 
-    # Merging and thresholds, which apply before and after merging
-    passes = _passes_thresholds(poses, params)
-    if params.merge != 'none':
-        merged = merge_clusters(poses, suppressed_by, params)
-        if len(merged.indices) > 0:
-            passes[merged.indices] &= _passes_thresholds(merged, params)
-            write_merged(merged, tensors)
-
-    # Indices within each image
-    start = torch.from_numpy((sizes.cumsum() - sizes).repeat(sizes)).to(passes.device)
-    is_kept = (suppressed_by[ranking] == ranking) & passes[ranking]
-    kept = ranking[is_kept]
-    return _Results(
-        keep=kept - start[kept],
-        cluster_of=(suppressed_by - start).where(passes[suppressed_by], -1),
-        keypoints=tensors.keypoints[kept],
-        keypoint_scores=tensors.keypoint_scores[kept],
-        is_kept=is_kept,
+    # Images one after another, their most confident pose first.
+    start = (number * np.arange(images))[:, None]  # (B, 1)
+    ranked = order + start
+    is_kept = (is_kept & passes)[ranked]  # (B, N)
+    kept = ranked[is_kept]
+    cluster_of = suppressed_by.reshape(images, number) - start
+    cluster_of[~passes[suppressed_by].reshape(images, number)] = -1
+    fields = order[is_kept], cluster_of, k[kept], c[kept]
+    keep, cluster_of, k, c = (
+        convert_like(field, like, dtype)
+        for field, dtype in zip(fields, (None, None, *dtypes), strict=True)
     )
+    ends = is_kept.sum(1).cumsum().tolist()
+    return [
+        PoseNMSResult(keep[start:end], cluster_of[image], k[start:end], c[start:end])
+        for image, (start, end) in enumerate(zip([0, *ends], ends, strict=False))
+    ]
 
 
 def parametric_pose_nms_batch(
@@ -318,19 +285,17 @@ def parametric_pose_nms_batch(
     """
     if len(keypoints) == 0:
         return []
-    sizes = np.array([len(array) for array in keypoints])
-    *fields, is_kept = _suppress(
-        keypoints, keypoint_scores, bboxes, person_scores, sizes, params
-    )
-    keep, cluster_of, points, scores = (convert_like(f, keypoints[0]) for f in fields)
-    # For each image, i to j are the kept poses and m to n all poses.
-    ends = sizes.cumsum()
-    num_kept = np.append(0, is_kept.cpu().numpy().cumsum())
-    spans = (num_kept[ends - sizes], num_kept[ends], ends - sizes, ends)
-    return [
-        PoseNMSResult(keep[i:j], cluster_of[m:n], points[i:j], scores[i:j])
-        for i, j, m, n in zip(*(span.tolist() for span in spans), strict=True)
-    ]
+    arrays = dict(keypoints=keypoints, keypoint_scores=keypoint_scores, bboxes=bboxes)
+    if person_scores is not None:
+        arrays['person_scores'] = person_scores
+    check_arrays(arrays)
+    dtypes = floating_dtype(keypoints), floating_dtype(keypoint_scores)
+    results: dict[int, PoseNMSResult] = {}
+    for images in _equally_many(keypoints):
+        group = {name: [a[n] for n in images] for name, a in arrays.items()}
+        nms = _suppress_images(group, dtypes, params)
+        results.update(zip(images, nms, strict=True))
+    return [results[image] for image in range(len(keypoints))]
 
 
 def parametric_pose_nms(

@@ -14,229 +14,126 @@ where the region R and the unit of distances depend on the box of pose i.
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from .pose_arrays import (
-    Array,
-    PoseTensors,
-    chunk_size,
-    concatenate_images,
-    convert_like,
-)
+from .pose_arrays import Array, check_arrays, convert_like, namespace, to_float64
 from .pose_nms_params import PoseNMSParams
+
+# What numpy and torch accept as an index.
+Index = Any
 
 # Minimum unit of distances, pixels. Only equal keypoints are similar on a box whose
 # width and height are 0.
 _MIN_UNIT = 1e-9
+# Limits of the memory, in bytes, for pairs that are compared together. On the CPU they
+# fit into the cache; on a GPU they are large enough to use the whole device.
+CPU_CHUNK_BYTES = 2**21
+GPU_CHUNK_BYTES = 2**30
+# Intermediate results of one pair of keypoints: up to 16 float64 numbers.
+_BYTES_PER_KEYPOINT = 128
+
+
+def K_sim(pairs: Pairs, params: PoseNMSParams) -> Array:
+    """Number of keypoints of j in the region R of i, weighted by confidence (...)."""
+    poses, i, j = pairs.poses, pairs.i, pairs.j
+    if params.region == 'circle':
+        matched = pairs.square <= poses.unit[i] ** 2
+    else:
+        inside = abs(pairs.offset) <= poses.half_region[i]
+        matched = inside[..., 0] & inside[..., 1]
+    return (poses.tanh_c[i] * poses.tanh_c[j] * matched).sum(-1)
+
+
+def H_sim(pairs: Pairs, params: PoseNMSParams) -> Array:
+    """Spatial closeness of all keypoints, 1 for each pair at the same place (...)."""
+    xp, unit = namespace(pairs.square), pairs.poses.unit[pairs.i]
+    if params.squared:
+        distance = pairs.square / unit**2
+    else:
+        distance = xp.sqrt(pairs.square) / unit
+    return xp.exp(distance / -params.sigma2).sum(-1)
+
+
+def d(pairs: Pairs, params: PoseNMSParams) -> Array:
+    """Similarity of poses i and j (...)."""
+    similarity = K_sim(pairs, params) + params.lambda_ * H_sim(pairs, params)
+    return similarity / pairs.square.shape[-1] if params.normalize else similarity
 
 
 class Poses(NamedTuple):
-    """Poses in float64; the leading dimensions are (T,) unless noted otherwise.
+    """T poses, float64.
 
     Attributes:
-        x (Tensor): Horizontal positions of keypoints (..., K), pixels. x and y are NaN
-            where either is not finite.
-        y (Tensor): Vertical positions (..., K), pixels.
-        scores (Tensor): Keypoint scores (..., K), 0 where one is not finite or
-            negative or the position is NaN.
-        confidence (Tensor): tanh(scores / sigma1) (..., K).
-        region (Tensor): ``alpha`` times the box's width and height (..., 2), pixels.
-
-    Example:
-        >>> poses = Poses(*torch.ones(4, 3, 17), region=torch.ones(3, 2))
-        >>> poses.select(torch.tensor([2, 0])).x.shape
-        torch.Size([2, 17])
+        k (Array): Keypoints (T, K, 2), pixels, NaN where x or y is not finite.
+        c (Array): Their scores (T, K), 0 where one is not finite or negative or the
+            position is NaN.
+        tanh_c (Array): tanh(c / sigma1) (T, K).
+        half_region (Array): Half of ``alpha`` times width and height of the boxes
+            (T, 1, 2), pixels.
+        radius (Array): ``alpha`` times their longer side (T, 1), pixels.
+        unit (Array): Unit of distances (T, 1), pixels.
     """
 
-    x: Tensor
-    y: Tensor
-    scores: Tensor
-    confidence: Tensor
-    region: Tensor
+    k: Array
+    c: Array
+    tanh_c: Array
+    half_region: Array
+    radius: Array
+    unit: Array
 
-    @property
-    def radius(self) -> Tensor:
-        """``alpha`` times the longer side of the box (...), pixels."""
-        return self.region.amax(-1)
+    @classmethod
+    def of(cls, k: Array, c: Array, bboxes: Array, params: PoseNMSParams) -> Poses:
+        """Prepare keypoints (T, K, 2), their scores (T, K) and boxes (T, 4)."""
+        xp = namespace(k)
+        size = bboxes[:, 2:] - bboxes[:, :2]  # (T, 2)
+        valid = (size >= 0) & (size < xp.inf)
+        if not valid.all():
+            raise ValueError(
+                'bboxes must be finite x1, y1, x2, y2 with x1 <= x2 and y1 <= y2, got '
+                f'{bboxes[~valid.all(-1)][0].tolist()}'
+            )
+        region = params.alpha * size
+        radius = xp.maximum(region[:, :1], region[:, 1:])
+        in_pixels = params.units == 'pixel'
+        unit = xp.ones_like(radius) if in_pixels else radius.clip(_MIN_UNIT)
+        finite = xp.isfinite(k)
+        finite = finite[..., :1] & finite[..., 1:]  # (T, K, 1)
+        c = xp.where(finite[..., 0] & (c > 0) & (c < xp.inf), c, 0.0)
+        return cls(
+            k=xp.where(finite, k, xp.nan),
+            c=c,
+            tanh_c=xp.tanh(c / params.sigma1),
+            half_region=(0.5 * region)[:, None],
+            radius=radius,
+            unit=unit,
+        )
 
-    def at(self, *index) -> Poses:
-        """Index the leading dimensions of every field."""
-        return Poses(*(field[index] for field in self))
-
-    def select(self, index: Tensor) -> Poses:
-        """Select poses by indices (P,); several times faster than :meth:`at`."""
-        return Poses(*(field.index_select(0, index) for field in self))
-
-
-def prepare_poses(tensors: PoseTensors, params: PoseNMSParams) -> Poses:
-    """Convert keypoints, scores and boxes to the fields that the similarity needs.
-
-    Args:
-        tensors (PoseTensors): Poses of all images (T, ...).
-        params (PoseNMSParams): Parameters.
-
-    Returns:
-        Poses: The same poses (T, ...).
-
-    Example:
-        >>> box = torch.tensor([[0, 0, 10, 20]])
-        >>> pose = PoseTensors(torch.zeros(1, 3, 2), torch.ones(1, 3), box, None)
-        >>> prepare_poses(pose, PoseNMSParams.preset('rmpe-paper')).radius
-        tensor([2.], dtype=torch.float64)
-    """
-    x, y = tensors.keypoints.double().unbind(-1)  # (T, K)
-    # 0 where x and y are finite, NaN elsewhere.
-    invalid = (x - x) + (y - y)
-    scores = tensors.keypoint_scores.double() + invalid
-    scores = scores.nan_to_num(0.0, 0.0, 0.0).clamp_(min=0)
-    bboxes = tensors.bboxes.double()
-    return Poses(
-        x=x + invalid,
-        y=y + invalid,
-        scores=scores,
-        confidence=torch.tanh(scores / params.sigma1),
-        region=params.alpha * (bboxes[:, 2:] - bboxes[:, :2]),
-    )
+    def chunk_size(self) -> int:
+        """Number of pairs that are compared together, which bounds the memory."""
+        on_cpu = isinstance(self.k, np.ndarray)
+        limit = CPU_CHUNK_BYTES if on_cpu else GPU_CHUNK_BYTES
+        return max(1, limit // (_BYTES_PER_KEYPOINT * self.k.shape[1]))
 
 
-class Offsets(NamedTuple):
-    """Offsets between the keypoints of poses i and j, NaN where either is NaN.
+class Pairs:
+    """Pairs of the poses at indices i and j, (...) together."""
 
-    Attributes:
-        dx (Tensor): Horizontal offsets (..., K), pixels.
-        dy (Tensor): Vertical offsets (..., K), pixels.
-        squared_distance (Tensor): dx^2 + dy^2 (..., K).
-    """
+    def __init__(self, poses: Poses, i: Index, j: Index) -> None:
+        xp = namespace(poses.k)
+        self.poses, self.i, self.j = poses, i, j
+        self.offset = poses.k[i] - poses.k[j]  # (..., K, 2), pixels
+        dx, dy = self.offset[..., 0], self.offset[..., 1]
+        square = dx * dx + dy * dy
+        # Squared distance (..., K), infinite where a keypoint is missing.
+        self.square = xp.where(xp.isnan(square), xp.inf, square)
 
-    dx: Tensor
-    dy: Tensor
-    squared_distance: Tensor
-
-
-def keypoint_offsets(i: Poses, j: Poses) -> Offsets:
-    """Compute the offsets between the keypoints of poses i and j.
-
-    Args:
-        i (Poses): Poses i.
-        j (Poses): Poses j, with leading dimensions that broadcast with those of i.
-
-    Returns:
-        Offsets: Positions of i minus those of j.
-
-    Example:
-        >>> zero, one = torch.zeros(1), torch.ones(1)
-        >>> i = Poses(zero, zero, one, one, region=torch.tensor([10.0, 20.0]))
-        >>> j = i._replace(x=zero + 3, y=zero + 4)
-        >>> keypoint_offsets(i, j).squared_distance
-        tensor([25.])
-    """
-    dx, dy = i.x - j.x, i.y - j.y
-    return Offsets(dx, dy, dx.square().addcmul_(dy, dy))
-
-
-def _distance_unit(i: Poses, params: PoseNMSParams) -> Tensor | float:
-    """Unit of the distances from the keypoints of pose i (..., 1), pixels."""
-    if params.units == 'pixel':
-        return 1.0
-    return i.radius[..., None].clamp(min=_MIN_UNIT)
-
-
-def _matched_keypoints(i: Poses, offsets: Offsets, params: PoseNMSParams) -> Tensor:
-    """Mask (..., K) of the keypoints of j in the region R around those of i."""
-    if params.region == 'circle':
-        return offsets.squared_distance <= _distance_unit(i, params) ** 2
-    half_width, half_height = (0.5 * i.region[..., None]).unbind(-2)  # (..., 1)
-    return (offsets.dx.abs() <= half_width) & (offsets.dy.abs() <= half_height)
-
-
-def _distance_kernel(i: Poses, offsets: Offsets, params: PoseNMSParams) -> Tensor:
-    """The terms of H_sim (..., K), 0 where an offset is NaN."""
-    unit = _distance_unit(i, params)
-    if params.squared:
-        exponent = offsets.squared_distance / (-params.sigma2 * unit**2)
-    else:
-        exponent = offsets.squared_distance.sqrt().div_(-params.sigma2 * unit)
-    return exponent.exp_().nan_to_num_(0.0)
-
-
-def similarity(i: Poses, j: Poses, offsets: Offsets, params: PoseNMSParams) -> Tensor:
-    """Compute the similarity d(i, j) of poses i and j.
-
-    Args:
-        i (Poses): Poses i, whose boxes define the region and the unit of distances.
-        j (Poses): Poses j, with leading dimensions that broadcast with those of i.
-        offsets (Offsets): Offsets between their keypoints.
-        params (PoseNMSParams): Parameters.
-
-    Returns:
-        Tensor: Similarities (...), float64.
-
-    Example:
-        >>> zero, one = torch.zeros(1), torch.ones(1)
-        >>> i = Poses(zero, zero, one, one, region=torch.tensor([10.0, 20.0]))
-        >>> similarity(i, i, keypoint_offsets(i, i), PoseNMSParams.preset('rmpe-paper'))
-        tensor(3.0800)
-    """
-    matched = _matched_keypoints(i, offsets, params)  # (..., K)
-    terms = (i.confidence * j.confidence).mul_(matched)  # K_sim, (..., K)
-    terms.add_(_distance_kernel(i, offsets, params), alpha=params.lambda_)  # H_sim
-    total = terms.sum(-1)  # (...)
-    return total / terms.shape[-1] if params.normalize else total
-
-
-def count_matches(i: Poses, offsets: Offsets, params: PoseNMSParams) -> Tensor:
-    """Count the keypoints of poses j close to those of poses i.
-
-    Args:
-        i (Poses): Poses i.
-        offsets (Offsets): Offsets between their keypoints.
-        params (PoseNMSParams): Parameters.
-
-    Returns:
-        Tensor: Number of keypoints within ``match_radius``, and within ``alpha`` times
-        the longer side of the box of i (...), int64.
-
-    Example:
-        >>> zero, one = torch.zeros(1), torch.ones(1)
-        >>> i = Poses(zero, zero, one, one, region=torch.tensor([10.0, 20.0]))
-        >>> offsets = keypoint_offsets(i, i._replace(x=zero + 3))
-        >>> count_matches(i, offsets, PoseNMSParams.preset('rmpe-paper'))
-        tensor(1)
-    """
-    radius = i.radius[..., None].clamp(max=params.match_radius or torch.inf)
-    return (offsets.squared_distance <= radius**2).sum(-1)
-
-
-def suppression_radius(poses: Poses, params: PoseNMSParams) -> Tensor:
-    """Distance beyond which keypoints cannot make another pose similar enough.
-
-    If all corresponding keypoints are farther apart than this, no keypoint is matched
-    and lambda * H_sim is at most eta.
-
-    Args:
-        poses (Poses): Poses (T,).
-        params (PoseNMSParams): Parameters.
-
-    Returns:
-        Tensor: Radius of each pose (T,), pixels.
-
-    Example:
-        >>> zero, one = torch.zeros(1, 17), torch.ones(1, 17)
-        >>> poses = Poses(zero, zero, one, one, region=torch.tensor([[10.0, 20.0]]))
-        >>> suppression_radius(poses, PoseNMSParams.preset('rmpe-paper'))
-        tensor([20.])
-    """
-    terms = 1 if params.normalize else poses.x.shape[-1]
-    # Solve lambda * terms * exp(-distance^p / sigma2) = eta, with p = 1 or 2.
-    power = params.sigma2 * math.log(max(1.0, params.lambda_ * terms / params.eta))
-    distance = max(1.0, math.sqrt(power) if params.squared else power)  # units
-    if params.units == 'pixel':
-        return poses.radius.clamp(min=distance)
-    return distance * poses.radius.clamp(min=_MIN_UNIT)
+    def within(self, radius: float | None) -> Array:
+        """Keypoints (..., K) of j at most ``alpha`` times the longer side from i's."""
+        limit = self.poses.radius[self.i]
+        limit = limit if radius is None else limit.clip(max=radius)
+        return self.square <= limit**2
 
 
 def pose_similarity(
@@ -264,26 +161,22 @@ def pose_similarity(
         ValueError: See :func:`parametric_pose_nms`.
 
     Example:
-        >>> import numpy as np
         >>> pose = np.zeros((1, 16, 2))
         >>> box = np.array([[0.0, 0.0, 50.0, 100.0]])
         >>> params = PoseNMSParams.preset('rmpe-mpii')
         >>> pose_similarity(pose, np.ones((1, 16)), box, params).round(2)
         array([[49.28]])
     """
-    with torch.inference_mode():
-        tensors = concatenate_images([keypoints], [keypoint_scores], [bboxes])
-        matrix = _similarity_matrix(prepare_poses(tensors, params), params)
-    return convert_like(matrix, keypoints)
-
-
-def _similarity_matrix(poses: Poses, params: PoseNMSParams) -> Tensor:
-    """Similarity (T, T) of all pairs of poses, computed in chunks of rows."""
-    number, num_keypoints = poses.x.shape
-    step = chunk_size(max(1, number * num_keypoints), poses.x.device)
-    rows = [poses.x.new_zeros(0, number)]
-    j = poses.at(None)  # (1, T, ...)
-    for start in range(0, number, step):
-        i = poses.at(slice(start, start + step), None)  # (rows, 1, ...)
-        rows.append(similarity(i, j, keypoint_offsets(i, j), params))
-    return torch.cat(rows)
+    arrays = dict(
+        keypoints=[keypoints], keypoint_scores=[keypoint_scores], bboxes=[bboxes]
+    )
+    check_arrays(arrays)
+    number = len(keypoints)
+    k, c, boxes = map(to_float64, arrays.values())
+    poses = Poses.of(k, c, boxes, params)
+    j, step = np.arange(number), max(1, poses.chunk_size() // max(1, number))
+    rows = [
+        d(Pairs(poses, j[start : start + step, None], j), params)
+        for start in range(0, max(1, number), step)
+    ]
+    return convert_like(namespace(poses.k).concatenate(rows), keypoints)

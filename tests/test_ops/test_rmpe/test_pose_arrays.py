@@ -4,81 +4,69 @@ import pytest
 import torch
 
 from rmpe_plugin.ops.rmpe.pose_arrays import (
-    chunk_size,
-    concatenate_images,
     convert_like,
-    group_by_size,
+    floating_dtype,
+    namespace,
+    to_float64,
 )
 
-CPU = torch.device('cpu')
+FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
 
-def image(number, num_keypoints=17):
-    return (
-        np.ones((number, num_keypoints, 2), dtype=np.float32),
-        np.ones((number, num_keypoints)),
-        np.tile([0, 0, 5, 10], (number, 1)),
-    )
+@pytest.mark.parametrize('dtype', ['float16', 'float32', 'float64', 'int64'])
+def test_numpy_arrays_are_copied_to_float64(dtype):
+    images = [np.ones((2, 3), dtype), np.zeros((0, 3), dtype), np.ones((1, 3), dtype)]
+    array = to_float64(images)
+    assert array.dtype == np.float64
+    assert array.shape == (3, 3)
+    array[:] = 7
+    assert (images[0] == 1).all()
 
 
-def test_concatenates_and_keeps_dtypes():
-    images = list(zip(image(2), image(0), image(3), strict=True))
-    tensors = concatenate_images(*images)
-    assert tensors.keypoints.shape == (5, 17, 2)
-    assert tensors.keypoints.dtype == torch.float32
-    assert tensors.keypoint_scores.dtype == torch.float64
-    assert tensors.bboxes.dtype == torch.float64  # integers
-    assert tensors.person_scores is None
+@pytest.mark.parametrize('dtype', [*FLOATS, torch.int64])
+def test_tensors_on_the_cpu_become_numpy_arrays(dtype):
+    tensor = torch.ones(2, 3, dtype=dtype)
+    array = to_float64([tensor])
+    assert isinstance(array, np.ndarray)
+    assert array.dtype == np.float64
+    array[:] = 7
+    assert (tensor == 1).all()
 
 
-@pytest.mark.parametrize('convert', [np.asarray, torch.as_tensor])
-def test_copies_the_input(convert):
-    arrays = [convert(array) for array in image(1)]
-    tensors = concatenate_images(*([array] for array in arrays))
-    tensors.keypoints[:] = 7
-    assert (arrays[0] == 1).all()
+def test_tensors_on_another_device_stay_there():
+    array = to_float64([torch.ones(2, 3, device='meta')])
+    assert array.device.type == 'meta'
+    assert array.dtype == torch.float64
+    assert namespace(array) is torch
 
 
 @pytest.mark.parametrize(
-    ('box', 'valid'),
+    ('dtypes', 'expected'),
     [
-        ([3, 4, 3, 4], True),
-        ([3, 4, 2, 5], False),
-        ([3, 4, 5, np.nan], False),
-        ([3, 4, np.inf, 5], False),
-        ([-np.inf, 4, 3, 5], False),
+        (['float16'], np.float16),
+        (['float32', 'float64', 'float32'], np.float64),
+        (['int32'], np.float64),
     ],
 )
-def test_raises_on_invalid_boxes(box, valid):
-    keypoints, scores, _ = image(1)
-    arguments = [keypoints], [scores], [np.array([box], dtype=float)]
-    if valid:
-        concatenate_images(*arguments)
-        return
-    with pytest.raises(ValueError, match='bboxes must be finite x1, y1, x2, y2'):
-        concatenate_images(*arguments)
+def test_common_dtype_of_numpy_arrays(dtypes, expected):
+    assert floating_dtype([np.zeros(1, dtype) for dtype in dtypes]) == expected
 
 
-def test_groups_cover_all_poses(monkeypatch):
-    monkeypatch.setattr('rmpe_plugin.ops.rmpe.pose_arrays.CPU_CHUNK_BYTES', 20 * 128)
-    sizes = np.array([3, 0, 2, 3, 3, 7])
-    groups = list(group_by_size(sizes, CPU))
-    # At most 20 pairs: 2 images of 3 poses, or one image of 7.
-    assert [tuple(group.shape) for group in groups] == [(1, 2), (2, 3), (1, 3), (1, 7)]
-    indices = torch.cat([group.flatten() for group in groups])
-    assert sorted(indices.tolist()) == list(range(18))
-    for group in groups:
-        assert (group.diff(dim=1) == 1).all()
-
-
-def test_chunk_size_is_at_least_one():
-    assert chunk_size(10**12, CPU) == 1
+@pytest.mark.parametrize(
+    ('dtypes', 'expected'),
+    [
+        ([torch.bfloat16], torch.bfloat16),
+        ([torch.float16, torch.float32], torch.float32),
+        ([torch.int32], torch.float64),
+    ],
+)
+def test_common_dtype_of_tensors(dtypes, expected):
+    assert floating_dtype([torch.zeros(1, dtype=d) for d in dtypes]) == expected
 
 
 def test_convert_like():
-    with torch.inference_mode():
-        tensor = torch.arange(3)
-    assert isinstance(convert_like(tensor, np.zeros(1)), np.ndarray)
-    converted = convert_like(tensor, torch.zeros(1))
-    assert not converted.is_inference()
-    assert converted.tolist() == [0, 1, 2]
+    array = np.array([1.5, 2.5])
+    assert convert_like(array, np.zeros(1), np.float32).dtype == np.float32
+    tensor = convert_like(array, torch.zeros(1), torch.bfloat16)
+    assert tensor.dtype == torch.bfloat16
+    assert convert_like(np.arange(3), torch.zeros(1)).tolist() == [0, 1, 2]

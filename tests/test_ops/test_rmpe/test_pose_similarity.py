@@ -9,8 +9,6 @@ import pytest
 import torch
 
 from rmpe_plugin.ops import PoseNMSParams, pose_similarity
-from rmpe_plugin.ops.rmpe.pose_arrays import concatenate_images
-from rmpe_plugin.ops.rmpe.pose_similarity import prepare_poses, suppression_radius
 from tests.test_ops.test_rmpe.pose_nms_reference import (
     random_params,
     random_poses,
@@ -61,22 +59,8 @@ def test_no_poses():
 def test_chunk_size_does_not_change_similarity(monkeypatch):
     poses = random_poses(np.random.default_rng(4), 30)
     expected = pose_similarity(*poses, PAPER)
-    monkeypatch.setattr('rmpe_plugin.ops.rmpe.pose_arrays.CPU_CHUNK_BYTES', 12800)
+    monkeypatch.setattr('rmpe_plugin.ops.rmpe.pose_similarity.CPU_CHUNK_BYTES', 12800)
     np.testing.assert_array_equal(pose_similarity(*poses, PAPER), expected)
-
-
-@pytest.mark.parametrize('seed', range(50))
-def test_keypoints_beyond_the_suppression_radius_do_not_suppress(seed):
-    rng = np.random.default_rng(seed)
-    params = random_params(rng)
-    num_keypoints = int(rng.choice([1, 17]))
-    keypoints, scores, boxes = random_poses(rng, 1, num_keypoints=num_keypoints)
-    tensors = concatenate_images([keypoints], [scores], [boxes])
-    radius = suppression_radius(prepare_poses(tensors, params), params).item()
-    shifted = keypoints + np.array([1.000001 * radius, 0])
-    pair = np.concatenate((keypoints, shifted)), scores.repeat(2, 0), boxes.repeat(2, 0)
-    similarity = pose_similarity(*pair, params)
-    assert similarity[0, 1] <= params.eta
 
 
 def test_result_is_an_ordinary_tensor():
