@@ -96,14 +96,14 @@ def install(module: Module) -> str:
     try:
         importlib.invalidate_caches()
         importlib.import_module(module.user)
-    except (ImportError, RuntimeError, OSError) as error:
+    except Exception as error:  # torchvision of another torch raises several types
         if before is None:
             path.unlink()
         else:
             write(path, before)
         raise InstallError(
-            f'{module.user} cannot be imported with {path.name} of rmpe_plugin, which '
-            f'has been removed again: {type(error).__name__}: {error}'
+            f'{module.user} cannot be imported with {path}, so the file was not '
+            f'changed: {type(error).__name__}: {error}'
         ) from error
     return f'{module.name}: written, {path}'
 
@@ -150,7 +150,9 @@ def find_path(module: Module) -> Path:
     folder = Path(spec.submodule_search_locations[0])
     user = folder / module.user.split('.')[1]
     if not user.exists() and not user.with_suffix('.py').exists():
-        raise InstallError(f'{folder} has no {user.name}; mmcv 2.0 or 2.1 is required')
+        raise InstallError(
+            f'{folder} has no {user.name}, this version of {package} is not supported'
+        )
     return folder / f'{name}.py'
 
 

@@ -124,13 +124,12 @@ def softnms(
     Returns:
         Tensor: Indices of the kept boxes (M,), in the order of their selection.
     """
-    boxes, scores = boxes.detach().numpy(), scores.detach().numpy().copy()
-    output = dets.numpy()
+    boxes = _full_precision(boxes.detach()).numpy()
+    scores = _full_precision(scores.detach()).numpy().copy()
     remaining, kept = np.arange(len(boxes)), []
     while len(remaining):
         first = _index_of_maximum(scores[remaining])
         best, remaining[first] = remaining[first], remaining[0]
-        output[len(kept), :4], output[len(kept), 4] = boxes[best], scores[best]
         kept.append(best)
         remaining = remaining[1:]
         iou = _iou(boxes[best], boxes[remaining], offset)
@@ -140,6 +139,8 @@ def softnms(
             factor = np.where(iou >= iou_threshold, (1 - iou) * (method == 1), 1)
         scores[remaining] *= factor
         remaining = _remove(remaining, scores[remaining] < min_score)
+    output = np.column_stack((boxes[kept], scores[kept]))
+    dets[: len(kept)] = torch.from_numpy(output)
     return torch.tensor(kept, dtype=torch.long)
 
 
@@ -153,7 +154,7 @@ def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
     Returns:
         list[list[int]]: Indices of each group, by decreasing score.
     """
-    boxes = dets.detach().numpy()
+    boxes = _full_precision(dets.detach()).numpy()
     remaining, groups = np.argsort(-boxes[:, 4], kind='stable'), []
     while len(remaining):
         best, remaining = remaining[0], remaining[1:]
@@ -332,11 +333,13 @@ def roi_pool_backward(
     position = argmax.long()
     image = rois[:, 0].long()[:, None, None, None]
     channel = torch.arange(grad_input.shape[1], device=rois.device)[:, None, None]
-    grad_input.flatten(2).index_put_(
+    gradient = _full_precision(grad_input)
+    gradient.flatten(2).index_put_(
         (image, channel, position.clamp(min=0)),
-        grad_output.masked_fill(position < 0, 0),
+        _full_precision(grad_output).masked_fill(position < 0, 0),
         accumulate=True,
     )
+    grad_input.copy_(gradient)
 
 
 def _bins(
@@ -611,10 +614,33 @@ def _write_deform_conv_gradients(
     outputs: tuple[Tensor | None, ...],
 ) -> None:
     """Compute the gradients by all tensors and write those that have an output."""
-    gradients = _run_deform_conv('_deform_conv2d_backward', (grad,), tensors, geometry)
+    name = '_deform_conv2d_backward'
+    gradients = list(_run_deform_conv(name, (grad,), tensors, geometry))
+    # Samples exactly one pixel outside have no gradient in mmcv, but in torchvision. In
+    # a padding, all zero offsets, from which training starts, lead to such samples.
+    outside = _one_pixel_outside(*tensors[1:3], geometry)
+    gradients[2] = gradients[2].masked_fill(outside, 0)
     for output, gradient in zip(outputs, gradients, strict=False):
         if output is not None:
             output.copy_(gradient)
+
+
+def _one_pixel_outside(
+    weight: Tensor, offset: Tensor, geometry: tuple[int, ...]
+) -> Tensor:
+    """Which coordinates of samples are exactly -1, bool, shape of the offsets."""
+    kernel, size = weight.shape[2:], offset.shape[2:]
+    y, x = (
+        torch.arange(kernel[i], device=offset.device)[:, None] * geometry[4 + i]
+        + torch.arange(size[i], device=offset.device) * geometry[i]
+        - geometry[2 + i]
+        for i in range(2)
+    )
+    y = y[:, None, :, None].expand(*kernel, *size)
+    x = x[None, :, None, :].expand(*kernel, *size)
+    grid = torch.stack((y, x), 2).flatten(0, 2)
+    position = _full_precision(offset).unflatten(1, (-1, len(grid))) + grid
+    return (position == -1).flatten(1, 2)
 
 
 # ---------------------------------------------------- multi-scale deformable attention
@@ -689,6 +715,8 @@ def _attend(
     step = torch.stack((step % 2, step // 2), -1)
     pixel = corner[..., None, :].long() + step  # (B, Q, M, L, P, 4, 2)
     inside = ((pixel >= 0) & (pixel < size[:, None])).all(-1)
+    # Exactly one pixel outside the weight is 0. In mmcv, so is its derivative.
+    inside &= (location > -1).all(-1, keepdim=True)
     bilinear = torch.where(step == 1, fraction, 1 - fraction).prod(-1)
     weight = bilinear * attention[..., None]
     # Rows of the table are (B, S, M).
