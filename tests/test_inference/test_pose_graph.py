@@ -7,7 +7,7 @@ import torch
 from mmengine.registry import DefaultScope
 from mmpose.registry import KEYPOINT_CODECS, MODELS
 
-from rmpe_plugin.deploy import HeatmapGraph, pytorch_poses
+from rmpe_plugin.deploy import pytorch_poses
 from rmpe_plugin.inference import PoseGraph
 from tests.factories import SPPES
 from tests.test_deploy.conftest import random_crops, small_model, stack
@@ -103,22 +103,6 @@ def test_half_precision_keeps_the_model_and_the_means():
     np.testing.assert_allclose(scores, expected, atol=0.02)
 
 
-def test_heatmaps_are_those_of_the_model():
-    model = small_model('cpn', WINDOW, output_heatmaps=True)
-    crops = random_crops()
-    with torch.no_grad():
-        samples = model.test_step(
-            dict(
-                inputs=list(stack(crops)),
-                data_samples=[c['data_samples'] for c in crops],
-            )
-        )
-        model.test_cfg['output_heatmaps'] = False
-        heatmaps = HeatmapGraph(PoseGraph(model))(stack(crops))
-    expected = torch.stack([sample.pred_fields.heatmaps for sample in samples])
-    torch.testing.assert_close(heatmaps, expected, rtol=1e-5, atol=1e-5)
-
-
 def test_raises_on_unsupported_models():
     with DefaultScope.overwrite_default_scope('mmpose'):
         head = MODELS.build(
@@ -157,9 +141,3 @@ def test_raises_without_decoder_and_on_unknown_colour():
     model.head.decoder = None
     with pytest.raises(ValueError, match='model.head.decoder is missing'):
         PoseGraph(model)
-
-
-def test_heatmaps_need_an_sdtn_on_heatmaps():
-    model = small_model('cpn', WINDOW, sdtn='keypoints')
-    with pytest.raises(ValueError, match="need model.test_cfg.sdtn='heatmaps'"):
-        HeatmapGraph(PoseGraph(model))
