@@ -196,14 +196,20 @@ def test_chunk_size_does_not_change_result(monkeypatch):
         np.testing.assert_array_equal(a.cluster_of, b.cluster_of)
 
 
-@pytest.mark.parametrize('few', [0, 1000])
-@pytest.mark.parametrize('name', PRESETS)
-def test_choosing_close_pairs_does_not_change_result(name, few, monkeypatch):
+@pytest.mark.parametrize('num_keypoints', [1, 17])
+def test_choosing_close_pairs_does_not_change_result(num_keypoints, monkeypatch):
+    few_poses = 'rmpe_plugin.ops.rmpe.pose_nms._FEW_POSES'
     rng = np.random.default_rng(14)
-    for params in (PoseNMSParams.preset(name), random_params(rng)):
-        poses = random_poses(rng, 30)
+    for _ in range(500):
+        params = random_params(rng)
+        poses = random_poses(rng, 12, num_keypoints=num_keypoints)
+        monkeypatch.setattr(few_poses, 12)
+        expected = parametric_pose_nms(*poses, params)
+        monkeypatch.setattr(few_poses, 0)
+        assert_same(parametric_pose_nms(*poses, params), *expected, rtol=1e-12)
+    for name in PRESETS:
+        params, poses = PoseNMSParams.preset(name), random_poses(rng, 12)
         expected = slow_nms(*poses, params)
-        monkeypatch.setattr('rmpe_plugin.ops.rmpe.pose_nms._FEW_POSES', few)
         assert_same(parametric_pose_nms(*poses, params), *expected, rtol=1e-9)
 
 
