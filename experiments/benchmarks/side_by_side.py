@@ -47,9 +47,9 @@ def measure(
                     num_threads=torch.get_num_threads())
         for name, function in functions.items()
     }  # fmt: skip
-    # timeit synchronises CUDA.
+    # timeit synchronises CUDA. The minimum is not affected by other processes.
     runs = {
-        name: max(1, round(0.02 / timer.timeit(1).mean))
+        name: max(1, round(0.02 / min(timer.timeit(1).mean for _ in range(3))))
         for name, timer in timers.items()
     }
     times: dict[str, list[float]] = {name: [] for name in functions}
