@@ -204,7 +204,7 @@ def main() -> int:
     """Parse the arguments and change the environment.
 
     Returns:
-        int: Exit status, 1 after an error.
+        int: Exit status, 2 after an error.
     """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -216,7 +216,7 @@ def main() -> int:
             print(change(module))
     except InstallError as error:
         print(f'error: {error}', file=sys.stderr)
-        return 1
+        return 2
     return 0
 
 

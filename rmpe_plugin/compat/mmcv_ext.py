@@ -125,22 +125,31 @@ def softnms(
         Tensor: Indices of the kept boxes (M,), in the order of their selection.
     """
     boxes = _full_precision(boxes.detach()).numpy()
-    scores = _full_precision(scores.detach()).numpy().copy()
-    remaining, kept = np.arange(len(boxes)), []
-    while len(remaining):
-        first = _index_of_maximum(scores[remaining])
-        best, remaining[first] = remaining[first], remaining[0]
-        kept.append(best)
-        remaining = remaining[1:]
-        iou = _iou(boxes[best], boxes[remaining], offset)
+    scores = _full_precision(scores.detach()).numpy()
+    # Columns: corners, area, score. Rows of NumPy, which are contiguous, are faster.
+    state = np.vstack((boxes.T, _area(boxes.T, offset), scores))
+    index, kept, rows = np.arange(len(boxes)), [], []
+    while len(index):
+        first = _index_of_maximum(state[5])
+        if first:
+            state[:, [0, first]] = state[:, [first, 0]]
+            index[[0, first]] = index[[first, 0]]
+        best, state = state[:, 0].copy(), state[:, 1:]
+        kept.append(index[0])
+        rows.append(best)
+        index = index[1:]
+        iou = _iou(best, state, offset)
         if method == 2:
-            factor = np.exp(-(iou * iou) / boxes.dtype.type(sigma))
+            state[5] *= np.exp(-(iou * iou) / boxes.dtype.type(sigma))
         else:
-            factor = np.where(iou >= iou_threshold, (1 - iou) * (method == 1), 1)
-        scores[remaining] *= factor
-        remaining = _remove(remaining, scores[remaining] < min_score)
-    output = np.column_stack((boxes[kept], scores[kept]))
-    dets[: len(kept)] = torch.from_numpy(output)
+            overlaps = iou >= iou_threshold
+            state[5, overlaps] *= (1 - iou[overlaps]) * (method == 1)
+        removed = state[5] < min_score
+        if removed.any():
+            order = _without(removed)
+            state, index = state[:, order], index[order]
+    if rows:
+        dets[: len(kept)] = torch.from_numpy(np.stack(rows)[:, [0, 1, 2, 3, 5]])
     return torch.tensor(kept, dtype=torch.long)
 
 
@@ -155,38 +164,45 @@ def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
         list[list[int]]: Indices of each group, by decreasing score.
     """
     boxes = _full_precision(dets.detach()).numpy()
+    state = np.vstack((boxes[:, :4].T, _area(boxes.T, 0)))
     remaining, groups = np.argsort(-boxes[:, 4], kind='stable'), []
     while len(remaining):
         best, remaining = remaining[0], remaining[1:]
-        matched = _iou(boxes[best], boxes[remaining], 0) >= iou_threshold
+        matched = _iou(state[:, best], state[:, remaining], 0) >= iou_threshold
         groups.append([int(best), *remaining[matched].tolist()])
         remaining = remaining[~matched]
     return groups
 
 
+def _area(boxes: np.ndarray, offset: int) -> np.ndarray:
+    """Area (N,) of boxes (4, N)."""
+    return (boxes[2] - boxes[0] + offset) * (boxes[3] - boxes[1] + offset)
+
+
 def _iou(box: np.ndarray, boxes: np.ndarray, offset: int) -> np.ndarray:
-    """IoU of one box with others; NaN if both have no area, as in mmcv."""
-    size = np.minimum(box[2:4], boxes[:, 2:4]) - np.maximum(box[:2], boxes[:, :2])
-    intersection = np.maximum(size + offset, 0).prod(1)
-    area = (boxes[:, 2:4] - boxes[:, :2] + offset).prod(1)
+    """IoU of a box with others, rows as in softnms; NaN if both have no area."""
+    width = np.minimum(box[2], boxes[2]) - np.maximum(box[0], boxes[0]) + offset
+    height = np.minimum(box[3], boxes[3]) - np.maximum(box[1], boxes[1]) + offset
+    intersection = np.maximum(width, 0) * np.maximum(height, 0)
     with np.errstate(invalid='ignore'):
-        union = (box[2:4] - box[:2] + offset).prod() + area - intersection
-        return intersection / union
+        return intersection / (box[4] + boxes[4] - intersection)
 
 
 def _index_of_maximum(scores: np.ndarray) -> int:
     """First maximum in a scan that starts with the first score and skips NaN."""
-    if np.isnan(scores[0]):
-        return 0
-    return int(np.where(np.isnan(scores), -np.inf, scores).argmax())
+    first = int(scores.argmax())
+    if not np.isnan(scores[first]):
+        return first
+    # argmax prefers NaN.
+    return 0 if np.isnan(scores[0]) else int(np.nanargmax(scores))
 
 
-def _remove(items: np.ndarray, removed: np.ndarray) -> np.ndarray:
-    """Fill the places of removed items with the last ones."""
-    count = len(items) - removed.sum()
-    last = np.flatnonzero(~removed[count:])[::-1] + count
-    items[np.flatnonzero(removed[:count])] = items[last]
-    return items[:count]
+def _without(removed: np.ndarray) -> np.ndarray:
+    """Order in which the last items fill the places of removed ones."""
+    count = len(removed) - removed.sum()
+    order = np.arange(count)
+    order[removed[:count]] = np.flatnonzero(~removed[count:])[::-1] + count
+    return order
 
 
 # ------------------------------------------------------------------- pooling of regions

@@ -87,7 +87,8 @@ class PoseGraph(nn.Module):
         heatmaps, theta = self.heatmaps(crops)
         keypoints, scores = self.decode(heatmaps)
         if theta is not None and self.model.sdtn_mode == 'keypoints':
-            size = crops.shape[-2:]
+            height, width = crops.shape[-2:]
+            size = (height, width)
             keypoints = transform_points(keypoints, theta, size, size)
         if inverse_affine is not None:
             keypoints = crop_to_image(keypoints, inverse_affine)
@@ -105,9 +106,9 @@ class PoseGraph(nn.Module):
         """
         views, theta = self._views(crops)
         # The head decodes the last of several stages.
-        views = [at_least_float32(last_stage(view)) for view in views]
+        decoded = [at_least_float32(last_stage(view)) for view in views]
         flip_indices = self.model.dataset_meta['flip_indices']
-        return average_views(views, flip_indices, self.model.test_cfg), theta
+        return average_views(decoded, flip_indices, self.model.test_cfg), theta
 
     def _views(self, crops: Tensor) -> tuple[list[Heatmaps], Tensor | None]:
         """Heatmaps of the crops and of the mirrored crops, and theta of an SSTN."""

@@ -27,9 +27,8 @@ def suppress_poses(
 
     Returns:
         PoseDataSample: A copy with the kept poses as ``pred_instances``, most confident
-        first. If ``params`` merge poses, keypoints and keypoint scores are merged, and
-        ``keypoints_visible`` if it is a copy of the scores, as of most heads of MMPose.
-        All other fields are those of the kept pose. A sample without predictions is
+        first. If ``params`` merge poses, keypoints and keypoint scores are merged. All
+        other fields are those of the kept pose. A sample without predictions is
         returned unchanged.
 
     Raises:
@@ -82,8 +81,6 @@ def suppress_instances(
 def _kept(poses: InstanceData, result: PoseNMSResult) -> InstanceData:
     """Select the kept poses, with merged keypoints and scores."""
     kept = poses[result.keep]
-    if np.array_equal(poses.get('keypoints_visible'), poses.keypoint_scores):
-        kept.keypoints_visible = result.keypoint_scores
     kept.keypoints = result.keypoints
     kept.keypoint_scores = result.keypoint_scores
     return kept

@@ -116,7 +116,7 @@ def test_file_of_somebody_else_is_not_changed(packages, arguments):
         assert result.returncode == 0
         assert 'mmcv._ext: no file of rmpe_plugin' in result.stdout
     else:
-        assert result.returncode == 1
+        assert result.returncode == 2
         assert f'error: {path} exists and is not from rmpe_plugin' in result.stderr
 
 
@@ -136,7 +136,7 @@ def test_compiled_module_is_not_replaced(packages, suffix):
 def test_raises_on_missing_package(packages, package, arguments):
     rmtree(packages / package)
     result = run(packages, *arguments)
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert result.stderr.startswith(f'error: {package} is not installed in ')
     assert 'Traceback' not in result.stderr
 
@@ -146,7 +146,7 @@ def test_raises_on_other_version_of_a_package(packages, part):
     path = packages / part
     path.rename(packages / 'elsewhere')
     result = run(packages)
-    assert result.returncode == 1
+    assert result.returncode == 2
     package = part.split('/')[0]
     assert f'{packages / package} has no {path.stem}' in result.stderr
     assert f'this version of {package} is not supported' in result.stderr
@@ -174,7 +174,7 @@ def test_failing_import_is_undone(packages, error, before):
     if before:
         path.write_text(before)
     result = run(packages)
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert f'mmcv.ops cannot be imported with {path}' in result.stderr
     assert error in result.stderr
     assert 'Traceback' not in result.stderr

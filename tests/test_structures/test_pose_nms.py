@@ -19,6 +19,7 @@ def merged_sample(rng, number):
             keypoint_scores=score[None],
             bboxes=box[None],
             bbox_scores=rng.random(1),
+            keypoints_visible=rng.random(score[None].shape),
         )
         samples.append(sample)
     return merge_data_samples(samples)
@@ -47,24 +48,13 @@ def test_equals_parametric_pose_nms(name):
         np.testing.assert_array_equal(kept.keypoint_scores, expected.keypoint_scores)
         np.testing.assert_array_equal(kept.bboxes, poses.bboxes[expected.keep])
         np.testing.assert_array_equal(
+            kept.keypoints_visible, poses.keypoints_visible[expected.keep]
+        )
+        np.testing.assert_array_equal(
             kept.bbox_scores, poses.bbox_scores[expected.keep]
         )
     for key, value in before.pred_instances.items():
         np.testing.assert_array_equal(poses[key], value)
-
-
-def test_visibility_follows_the_merged_scores_only_if_it_is_a_copy_of_the_scores():
-    params = PoseNMSParams.preset('alphapose-coco')
-    sample = merged_sample(np.random.default_rng(0), 12)
-    poses = sample.pred_instances
-    poses.keypoints_visible = poses.keypoint_scores.copy()
-    kept = suppress_poses(sample, params).pred_instances
-    np.testing.assert_array_equal(kept.keypoints_visible, kept.keypoint_scores)
-    assert not np.isin(kept.keypoints_visible, poses.keypoint_scores).all()
-
-    visible = poses.keypoints_visible = np.random.default_rng(1).random((12, 17))
-    kept = suppress_poses(sample, params).pred_instances
-    assert np.isin(kept.keypoints_visible, visible).all()
 
 
 def test_no_predictions_and_no_kept_poses():
