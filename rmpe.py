@@ -79,10 +79,10 @@ def main() -> int:
     if group and arguments[1:] in ([], ['-h'], ['--help']):
         print(usage(group), end='')
         return 0
-    similar = difflib.get_close_matches(name, commands)
+    similar = difflib.get_close_matches(name, commands, n=1)
     print(
         f'rmpe: error: unknown command {" ".join(arguments[:2])!r}; '
-        + (f'similar: {", ".join(similar)}; ' if similar else '')
+        + (f'similar: {similar[0]}; ' if similar else '')
         + 'rmpe --help lists all',
         file=sys.stderr,
     )

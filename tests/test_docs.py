@@ -268,7 +268,9 @@ def program(words: list[str]) -> tuple[str, ...] | None:
     if words[0] == 'rmpe':
         names = rmpe.find_commands()
         number = 2 if ' '.join(words[1:3]) in names else 1
-        assert ' '.join(words[1 : 1 + number]) in names or words[1].startswith('--')
+        if words[1].startswith('--'):
+            return None
+        assert ' '.join(words[1 : 1 + number]) in names
         return ('rmpe', *words[1 : 1 + number])
     if words[:2] == ['python', '-m'] and words[2].startswith('experiments'):
         return (words[2],)

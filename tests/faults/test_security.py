@@ -20,6 +20,7 @@ SOURCES = sorted(
     path
     for folder in ('rmpe_plugin', 'experiments', 'tools')
     for path in (ROOT / folder).rglob('*.py')
+    if 'tests' not in path.parts
 )
 CONFIGS = sorted(
     path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts
