@@ -235,7 +235,7 @@ def test_stage2_starts_from_the_checkpoint_of_its_base(path):
 def test_mpii_configs_have_the_published_settings(path):
     config = load(path)
     types = [t.type for t in config.train_pipeline]
-    assert types[:2] == ['LoadWholeImage', 'PoseGuidedProposal']
+    assert types[:2] == ['LoadIntactImage', 'PoseGuidedProposal']
     assert 'RandomBBoxTransform' not in types
     assert config.optim_wrapper.optimizer.type == 'RMSprop'
     assert config.optim_wrapper.optimizer.lr == (

@@ -26,7 +26,7 @@ auto_scale_lr = dict(base_batch_size=256)
 
 # hooks: a run that is killed or fails on a full disk resumes with identical results
 default_hooks = dict(
-    checkpoint=dict(type='WholeCheckpointHook', save_best='coco/AP', rule='greater'),
+    checkpoint=dict(type='AtomicCheckpointHook', save_best='coco/AP', rule='greater'),
     epoch_seed=dict(type='EpochSeedHook'),
 )
 
@@ -87,7 +87,7 @@ data_root = 'data/coco/'
 
 # pipelines
 train_pipeline = [
-    dict(type='LoadWholeImage'),
+    dict(type='LoadIntactImage'),
     dict(type='RawVisibility'),
     dict(type='CPNBBoxCenterScale'),
     dict(type='RandomFlip', direction='horizontal'),
@@ -103,7 +103,7 @@ train_pipeline = [
     dict(type='PackPoseInputs'),
 ]
 val_pipeline = [
-    dict(type='LoadWholeImage'),
+    dict(type='LoadIntactImage'),
     dict(type='CPNBBoxCenterScale'),
     dict(type='TopdownAffine', input_size=codec[0]['input_size']),
     dict(type='PackPoseInputs'),

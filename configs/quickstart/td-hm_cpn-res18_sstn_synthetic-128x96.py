@@ -20,7 +20,7 @@ model = dict(
 custom_hooks = [dict(type='SyncBuffersHook'), dict(type='ParallelSPPEHook')]
 
 # pipelines: validation on perturbed boxes, for WindowIoUMetric; test on detections
-crop = [dict(type='LoadWholeImage'), dict(type='CPNBBoxCenterScale')]
+crop = [dict(type='LoadIntactImage'), dict(type='CPNBBoxCenterScale')]
 perturb = [
     dict(type='KeepGroundTruthBox'),
     dict(type='RandomBBoxTransform', rotate_prob=0.0, **_base_.perturbation),

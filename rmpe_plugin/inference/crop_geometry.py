@@ -10,11 +10,11 @@ from mmpose.codecs.base import BaseKeypointCodec
 from rmpe_plugin.codecs import crop_pixels
 from rmpe_plugin.ops import crop_matrices
 
-LOADERS = {'LoadImage', 'LoadWholeImage'}
+LOADERS = {'LoadImage', 'LoadIntactImage'}
 # Transforms that enlarge the box, with their default padding.
 PADDINGS = dict(GetBBoxCenterScale=1.25, CPNBBoxCenterScale=(1.2, 1.3))
 STANDARD = (
-    'LoadImage or LoadWholeImage, GetBBoxCenterScale or CPNBBoxCenterScale, '
+    'LoadImage or LoadIntactImage, GetBBoxCenterScale or CPNBBoxCenterScale, '
     'TopdownAffine and PackPoseInputs'
 )
 

@@ -95,7 +95,7 @@ def test_crops_of_a_device(cpn, people, monkeypatch):
     ('change', 'reason'),
     [
         (lambda c: c.test_dataloader.dataset.pipeline.insert(1, dict(type='LoadImage')),
-         'pipeline must be LoadImage or .* got LoadWholeImage, LoadImage, CPNBBox'),
+         'pipeline must be LoadImage or .* got LoadIntactImage, LoadImage, CPNBBox'),
         (lambda c: c.model.test_cfg.update(output_heatmaps=True),
          'model.test_cfg.output_heatmaps is not supported'),
     ],

@@ -12,7 +12,7 @@ visualizer = dict(type='NumpySafePoseVisualizer')
 
 # pipelines: perturbed boxes; a truncated image raises
 changed = dict(
-    LoadImage=dict(type='LoadWholeImage'), RandomBBoxTransform=_base_.perturbation
+    LoadImage=dict(type='LoadIntactImage'), RandomBBoxTransform=_base_.perturbation
 )
 train_pipeline = [dict(t, **changed.get(t['type'], {})) for t in _base_.train_pipeline]
 val_pipeline = [dict(t, **changed.get(t['type'], {})) for t in _base_.val_pipeline]
@@ -27,5 +27,5 @@ test_dataloader = val_dataloader
 
 # hooks: a run that is killed or fails on a full disk resumes with identical results
 default_hooks = dict(
-    checkpoint=dict(type='WholeCheckpointHook'), epoch_seed=dict(type='EpochSeedHook')
+    checkpoint=dict(type='AtomicCheckpointHook'), epoch_seed=dict(type='EpochSeedHook')
 )

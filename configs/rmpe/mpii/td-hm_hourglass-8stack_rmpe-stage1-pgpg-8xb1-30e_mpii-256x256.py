@@ -48,7 +48,7 @@ model = dict(
 box = dict(type='GetBBoxCenterScale', padding=1.3)
 affine = dict(type='TopdownAffine', input_size=codec['input_size'])
 train_pipeline = [
-    dict(type='LoadWholeImage'),
+    dict(type='LoadIntactImage'),
     dict(type='PoseGuidedProposal', model='alphapose'),
     box,
     dict(type='RandomFlip', direction='horizontal'),
@@ -57,7 +57,7 @@ train_pipeline = [
     dict(type='GenerateTarget', encoder=codec),
     dict(type='PackPoseInputs'),
 ]
-val_pipeline = [dict(type='LoadWholeImage'), box, affine, dict(type='PackPoseInputs')]
+val_pipeline = [dict(type='LoadIntactImage'), box, affine, dict(type='PackPoseInputs')]
 
 # data loaders
 train_dataloader = dict(
@@ -90,6 +90,6 @@ optim_wrapper = dict(optimizer=dict(type='RMSprop', lr=2.5e-4, alpha=0.99))
 
 # hooks: a run that is killed or fails on a full disk resumes with identical results
 default_hooks = dict(
-    checkpoint=dict(type='WholeCheckpointHook', save_best='PCK', rule='greater'),
+    checkpoint=dict(type='AtomicCheckpointHook', save_best='PCK', rule='greater'),
     epoch_seed=dict(type='EpochSeedHook'),
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""LoadWholeImage on complete images and on images truncated at any byte."""
+"""LoadIntactImage on complete images and on images truncated at any byte."""
 
 import cv2
 import numpy as np
@@ -10,8 +10,8 @@ from PIL import Image
 
 @pytest.fixture
 def load():
-    """Function that loads a file with LoadWholeImage."""
-    transform = TRANSFORMS.build(dict(type='LoadWholeImage'))
+    """Function that loads a file with LoadIntactImage."""
+    transform = TRANSFORMS.build(dict(type='LoadIntactImage'))
     return lambda path: transform(dict(img_path=str(path)))['img']
 
 
@@ -80,5 +80,5 @@ def test_raises_on_missing_file(load, tmp_path):
 
 
 def test_keeps_an_image_in_memory(image):
-    transform = TRANSFORMS.build(dict(type='LoadWholeImage'))
+    transform = TRANSFORMS.build(dict(type='LoadIntactImage'))
     assert transform(dict(img=image))['img'] is image

@@ -9,7 +9,7 @@ JPEG_START, JPEG_END = b'\xff\xd8', b'\xff\xd9'
 
 
 @TRANSFORMS.register_module()
-class LoadWholeImage(LoadImage):
+class LoadIntactImage(LoadImage):
     """MMPose's ``LoadImage``, which raises on truncated images.
 
     OpenCV fills the missing part of a truncated file with grey, Pillow raises. Files

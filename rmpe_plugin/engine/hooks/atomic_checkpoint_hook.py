@@ -10,7 +10,7 @@ from mmpose.registry import HOOKS
 from rmpe_plugin.utils.files import atomic_write
 
 
-@register_backend('whole')
+@register_backend('atomic')
 class WholeFileBackend(LocalBackend):
     """Local file backend with atomic writes and delayed removal.
 
@@ -51,7 +51,7 @@ class WholeFileBackend(LocalBackend):
 
 
 @HOOKS.register_module()
-class WholeCheckpointHook(CheckpointHook):
+class AtomicCheckpointHook(CheckpointHook):
     """MMEngine's checkpoint hook, safe against interruption.
 
     MMEngine's hook writes a checkpoint in place, removes the previous one first
@@ -73,10 +73,10 @@ class WholeCheckpointHook(CheckpointHook):
             if kwargs.pop(name, None) is not None:
                 raise ValueError(
                     f'default_hooks.checkpoint.{name} must be None: '
-                    "WholeCheckpointHook writes local files only; use MMEngine's "
+                    "AtomicCheckpointHook writes local files only; use MMEngine's "
                     'CheckpointHook for other file backends'
                 )
-        super().__init__(**kwargs, backend_args=dict(backend='whole'))
+        super().__init__(**kwargs, backend_args=dict(backend='atomic'))
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         """Save a checkpoint, update ``last_checkpoint``, remove outdated files."""

@@ -42,7 +42,7 @@ def test_remove_only_marks_the_file(tmp_path):
 def test_raises_on_other_file_backends(name):
     message = f'default_hooks.checkpoint.{name} must be None'
     with pytest.raises(ValueError, match=message):
-        HOOKS.build(dict(type='WholeCheckpointHook', **{name: dict(backend='petrel')}))
+        HOOKS.build(dict(type='AtomicCheckpointHook', **{name: dict(backend='petrel')}))
 
 
 class Net(torch.nn.Module):
@@ -75,7 +75,7 @@ class Scores(Evaluator):
         return {'coco/AP': self.scores.pop(0)}
 
 
-@pytest.mark.parametrize('hook', ['CheckpointHook', 'WholeCheckpointHook'])
+@pytest.mark.parametrize('hook', ['CheckpointHook', 'AtomicCheckpointHook'])
 def test_keeps_the_same_files_as_mmengine(hook, tmp_path):
     # The last two of five epochs, and the best one.
     loader = DataLoader([0], batch_size=1)
