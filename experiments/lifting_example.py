@@ -26,7 +26,7 @@ from rich.table import Table
 from . import quickstart
 from .lifting_animation import write_animation
 from .quickstart import last_checkpoint, training
-from .stages import Stage, forget_stages, main, rmpe, run_program
+from .steps import Step, forget_steps, main, rmpe, run_program
 
 DATA = Path('data/synthetic_videos')
 LIFTER = quickstart.CONFIGS / 'video-pose-lift_tcn-27frm_synthetic.py'
@@ -56,32 +56,32 @@ def models() -> list[tuple[Path, Path]]:
     return [(config, last_checkpoint(config, folder)) for config, folder in trained]
 
 
-def make_stages(seed: int) -> list[Stage]:
-    """Return the stages, which run one after another."""
+def make_steps(seed: int) -> list[Step]:
+    """Return the steps, which run one after another."""
     numbers = [f'--{split}={number}' for split, number in VIDEOS.items()]
     pose, detector = models()
     poses = WORK_DIR / 'poses'
-    stages = [
-        Stage('render', 'rendering videos', rmpe(
+    steps = [
+        Step('render', 'rendering videos', rmpe(
             'synthesize videos', DATA, *numbers)),
-        Stage('poses', 'predicting poses with a CPN', rmpe(
+        Step('poses', 'predicting poses with a CPN', rmpe(
             'predict', *pose, DATA / 'videos', '--det', *detector,
             '--out', poses, '--no-images', '--image-batch', 32)),
     ]  # fmt: skip
     for split in VIDEOS:
         coco = DATA / 'annotations' / f'{split}.json'
-        stages += [
-            Stage(f'convert_{split}', f'converting annotations: {split}', rmpe(
+        steps += [
+            Step(f'convert_{split}', f'converting annotations: {split}', rmpe(
                 'convert h36m', annotation(split),
                 DATA / 'annotation_body3d' / 'cameras.pkl', '--out', coco)),
-            Stage(f'export_{split}', f'writing poses for lifting: {split}', rmpe(
+            Step(f'export_{split}', f'writing poses for lifting: {split}', rmpe(
                 'export-lifting', poses / 'results.json', '--ann', coco,
                 '--format', 'mmpose', '--layout', 'h36m', '--person', 'best',
                 '--missing', 'interpolate', '--out', detections(split))),
         ]  # fmt: skip
     title = "training MMPose's VideoPoseLift"
-    stages.append(training('train', title, LIFTER, WORK_DIR, seed))
-    return stages
+    steps.append(training('train', title, LIFTER, WORK_DIR, seed))
+    return steps
 
 
 def lift() -> tuple[np.ndarray, np.ndarray]:
@@ -152,11 +152,11 @@ def report(console: Console) -> None:
 
 
 def run(seed: int, restart: bool, console: Console) -> int:
-    """Run the stages that are not finished, and print the errors.
+    """Run the steps that are not finished, and print the errors.
 
     Args:
         seed (int): Random seed of the training.
-        restart (bool): Whether to run finished stages again.
+        restart (bool): Whether to run finished steps again.
         console (Console): Where progress and results are printed.
 
     Returns:
@@ -170,11 +170,11 @@ def run(seed: int, restart: bool, console: Console) -> int:
         )  # fmt: skip
         return 1
     if restart:
-        forget_stages(LOGS)
+        forget_steps(LOGS)
         for split in VIDEOS:
             detections(split).unlink(missing_ok=True)
-    stages = [[stage] for stage in make_stages(seed)]
-    return run_program(stages, LOGS, dict(seed=seed, **VIDEOS), report, console)
+    steps = [[step] for step in make_steps(seed)]
+    return run_program(steps, LOGS, dict(seed=seed, **VIDEOS), report, console)
 
 
 if __name__ == '__main__':

@@ -20,7 +20,7 @@ from rich.table import Table
 from rmpe_plugin.ops.rmpe.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.utils.files import journal_path
 
-from .stages import Stage, forget_stages, main, rmpe, run_program
+from .steps import Step, forget_steps, main, rmpe, run_program
 
 PHOTOGRAPHS = Path('tests/data/coco_cc')
 PHOTO_DIR = Path('work_dirs/photo')
@@ -47,22 +47,22 @@ def last_checkpoint(config: Path, work_dir: Path) -> Path:
     return work_dir / f'epoch_{Config.fromfile(config).train_cfg.max_epochs}.pth'
 
 
-def training(name: str, title: str, config: Path, work_dir: Path, seed: int) -> Stage:
-    """Return the stage that trains a model."""
+def training(name: str, title: str, config: Path, work_dir: Path, seed: int) -> Step:
+    """Return the step that trains a model."""
     options = ('--cfg-options', f'randomness.seed={seed}')
     command = rmpe('train', config, '--work-dir', work_dir, *options)
-    return Stage(name, title, command, resume=('--resume',))
+    return Step(name, title, command, resume=('--resume',))
 
 
-def make_stages(seed: int) -> list[list[Stage]]:
-    """Return the program; the stages of an inner list run at the same time."""
+def make_steps(seed: int) -> list[list[Step]]:
+    """Return the program; the steps of an inner list run at the same time."""
     pose = last_checkpoint(POSE, POSE_DIR)
     detector = last_checkpoint(DETECTOR, DETECTOR_DIR)
-    photo = Stage('photo', f'predicting poses in photographs ({PHOTO_DIR})', rmpe(
+    photo = Step('photo', f'predicting poses in photographs ({PHOTO_DIR})', rmpe(
         'predict', '--model', 'photo', PHOTOGRAPHS,
         '--boxes', PHOTOGRAPHS / 'person_keypoints_cc.json', '--out', PHOTO_DIR,
     ))  # fmt: skip
-    draw = Stage('draw', 'drawing synthetic people', rmpe(
+    draw = Step('draw', 'drawing synthetic people', rmpe(
         'synthesize images', DATA, '--difficulty', 'easy',
         '--train', IMAGES['train'], '--val', IMAGES['val'],
     ))  # fmt: skip
@@ -70,14 +70,14 @@ def make_stages(seed: int) -> list[list[Stage]]:
         training('train', 'training a CPN', POSE, POSE_DIR, seed),
         training('train_detector', 'training a detector', DETECTOR, DETECTOR_DIR, seed),
     ]
-    detect = Stage('detect', 'detecting people', rmpe(
+    detect = Step('detect', 'detecting people', rmpe(
         'detect', DETECTOR, detector, '--ann', VAL_ANN, '--images', DATA / 'val',
         '--out', BOXES, '--score-thr', SCORE_THR,
     ))  # fmt: skip
-    test = Stage('test', 'testing on detections', rmpe(
+    test = Step('test', 'testing on detections', rmpe(
         'test', POSE_NMS, pose, '--work-dir', POSE_DIR, '--out', METRICS,
     ))  # fmt: skip
-    demo = Stage('demo', 'drawing poses', rmpe(
+    demo = Step('demo', 'drawing poses', rmpe(
         'predict', POSE, pose, DATA / 'val' / '00000*.jpg',
         '--boxes', BOXES, '--out', DRAWINGS,
     ))  # fmt: skip
@@ -144,21 +144,21 @@ def report(console: Console) -> None:
 
 
 def run(seed: int, restart: bool, console: Console) -> int:
-    """Run the stages that are not finished, and print the results.
+    """Run the steps that are not finished, and print the results.
 
     Args:
         seed (int): Random seed of the trainings.
-        restart (bool): Whether to run finished stages again.
+        restart (bool): Whether to run finished steps again.
         console (Console): Where progress and results are printed.
 
     Returns:
         int: Exit status; 130 after an interrupt.
     """
     if restart:
-        forget_stages(LOGS)
+        forget_steps(LOGS)
         journal_path(BOXES).unlink(missing_ok=True)
     settings = dict(seed=seed, images=IMAGES, score_thr=SCORE_THR)
-    return run_program(make_stages(seed), LOGS, settings, report, console)
+    return run_program(make_steps(seed), LOGS, settings, report, console)
 
 
 if __name__ == '__main__':

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The quickstart's stages, failures and result table."""
+"""The quickstart's steps, failures and result table."""
 
 import json
 import re
@@ -11,8 +11,8 @@ import pytest
 from mmengine.config import Config
 from rich.console import Console
 
-from experiments import quickstart, stages
-from experiments.stages import Stage
+from experiments import quickstart, steps
+from experiments.steps import Step
 from tests.conftest import ROOT
 
 
@@ -39,31 +39,31 @@ def write(path, value):
 
 
 def run(monkeypatch, capsys, *program, seed=0, restart=False):
-    """Run the quickstart with other stages; returns the exit status and the output."""
-    groups = [[stage] for stage in program]
-    monkeypatch.setattr(quickstart, 'make_stages', lambda seed: groups)
+    """Run the quickstart with other steps; returns the exit status and the output."""
+    groups = [[step] for step in program]
+    monkeypatch.setattr(quickstart, 'make_steps', lambda seed: groups)
     monkeypatch.setattr(quickstart, 'report', lambda console: None)
     return quickstart.run(seed, restart, Console()), capsys.readouterr().out
 
 
 def python(name, code):
-    return Stage(name, name, (sys.executable, '-c', code))
+    return Step(name, name, (sys.executable, '-c', code))
 
 
-def test_stages_run_existing_scripts_and_configs(folders):
-    program = [stage for group in quickstart.make_stages(seed=3) for stage in group]
-    assert len({stage.name for stage in program}) == len(program)
-    for stage in program:
-        files = [word for word in stage.command[1:] if word.endswith('.py')]
+def test_steps_run_existing_scripts_and_configs(folders):
+    program = [step for group in quickstart.make_steps(seed=3) for step in group]
+    assert len({step.name for step in program}) == len(program)
+    for step in program:
+        files = [word for word in step.command[1:] if word.endswith('.py')]
         assert files
         assert all(Path(word).is_file() for word in files)
-    trainings = [stage for stage in program if stage.resume]
+    trainings = [step for step in program if step.resume]
     assert len(trainings) == 2
-    for stage in trainings:
-        assert 'randomness.seed=3' in stage.command
+    for step in trainings:
+        assert 'randomness.seed=3' in step.command
 
 
-def test_failing_stage_ends_with_its_log(folders, monkeypatch, capsys):
+def test_failing_step_ends_with_its_log(folders, monkeypatch, capsys):
     bad = python('bad', 'print("disk full"); raise SystemExit(7)')
     status, printed = run(monkeypatch, capsys, python('good', 'pass'), bad)
     assert status == 1
@@ -76,33 +76,33 @@ def test_failing_stage_ends_with_its_log(folders, monkeypatch, capsys):
 
 def test_next_run_continues_and_restart_does_not(folders, monkeypatch, capsys):
     runs = folders / 'runs'
-    stage = python('draw', f'open({str(runs)!r}, "a").write("x")')
-    assert run(monkeypatch, capsys, stage)[0] == 0
-    status, printed = run(monkeypatch, capsys, stage)
+    step = python('draw', f'open({str(runs)!r}, "a").write("x")')
+    assert run(monkeypatch, capsys, step)[0] == 0
+    status, printed = run(monkeypatch, capsys, step)
     assert (status, runs.read_text()) == (0, 'x')
     assert 'finished before' in printed
     # boxes of an interrupted detection
     journal = folders / 'boxes.json.journal.jsonl'
     journal.touch()
-    assert run(monkeypatch, capsys, stage, restart=True)[0] == 0
+    assert run(monkeypatch, capsys, step, restart=True)[0] == 0
     assert runs.read_text() == 'xx'
     assert not journal.exists()
 
 
 def test_other_seed_needs_a_restart(folders, monkeypatch, capsys):
-    stage = python('draw', 'pass')
-    run(monkeypatch, capsys, stage)
-    status, printed = run(monkeypatch, capsys, stage, seed=1)
+    step = python('draw', 'pass')
+    run(monkeypatch, capsys, step)
+    status, printed = run(monkeypatch, capsys, step, seed=1)
     assert status == 1
     assert '--restart' in printed
-    assert run(monkeypatch, capsys, stage, seed=1, restart=True)[0] == 0
+    assert run(monkeypatch, capsys, step, seed=1, restart=True)[0] == 0
 
 
 def test_interrupt_ends_with_status_130(folders, monkeypatch, capsys):
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stages, 'run_stages', interrupt)
+    monkeypatch.setattr(steps, 'run_steps', interrupt)
     status, printed = run(monkeypatch, capsys, python('draw', 'pass'))
     assert status == 130
     assert printed == 'Interrupted. Run the same command to continue.\n'
@@ -110,7 +110,7 @@ def test_interrupt_ends_with_status_130(folders, monkeypatch, capsys):
 
 @pytest.fixture
 def results(folders):
-    """Files as the stages write them."""
+    """Files as the steps write them."""
     write(folders / 'annotations.json', dict(annotations=[{}] * 4))
     write(folders / 'boxes.json', [{}] * 500)
     evaluators = Config.fromfile(quickstart.POSE_NMS).test_evaluator

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running stages: console lines, logs, failures, interruption and resumption."""
+"""Running steps: console lines, logs, failures, interruption and resumption."""
 
 import os
 import re
@@ -13,15 +13,15 @@ import psutil
 import pytest
 from rich.console import Console
 
-from experiments.stages import Stage, StageError, run_stages
+from experiments.steps import Step, StepError, run_steps
 
 SETTINGS = dict(seed=0)
 
 
 def python(code, name='first', *args, **kwargs):
-    """A stage that runs Python code."""
+    """A step that runs Python code."""
     command = (sys.executable, '-c', code, *args)
-    return Stage(name, f'running {name}', command, **kwargs)
+    return Step(name, f'running {name}', command, **kwargs)
 
 
 @pytest.fixture
@@ -31,8 +31,8 @@ def console():
 
 @pytest.fixture
 def run(tmp_path, console):
-    """A function that runs groups of stages."""
-    return lambda *groups, settings=SETTINGS: run_stages(
+    """A function that runs groups of steps."""
+    return lambda *groups, settings=SETTINGS: run_steps(
         groups, tmp_path, settings, console
     )
 
@@ -41,7 +41,7 @@ def lines(console):
     return console.file.getvalue().splitlines()
 
 
-def test_one_line_per_stage_and_output_in_the_log(run, console, tmp_path):
+def test_one_line_per_step_and_output_in_the_log(run, console, tmp_path):
     noisy = 'import sys; print("out"); print("warning", file=sys.stderr)'
     run([python(noisy)], [python('pass', 'second')])
     assert len(lines(console)) == 2
@@ -54,7 +54,7 @@ def test_one_line_per_stage_and_output_in_the_log(run, console, tmp_path):
     assert sorted(log[1:]) == ['out', 'warning']
 
 
-def test_stages_of_a_group_run_at_the_same_time_and_share_the_cores(run, tmp_path):
+def test_steps_of_a_group_run_at_the_same_time_and_share_the_cores(run, tmp_path):
     # each waits for the file of the other
     wait = (
         'import os, pathlib, sys, time\n'
@@ -71,7 +71,7 @@ def test_stages_of_a_group_run_at_the_same_time_and_share_the_cores(run, tmp_pat
 
 def test_failure_shows_the_end_of_the_log_and_its_path(run, tmp_path):
     code = 'for i in range(40): print("line", i)\nraise SystemExit(3)'
-    with pytest.raises(StageError) as error:
+    with pytest.raises(StepError) as error:
         run([python(code)])
     message = str(error.value)
     assert 'running first failed with exit status 3' in message
@@ -81,15 +81,15 @@ def test_failure_shows_the_end_of_the_log_and_its_path(run, tmp_path):
     assert 'line 24\n' not in message
 
 
-def test_failure_stops_the_other_stage(run):
+def test_failure_stops_the_other_step(run):
     slow = python('import time; time.sleep(60)', 'second')
     start = time.monotonic()
-    with pytest.raises(StageError):
+    with pytest.raises(StepError):
         run([python('raise SystemExit(1)'), slow])
     assert time.monotonic() - start < 30
 
 
-def test_finished_stages_are_skipped(run, console, tmp_path):
+def test_finished_steps_are_skipped(run, console, tmp_path):
     append = python(f'open({str(tmp_path / "runs")!r}, "a").write("x")')
     run([append])
     run([append], [python('pass', 'second')])
@@ -99,12 +99,12 @@ def test_finished_stages_are_skipped(run, console, tmp_path):
     assert lines(console)[2].startswith('[2/2] running second: ')
 
 
-def test_unfinished_stage_gets_its_resume_arguments(run, tmp_path):
+def test_unfinished_step_gets_its_resume_arguments(run, tmp_path):
     code = 'import sys; print(sys.argv[1:]); raise SystemExit(len(sys.argv) == 1)'
-    stage = python(code, resume=('--resume',))
-    with pytest.raises(StageError):
-        run([stage])
-    run([stage])
+    step = python(code, resume=('--resume',))
+    with pytest.raises(StepError):
+        run([step])
+    run([step])
     printed = (tmp_path / 'first.log').read_text().splitlines()
     assert printed[1] == '[]'
     assert printed[-1] == "['--resume']"
@@ -128,7 +128,7 @@ def test_interrupt_stops_child_processes(run, tmp_path, interruptible):
     # the command and its child write their process ids
     code = 'import os, time; print(os.getpid(), flush=True); time.sleep(60)'
     child = f'subprocess.Popen([sys.executable, "-c", {code!r}])'
-    stage = python(f'import subprocess, sys; {child}; {code}')
+    step = python(f'import subprocess, sys; {child}; {code}')
 
     def ids():
         log = tmp_path / 'first.log'
@@ -143,7 +143,7 @@ def test_interrupt_stops_child_processes(run, tmp_path, interruptible):
 
     Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
-        run([stage])
+        run([step])
     assert len(ids()) == 2
     for process in ids():
         # the child is re-parented; give its new parent time to reap it

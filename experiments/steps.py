@@ -22,19 +22,19 @@ from rmpe_plugin.utils.files import ResumeJournal
 from rmpe_plugin.utils.tables import table_console
 
 POLL_SECONDS = 0.2
-# Lines of a log that are shown when its stage fails.
+# Lines of a log that are shown when its step fails.
 TAIL = 15
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
+class Step:
     """One command of a program.
 
     Attributes:
         name (str): Name in the journal and of the log file, such as ``'detect'``.
         title (str): What the console shows, such as ``'detecting people'``.
         command (Sequence): Program and arguments.
-        resume (Sequence[str]): Arguments added when an earlier run of the stage was
+        resume (Sequence[str]): Arguments added when an earlier run of the step was
             interrupted. Defaults to ``()``: it starts from the beginning.
     """
 
@@ -44,8 +44,8 @@ class Stage:
     resume: Sequence[str] = ()
 
 
-class StageError(Exception):
-    """A stage's command failed; the message has the end of its log."""
+class StepError(Exception):
+    """A step's command failed; the message has the end of its log."""
 
 
 def rmpe(command: str, *args: object) -> list[str]:
@@ -53,57 +53,57 @@ def rmpe(command: str, *args: object) -> list[str]:
     return [sys.executable, 'rmpe.py', *command.split(), *map(str, args)]
 
 
-def run_stages(
-    groups: Sequence[Sequence[Stage]], logs: Path, settings: dict, console: Console
+def run_steps(
+    groups: Sequence[Sequence[Step]], logs: Path, settings: dict, console: Console
 ) -> None:
-    """Run the stages that are not finished, and print a line for each.
+    """Run the steps that are not finished, and print a line for each.
 
     Args:
-        groups (Sequence[Sequence[Stage]]): The stages. Those of an inner sequence run
+        groups (Sequence[Sequence[Step]]): The steps. Those of an inner sequence run
             at the same time and share the cores.
-        logs (Path): Folder of the logs and of the journal of finished stages.
+        logs (Path): Folder of the logs and of the journal of finished steps.
         settings (dict): What the results depend on, JSON types only.
         console (Console): Where the lines are printed.
 
     Raises:
-        StageError: If a command fails. The other one is stopped.
+        StepError: If a command fails. The other one is stopped.
         ValueError: If the journal belongs to a run with other settings.
     """
     journal = ResumeJournal(logs / 'finished.jsonl', settings)
-    finished = {record['stage']: record['seconds'] for record in journal.records}
+    finished = {record['step']: record['seconds'] for record in journal.records}
     number, total = 0, sum(map(len, groups))
 
-    def print_line(stage: Stage, duration: str) -> None:
+    def print_line(step: Step, duration: str) -> None:
         nonlocal number
         number += 1
-        line = escape(f'[{number}/{total}] {stage.title}: {duration}')
-        log = escape(f'{logs / stage.name}.log')
+        line = escape(f'[{number}/{total}] {step.title}: {duration}')
+        log = escape(f'{logs / step.name}.log')
         console.print(f'{line}  [dim]{log}', highlight=False, soft_wrap=True)
 
     for group in groups:
-        for stage in group:
-            if stage.name in finished:
-                print_line(stage, f'finished before, {finished[stage.name]:.0f} s')
-        waiting = [stage for stage in group if stage.name not in finished]
+        for step in group:
+            if step.name in finished:
+                print_line(step, f'finished before, {finished[step.name]:.0f} s')
+        waiting = [step for step in group if step.name not in finished]
         threads = max(1, (os.cpu_count() or 1) // len(group))
         shared = dict(OMP_NUM_THREADS=str(threads)) if len(group) > 1 else {}
         with console.status('') as status, ExitStack() as stack:
             running = {
-                stage: stack.enter_context(_process(stage, logs, shared))
-                for stage in waiting
+                step: stack.enter_context(_process(step, logs, shared))
+                for step in waiting
             }
-            for stage, seconds in _ended(running, status):
-                if running[stage].returncode:
-                    raise StageError(_failure(stage, running[stage], logs))
-                journal.append(dict(stage=stage.name, seconds=round(seconds, 1)))
-                print_line(stage, f'{seconds:.0f} s')
+            for step, seconds in _ended(running, status):
+                if running[step].returncode:
+                    raise StepError(_failure(step, running[step], logs))
+                journal.append(dict(step=step.name, seconds=round(seconds, 1)))
+                print_line(step, f'{seconds:.0f} s')
 
 
 @contextmanager
-def _process(stage: Stage, logs: Path, environment: dict) -> Iterator[subprocess.Popen]:
-    """A stage's command with all its child processes, stopped at the end."""
-    path = logs / f'{stage.name}.log'
-    command = [*stage.command, *(stage.resume if path.exists() else ())]
+def _process(step: Step, logs: Path, environment: dict) -> Iterator[subprocess.Popen]:
+    """A step's command with all its child processes, stopped at the end."""
+    path = logs / f'{step.name}.log'
+    command = [*step.command, *(step.resume if path.exists() else ())]
     with path.open('a') as log:
         print('$', *command, file=log, flush=True)
         process = subprocess.Popen(
@@ -123,49 +123,49 @@ def _process(stage: Stage, logs: Path, environment: dict) -> Iterator[subprocess
 
 
 def _ended(
-    running: dict[Stage, subprocess.Popen], status: Status
-) -> Iterator[tuple[Stage, float]]:
-    """Stages and their seconds in the order in which they end, with a spinner."""
+    running: dict[Step, subprocess.Popen], status: Status
+) -> Iterator[tuple[Step, float]]:
+    """Steps and their seconds in the order in which they end, with a spinner."""
     start, left = time.monotonic(), list(running)
     while left:
         time.sleep(POLL_SECONDS)
         seconds = time.monotonic() - start
-        titles = ', '.join(stage.title for stage in left)
+        titles = ', '.join(step.title for step in left)
         status.update(escape(f'{titles}: {seconds:.0f} s'))
-        for stage in [s for s in left if running[s].poll() is not None]:
-            left.remove(stage)
-            yield stage, seconds
+        for step in [s for s in left if running[s].poll() is not None]:
+            left.remove(step)
+            yield step, seconds
 
 
-def _failure(stage: Stage, process: subprocess.Popen, logs: Path) -> str:
-    """The message of a failed stage."""
-    path = logs / f'{stage.name}.log'
+def _failure(step: Step, process: subprocess.Popen, logs: Path) -> str:
+    """The message of a failed step."""
+    path = logs / f'{step.name}.log'
     lines = path.read_text(errors='replace').splitlines()[-TAIL:]
     return (
-        f'{stage.title} failed with exit status {process.returncode}. '
+        f'{step.title} failed with exit status {process.returncode}. '
         f'The last lines of {path}:\n' + '\n'.join(lines)
     )
 
 
 def run_program(
-    groups: Sequence[Sequence[Stage]],
+    groups: Sequence[Sequence[Step]],
     logs: Path,
     settings: dict,
     report: Callable[[Console], None],
     console: Console,
 ) -> int:
-    """Run stages as :func:`run_stages` does, and report the results.
+    """Run steps as :func:`run_steps` does, and report the results.
 
     Returns:
         int: Exit status; 130 after an interrupt.
     """
     start = time.monotonic()
     try:
-        run_stages(groups, logs, settings, console)
+        run_steps(groups, logs, settings, console)
     except KeyboardInterrupt:
         console.print('Interrupted. Run the same command to continue.')
         return 130
-    except (StageError, ValueError) as error:
+    except (StepError, ValueError) as error:
         console.print(f'{error}', style='red', markup=False, soft_wrap=True)
         console.print('Run the same command to continue, or add --restart.')
         return 1
@@ -175,8 +175,8 @@ def run_program(
     return 0
 
 
-def forget_stages(logs: Path) -> None:
-    """Forget the stages, so that they start from the beginning."""
+def forget_steps(logs: Path) -> None:
+    """Forget the steps, so that they start from the beginning."""
     shutil.rmtree(logs, ignore_errors=True)
 
 
@@ -198,7 +198,7 @@ def main(description: str, run: Callable[[int, bool, Console], int]) -> int:
         help='random seed of the trainings (default: 0)',
     )  # fmt: skip
     parser.add_argument(
-        '--restart', action='store_true', help='run the finished stages again'
+        '--restart', action='store_true', help='run the finished steps again'
     )
     args = parser.parse_args()
     os.chdir(Path(__file__).resolve().parents[1])
