@@ -148,8 +148,11 @@ def main() -> int:
     Returns:
         int: Exit status.
     """
+    # Run by its path, so argparse does not know the command.
     argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog='rmpe check',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()
     return int(bool(check_environment(Console(soft_wrap=True))))
 

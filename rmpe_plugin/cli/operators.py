@@ -206,8 +206,11 @@ def main() -> int:
     Returns:
         int: Exit status, 2 after an error.
     """
+    # Run by its path, so argparse does not know the command.
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog='rmpe operators',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--remove', action='store_true', help='delete the files again')
     change = remove if parser.parse_args().remove else install
