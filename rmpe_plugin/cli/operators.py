@@ -78,7 +78,7 @@ def install(module: Module) -> str:
 
     Raises:
         InstallError: If the package or what the replacement imports is not installed, a
-            file of somebody else is in the way, or the folder cannot be written. The
+            file from elsewhere is in the way, or the folder cannot be written. The
             environment is then as before.
     """
     path = find_path(module)
