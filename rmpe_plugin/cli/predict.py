@@ -158,8 +158,8 @@ def add_threshold_arguments(parser: argparse.ArgumentParser) -> None:
         help='person score in the COCO results (default: bbox_keypoint)',
     )  # fmt: skip
     parser.add_argument(
-        '--score-thr', type=float, default=0.2,
-        help='people with a lower score are not drawn (default: 0.2)',
+        '--score-thr', type=float, default=0.1,
+        help='people with a lower score are not drawn (default: 0.1)',
     )  # fmt: skip
     parser.add_argument(
         '--kpt-thr', type=float, default=0.3,
