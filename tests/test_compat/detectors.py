@@ -110,7 +110,7 @@ def build(name):
     return model
 
 
-def samples():
+def samples(device='cpu'):
     """Two images with three and one object."""
     result = []
     for boxes, labels in (
@@ -132,32 +132,33 @@ def samples():
         sample.ignored_instances = InstanceData(
             bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long)
         )
-        result.append(sample)
+        result.append(sample.to(device))
     return result
 
 
-def run(name, inputs=None):
+def run(name, inputs=None, device='cpu'):
     """Predictions, losses and gradients of a detector.
 
     Args:
         name (str): Name of the detector.
         inputs (Tensor, optional): Images (2, 3, 128, 160).
+        device (str): Device of the computation.
 
     Returns:
         dict[str, np.ndarray]: For each image, boxes (N, 5) with scores and labels (N,);
         losses, the norm of the gradient of each part, and all gradients.
     """
     inputs = torch.from_numpy(image(2, HEIGHT, WIDTH)) if inputs is None else inputs
-    model = build(name)
+    inputs, model = inputs.to(device), build(name).to(device)
     results = {}
     with torch.no_grad():
-        predictions = model.eval()(inputs, samples(), mode='predict')
+        predictions = model.eval()(inputs, samples(device), mode='predict')
     for i, prediction in enumerate(predictions):
         found = prediction.pred_instances
         results[f'boxes{i}'] = torch.cat((found.bboxes, found.scores[:, None]), 1)
         results[f'labels{i}'] = found.labels
     torch.manual_seed(0)
-    losses = model.train()(inputs, samples(), mode='loss')
+    losses = model.train()(inputs, samples(device), mode='loss')
     total, losses = model.parse_losses(losses)
     total.backward()
     results.update({f'loss/{key}': value.detach() for key, value in losses.items()})
@@ -170,7 +171,7 @@ def run(name, inputs=None):
     for key, parameter in model.named_parameters():
         if parameter.grad is not None:
             results[f'gradient/{key}'] = parameter.grad
-    return {key: tensor.numpy() for key, tensor in results.items()}
+    return {key: tensor.cpu().numpy() for key, tensor in results.items()}
 
 
 def main():

@@ -53,7 +53,7 @@ class Net(torch.nn.Module):
         self.layer = torch.nn.Linear(1, 1)
 
     def train_step(self, data, optim_wrapper):
-        loss = self.layer(torch.ones(1, 1)).sum()
+        loss = self.layer(torch.ones_like(self.layer.weight)).sum()
         optim_wrapper.update_params(loss)
         return dict(loss=loss.detach())
 

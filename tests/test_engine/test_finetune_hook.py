@@ -84,7 +84,7 @@ def test_published_config_trains_and_lists_what_was_kept(
         def before_train_iter(self, runner, batch_idx, data_batch=None):
             if batch_idx == 0:
                 state = runner.model.state_dict()
-                kept.update({k: v.clone() for k, v in state.items()})
+                kept.update({k: v.cpu().clone() for k, v in state.items()})
 
     runner.register_hook(Keep())
     runner.train()
