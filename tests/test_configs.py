@@ -76,6 +76,27 @@ def test_config_is_consistent_and_builds(path):
     MODELS.build(config.model)
 
 
+ALL = [c for c in sorted((ROOT / 'configs').rglob('*.py')) if '_base_' not in c.parts]
+
+
+@pytest.mark.parametrize('path', ALL, ids=lambda p: p.stem)
+def test_batch_size_of_the_learning_rate(path):
+    """Samples per GPU times GPUs, which the name has as 8xb32.
+
+    Without it, the learning rate is for one process, but for 8 GPUs in MMDetection.
+    """
+    config = Config.fromfile(path)
+    batch_size = config.train_dataloader.batch_size
+    default = 8 if path.parent == ROOT / 'configs' / 'detection' / 'coco' else 1
+    gpus, named = re.search(
+        r'(\d+)xb(\d+)', path.name + f' {default}xb{batch_size}'
+    ).groups()
+    assert batch_size == int(named)
+    assert config.auto_scale_lr.base_batch_size == int(gpus) * batch_size
+    # Only --auto-scale-lr enables it.
+    assert not config.auto_scale_lr.get('enable', False)
+
+
 @pytest.mark.parametrize('path', TRAINED, ids=lambda p: p.stem)
 def test_one_training_step(path, synthetic):
     config = load(path)

@@ -67,6 +67,7 @@ test_evaluator = val_evaluator
 randomness = dict(seed=0)
 train_cfg = dict(max_epochs=2, val_interval=2, dynamic_intervals=None)
 optim_wrapper = dict(type='mmpose.CPUBFloat16OptimWrapper', optimizer=dict(lr=4e-3))
+auto_scale_lr = dict(base_batch_size=8)
 param_scheduler = [
     dict(type='LinearLR', begin=0, end=100, start_factor=0.01, by_epoch=False),
     dict(

@@ -27,6 +27,7 @@ test_evaluator = val_evaluator
 train_cfg = dict(max_epochs=2)
 warm_up, cosine = _base_.param_scheduler
 param_scheduler = [dict(warm_up, end=50), dict(cosine, end=2)]
+auto_scale_lr = dict(base_batch_size=32)
 optim_wrapper = dict(
     # the results must not depend on the CPU
     precision='float32',

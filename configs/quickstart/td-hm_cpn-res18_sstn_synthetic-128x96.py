@@ -54,6 +54,7 @@ val_evaluator = [_base_.val_evaluator, dict(type='WindowIoUMetric')]
 train_cfg = dict(max_epochs=2)
 warm_up, cosine = _base_.param_scheduler
 param_scheduler = [dict(warm_up, end=50), dict(cosine, end=2)]
+auto_scale_lr = dict(base_batch_size=32)
 optim_wrapper = dict(
     # bfloat16 is too coarse for the STN's windows
     precision='float32',

@@ -57,6 +57,7 @@ test_evaluator = val_evaluator
 # schedule
 randomness = dict(seed=0)
 train_cfg = dict(max_epochs=3, val_interval=3)
+auto_scale_lr = dict(base_batch_size=16)
 optim_wrapper = dict(
     type='CPUBFloat16OptimWrapper',
     optimizer=dict(lr=8e-3),

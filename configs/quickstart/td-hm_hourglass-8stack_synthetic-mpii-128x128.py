@@ -63,5 +63,6 @@ param_scheduler = [
     ),
 ]
 optim_wrapper = dict(type='CPUBFloat16OptimWrapper')
+auto_scale_lr = dict(base_batch_size=16)
 default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=1, save_best=None))
 custom_hooks = [*_base_.custom_hooks, dict(type='ChannelsLastHook')]

@@ -7,6 +7,7 @@ _base_ = (
 custom_imports = dict(imports=['rmpe_plugin'], allow_failed_imports=False)
 
 train_cfg = dict(max_epochs=15, val_interval=5)
+auto_scale_lr = dict(base_batch_size=128)
 param_scheduler = [dict(type='ExponentialLR', gamma=0.8, begin=5, by_epoch=True)]
 default_hooks = dict(checkpoint=dict(save_best=None, max_keep_ckpts=1))
 

@@ -19,8 +19,8 @@ class OnnxPoseEstimator:
 
     Args:
         path (str | Path): ONNX file.
-        device (str, optional): ``'cpu'`` or ``'cuda'``. Defaults to ``None``: CUDA if
-            this onnxruntime supports it.
+        device (str | torch.device, optional): See
+            :func:`rmpe_plugin.deploy.open_session`. Defaults to ``None``.
 
     Attributes:
         dataset_meta (dict): MMPose's description of the keypoints.
@@ -31,7 +31,9 @@ class OnnxPoseEstimator:
         ValueError: If the file is not an exported pose estimator.
     """
 
-    def __init__(self, path: str | Path, device: str | None = None) -> None:
+    def __init__(
+        self, path: str | Path, device: str | torch.device | None = None
+    ) -> None:
         self.session = open_session(path, device)
         self.metadata = read_metadata(self.session, path)
         self.dataset_meta = self.metadata.dataset_meta

@@ -16,13 +16,16 @@ STANDARD = 'export without --heatmaps, --image-pixels and --for'
 PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider'}
 
 
-def open_session(path: str | Path, device: str | None = None) -> 'InferenceSession':
+def open_session(
+    path: str | Path, device: str | torch.device | None = None
+) -> 'InferenceSession':
     """Open an ONNX file with onnxruntime, with as many threads as torch.
 
     Args:
         path (str | Path): ONNX file.
-        device (str, optional): ``'cpu'`` or ``'cuda'``. Defaults to ``None``: CUDA if
-            this onnxruntime supports it.
+        device (str | torch.device, optional): Device as in torch: ``'cpu'``,
+            ``'cuda'``, or ``'cuda:1'`` for the second GPU. Defaults to ``None``: CUDA
+            if this onnxruntime supports it.
 
     Returns:
         InferenceSession: The loaded file.
@@ -41,9 +44,11 @@ def open_session(path: str | Path, device: str | None = None) -> 'InferenceSessi
         raise FileNotFoundError(f'{path} does not exist')
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    provider = _provider(device, onnxruntime.get_available_providers())
+    provider, settings = _provider(device, onnxruntime.get_available_providers())
     try:
-        session = onnxruntime.InferenceSession(str(path), options, [provider])
+        session = onnxruntime.InferenceSession(
+            str(path), options, [(provider, settings)]
+        )
     # onnxruntime raises its own exception classes, which have no common base.
     except Exception as error:
         raise ValueError(
@@ -81,19 +86,24 @@ def read_metadata(session: 'InferenceSession', path: str | Path) -> PoseMetadata
     return metadata
 
 
-def _provider(device: str | None, available: list[str]) -> str:
-    """Select the execution provider."""
+def _provider(
+    device: str | torch.device | None, available: list[str]
+) -> tuple[str, dict[str, int]]:
+    """Select the execution provider and its settings."""
     if device is None:
-        return next(
-            PROVIDERS[name] for name in ('cuda', 'cpu') if PROVIDERS[name] in available
-        )
-    provider = PROVIDERS.get(device)
+        device = 'cuda' if PROVIDERS['cuda'] in available else 'cpu'
+    try:
+        place = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f'device {device!r} is not a device: {error}') from error
+    provider = PROVIDERS.get(place.type, 'another runtime')
     if provider not in available:
         raise ValueError(
-            f'device {device!r} needs {provider or "another runtime"}, but this '
-            f'onnxruntime has {", ".join(available)}'
+            f'device {str(device)!r} needs {provider}, but this onnxruntime has '
+            f'{", ".join(available)}'
         )
-    return provider
+    on_gpu = place.type == 'cuda' and place.index is not None
+    return provider, dict(device_id=place.index) if on_gpu else {}
 
 
 def _check_input(session: 'InferenceSession', metadata: PoseMetadata) -> None:

@@ -66,12 +66,14 @@ def uniform_jitter(n: int, iou_thr: float, rng: np.random.Generator) -> np.ndarr
     """
     if not 0 < iou_thr < 1:
         raise ValueError(f'iou_thr must be between 0 and 1, got {iou_thr}')
-    # A side that is further away excludes this IoU.
-    limit = min(0.5, 1 / iou_thr - 1)
+    # An edge that cuts off x leaves an IoU of at most 1 - x, one that adds x at most
+    # 1 / (1 + x).
+    cut, added = 1 - iou_thr, 1 / iou_thr - 1
+    low, high = [-added, -added, -cut, -cut], [cut, cut, added, added]
     unit = np.array([0.0, 0.0, 1.0, 1.0])
     sampled = np.empty((0, 4))
     while len(sampled) < n:
-        offsets = rng.uniform(-limit, limit, (100 * n, 4))
+        offsets = rng.uniform(low, high, (100 * n, 4))
         xywh = np.concatenate((offsets[:, :2], 1 + offsets[:, 2:] - offsets[:, :2]), 1)
         overlapping = iou(xywh, unit[None], [0])[:, 0] > iou_thr
         sampled = np.concatenate((sampled, offsets[overlapping]))

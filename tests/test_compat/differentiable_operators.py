@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Differentiable operators of mmcv with small inputs."""
 
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import mmcv.ops
@@ -74,7 +75,7 @@ OPERATORS = {
 }
 
 
-def run(operator, convert):
+def run(operator, convert, context=None):
     """Output and gradients of converted inputs.
 
     The gradient of the output is 0 or 1, since mmcv multiplies that of the focal loss
@@ -83,6 +84,7 @@ def run(operator, convert):
     Args:
         operator (Operator): The operator.
         convert (Callable): Function of each tensor.
+        context (AbstractContextManager, optional): Context of both passes.
 
     Returns:
         list[Tensor]: Output, and the gradient by each input.
@@ -91,7 +93,9 @@ def run(operator, convert):
         key: convert(x).detach().requires_grad_() for key, x in operator.inputs.items()
     }
     constants = {key: convert(x) for key, x in operator.constants.items()}
-    output = operator.function(**inputs, **constants)
+    with context or nullcontext():
+        output = operator.function(**inputs, **constants)
     gradient = random(99, *output.shape).round().to(output)
-    gradients = output.grad_fn.apply(gradient)
+    with context or nullcontext():
+        gradients = output.grad_fn.apply(gradient)
     return [output.detach(), *(x for x in gradients if x is not None)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operators on fake CUDA tensors: no copy to the host and no mixed devices.
+"""Operators on fake CUDA tensors: no copy between host and device, no mixed devices.
 
 Soft-NMS and NMS match are not here, because mmcv runs them on the host.
 """
@@ -12,7 +12,7 @@ from torch._subclasses.fake_tensor import DynamicOutputShapeException
 
 from tests.test_compat.differentiable_operators import OPERATORS, run
 from tests.test_compat.operator_cases import BOXES
-from tests.test_fake_cuda import ForbidHostCopies
+from tests.test_fake_cuda import ForbidCopies
 
 pytestmark = [
     pytest.mark.usefixtures('ours'),
@@ -36,9 +36,10 @@ def to_cuda(dtype):
 def test_forward_pass(name, dtype):
     function, inputs, constants = OPERATORS[name]
     expected = function(**inputs, **constants)
-    with FakeTensorMode(allow_non_fake_inputs=True), ForbidHostCopies():
+    with FakeTensorMode(allow_non_fake_inputs=True):
         tensors = {key: to_cuda(dtype)(x) for key, x in {**inputs, **constants}.items()}
-        output = function(**tensors)
+        with ForbidCopies():
+            output = function(**tensors)
     assert output.is_cuda
     assert output.dtype == dtype
     assert output.shape == expected.shape
@@ -54,8 +55,8 @@ def test_forward_pass(name, dtype):
 )
 def test_backward_pass(name, dtype):
     shapes = [x.shape for x in run(OPERATORS[name], lambda x: x)]
-    with FakeTensorMode(allow_non_fake_inputs=True), ForbidHostCopies():
-        tensors = run(OPERATORS[name], to_cuda(dtype))
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        tensors = run(OPERATORS[name], to_cuda(dtype), ForbidCopies())
     assert all(x.is_cuda and x.dtype == dtype for x in tensors)
     assert [x.shape for x in tensors] == shapes
 
@@ -63,7 +64,10 @@ def test_backward_pass(name, dtype):
 def test_nms_has_an_output_of_unknown_size():
     boxes, scores = BOXES['random']
     # The number of kept boxes is that of the data, everything before runs.
-    with FakeTensorMode(allow_non_fake_inputs=True), ForbidHostCopies():
+    with FakeTensorMode(allow_non_fake_inputs=True):
         boxes, scores = boxes.to('cuda'), scores.to('cuda')
-        with pytest.raises(DynamicOutputShapeException, match='torchvision.nms'):
+        with (
+            ForbidCopies(),
+            pytest.raises(DynamicOutputShapeException, match='torchvision.nms'),
+        ):
             mmcv.ops.nms(boxes, scores, 0.5, offset=1)

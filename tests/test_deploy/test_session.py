@@ -2,7 +2,9 @@
 """Files that are not exported pose estimators, and missing packages."""
 
 import onnx
+import onnxruntime
 import pytest
+import torch
 from onnx import TensorProto, helper
 
 from rmpe_plugin.apis import RMPEInferencer
@@ -97,9 +99,51 @@ def test_onnxruntime_is_not_installed(monkeypatch, onnx_file):
         RMPEInferencer(onnx_file[0])
 
 
-def test_device_that_onnxruntime_lacks(onnx_file):
-    with pytest.raises(ValueError, match="device 'mps' needs another runtime"):
-        open_session(onnx_file[0], 'mps')
+@pytest.mark.parametrize('device', ['mps', 'xpu:1', torch.device('mps')])
+def test_device_that_onnxruntime_lacks(onnx_file, device):
+    with pytest.raises(ValueError, match=f"device '{device}' needs another runtime"):
+        open_session(onnx_file[0], device)
+
+
+@pytest.mark.parametrize('device', ['gpu', 'cuda:x', '0'])
+def test_raises_on_an_unknown_device(onnx_file, device):
+    with pytest.raises(ValueError, match=f"device '{device}' is not a device"):
+        open_session(onnx_file[0], device)
+
+
+@pytest.mark.parametrize('device', ['cpu', 'cpu:0', torch.device('cpu')])
+def test_runs_on_the_cpu(onnx_file, device):
+    assert open_session(onnx_file[0], device).get_providers() == [
+        'CPUExecutionProvider'
+    ]
+
+
+@pytest.mark.parametrize(
+    ('device', 'settings'),
+    [
+        (None, {}),
+        ('cuda', {}),
+        ('cuda:0', dict(device_id=0)),
+        ('cuda:1', dict(device_id=1)),
+        (torch.device('cuda', 1), dict(device_id=1)),
+    ],
+)
+def test_gpu_by_its_name_in_torch(monkeypatch, onnx_file, device, settings):
+    """The execution provider that onnxruntime gets, which needs no GPU."""
+    used = []
+
+    class Session:
+        def __init__(self, path, options, providers):
+            used.extend(providers)
+
+        def get_providers(self):
+            return [name for name, _ in used]
+
+    providers = ['CUDAExecutionProvider', 'CPUExecutionProvider']
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', Session)
+    monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: providers)
+    open_session(onnx_file[0], device)
+    assert used == [('CUDAExecutionProvider', settings)]
 
 
 @pytest.mark.parametrize(

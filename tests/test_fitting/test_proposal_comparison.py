@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
+from scipy.stats import ks_2samp
 
 from rmpe_plugin.fitting.matching import (
     MatchedPeople,
@@ -31,28 +32,40 @@ def test_energy_distance_equals_loop_over_pairs():
     assert abs(energy_distance(*halves)) < 0.005
 
 
+def ious(offsets):
+    """IoU (N,) with the unit square of boxes with these offsets (N, 4)."""
+    low, high = offsets[:, :2], 1 + offsets[:, 2:]
+    sides = np.clip(np.minimum(high, 1) - np.maximum(low, 0), 0, None)
+    both = sides.prod(axis=1)
+    return both / (1 + np.clip(high - low, 0, None).prod(axis=1) - both)
+
+
 @pytest.mark.parametrize('iou_thr', [0.05, 0.5, 0.8, 0.99])
 @pytest.mark.parametrize('n', [0, 1, 500])
 def test_uniform_jitter_keeps_the_iou(iou_thr, n):
     offsets = uniform_jitter(n, iou_thr, np.random.default_rng(0))
     assert offsets.shape == (n, 4)
-    low, high = offsets[:, :2], 1 + offsets[:, 2:]
-    inside = np.minimum(high, 1) - np.maximum(low, 0)
-    both = inside.prod(axis=1)
-    assert (both / (1 + (high - low).prod(axis=1) - both) > iou_thr).all()
+    assert (ious(offsets) > iou_thr).all()
 
 
-def test_uniform_jitter_covers_all_offsets_with_this_iou():
-    """Rejection from the widest range gives the same distribution."""
+@pytest.mark.parametrize(
+    ('iou_thr', 'reach'), [(0.3, 2.8), (0.5, 1.2), (0.7, 0.6), (0.9, 0.2)]
+)
+def test_uniform_jitter_is_uniform_among_all_boxes_with_this_iou(iou_thr, reach):
+    """Rejection from a range that no accepted edge comes near the end of."""
     rng = np.random.default_rng(0)
-    offsets = uniform_jitter(4000, 0.8, rng)
-    wide = rng.uniform(-0.5, 0.5, (2_000_000, 4))
-    low, high = wide[:, :2], 1 + wide[:, 2:]
-    both = (np.minimum(high, 1) - np.maximum(low, 0)).prod(axis=1)
-    wide = wide[both / (1 + (high - low).prod(axis=1) - both) > 0.8]
-    assert len(wide) > 2000
-    np.testing.assert_allclose(offsets.std(axis=0), wide.std(axis=0), rtol=0.05)
-    assert abs(energy_distance(offsets[:2000], wide[:2000])) < 0.002
+    wide = np.concatenate(
+        [
+            offsets[ious(offsets) > iou_thr]
+            for offsets in (rng.uniform(-reach, reach, (500_000, 4)) for _ in range(12))
+        ]
+    )
+    assert len(wide) > 3000
+    assert np.abs(wide).max() < 0.95 * reach
+    jitter = uniform_jitter(20_000, iou_thr, rng)
+    assert ks_2samp(ious(jitter), ious(wide)).pvalue > 0.01
+    for edge in range(4):
+        assert ks_2samp(jitter[:, edge], wide[:, edge]).pvalue > 0.01
 
 
 @pytest.mark.parametrize('iou_thr', [0.0, 1.0, float('nan')])

@@ -3,6 +3,7 @@ import cv2
 import pytest
 import timm
 import torch
+import torch.distributed as dist
 from mmpose.registry import MODELS
 from torch import nn
 
@@ -87,6 +88,49 @@ def test_selects_strides():
     assert (pyramid.strides, pyramid.channels) == ((8, 32), (40, 320))
     levels = pyramid(torch.randn(2, 3, 64, 64))
     assert [level.shape[1:] for level in levels] == [(40, 8, 8), (320, 2, 2)]
+
+
+@pytest.fixture
+def process_group():
+    dist.init_process_group('gloo', store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize(
+    ('name', 'strides'),
+    [
+        ('tf_efficientnet_lite0', (4, 8, 16)),
+        ('tf_efficientnet_lite0', (2,)),
+        ('mobilenetv3_small_050', (4, 8, 16)),
+        ('hrnet_w18_small', (4, 8, 16)),
+        # a level inside a block
+        ('xception41', (4, 8)),
+        ('resnet10t', (4, 8, 16)),
+    ],
+)
+def test_without_the_deepest_level_no_parameter_is_unused(name, strides, process_group):
+    settings = dict(type='TimmPyramid', model_name=name)
+    full = MODELS.build(dict(settings, strides=(2, 4, 8, 16, 32))).eval()
+    part = MODELS.build(dict(settings, strides=strides))
+    part.load_state_dict(full.state_dict(), strict=False)
+    x = torch.randn(2, 3, 64, 64)
+    levels = [full(x)[full.strides.index(stride)] for stride in strides]
+    torch.testing.assert_close(list(part.eval()(x)), levels)
+
+    net = nn.parallel.DistributedDataParallel(part.train())
+    for _ in range(2):  # DDP raises in the second step
+        sum(level.square().mean() for level in net(x)).backward()
+    assert all(p.grad is not None for p in part.parameters() if p.requires_grad)
+
+
+def test_blocks_after_the_last_level_are_removed():
+    pyramid = build(
+        strides=(4, 8), init_cfg=dict(type='Pretrained', checkpoint=WEIGHTS)
+    )
+    pyramid.init_weights()
+    assert len(pyramid.net.blocks) == 3
+    assert pyramid.net.training
 
 
 def test_frozen_stages_do_not_change_in_training():

@@ -73,6 +73,7 @@ test_evaluator = val_evaluator
 # schedule
 randomness = dict(seed=0)
 train_cfg = dict(max_epochs=8, val_interval=8)
+auto_scale_lr = dict(base_batch_size=32)
 optim_wrapper = dict(
     optimizer=dict(lr=2e-3),
     # The last norm of each stage must grow from 1 to the scale of heatmaps that peak at

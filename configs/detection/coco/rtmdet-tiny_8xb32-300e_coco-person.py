@@ -8,3 +8,6 @@ model = dict(bbox_head=dict(num_classes=1))
 train_dataloader = dict(dataset=_base_.person)
 val_dataloader = dict(dataset=_base_.person)
 test_dataloader = val_dataloader
+
+# MMDetection's is 16
+auto_scale_lr = dict(base_batch_size=256)

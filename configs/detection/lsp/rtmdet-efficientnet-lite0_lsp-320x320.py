@@ -70,3 +70,4 @@ test_evaluator = val_evaluator
 
 # schedule: float32, because depthwise convolutions train slowly in bfloat16 on CPUs
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(lr=2e-3))
+auto_scale_lr = dict(base_batch_size=16)

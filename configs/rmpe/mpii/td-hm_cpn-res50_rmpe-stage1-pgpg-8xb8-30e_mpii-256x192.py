@@ -41,4 +41,5 @@ param_scheduler = _base_.mpii_scheduler
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='RMSprop', lr=2.5e-4, alpha=0.99)
 )
+auto_scale_lr = dict(base_batch_size=64)
 default_hooks = dict(checkpoint=dict(save_best='PCK'))

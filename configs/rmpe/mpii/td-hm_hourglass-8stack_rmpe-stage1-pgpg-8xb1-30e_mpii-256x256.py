@@ -87,6 +87,7 @@ test_evaluator = _base_.multi_person_map
 train_cfg = _base_.mpii_epochs
 param_scheduler = _base_.mpii_scheduler
 optim_wrapper = dict(optimizer=dict(type='RMSprop', lr=2.5e-4, alpha=0.99))
+auto_scale_lr = dict(base_batch_size=8)
 
 # hooks: a run that is killed or fails on a full disk resumes with identical results
 default_hooks = dict(

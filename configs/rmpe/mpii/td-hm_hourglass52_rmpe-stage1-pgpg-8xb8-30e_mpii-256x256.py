@@ -8,3 +8,4 @@ model = dict(
     head=dict(num_stages=1),
 )
 train_dataloader = dict(batch_size=8)
+auto_scale_lr = dict(base_batch_size=64)

@@ -53,3 +53,4 @@ model = dict(
     ),
 )
 train_dataloader = dict(batch_size=8)
+auto_scale_lr = dict(base_batch_size=64)

@@ -3,6 +3,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -13,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 try:
     import timm
+    from timm.models._features import FeatureGetterNet, FeatureListNet
 except ImportError:
     timm = None
 
@@ -24,6 +26,9 @@ RESERVED = {'out_indices', 'features_only', 'pretrained'}
 @MODELS.register_module()
 class TimmPyramid(BaseModule):
     """Feature pyramid of an image classification model of timm.
+
+    Blocks after the last level are removed. Parameters that no level depends on, as in
+    HRNet without its deepest level, are not trained.
 
     Args:
         model_name (str): Name of a model in ``timm.list_models()``.
@@ -86,6 +91,7 @@ class TimmPyramid(BaseModule):
             )
         self.model_args['out_indices'] = self._levels(strides)
         self.net = self._create(pretrained=False)
+        self._freeze_unused()
         if with_cp:
             self._checkpoint_gradients()
         self.strides = tuple(self.net.feature_info.reduction())
@@ -107,9 +113,29 @@ class TimmPyramid(BaseModule):
         return [level_of[stride] for stride in strides]
 
     def _create(self, **kwargs) -> nn.Module:
-        """Create the feature extractor."""
+        """Create the feature extractor, without the blocks after the last level."""
         args = dict(self.model_args, **kwargs)
-        return timm.create_model(self.model_name, features_only=True, **args)
+        net = timm.create_model(self.model_name, features_only=True, **args)
+        # timm keeps them in EfficientNets and MobileNets.
+        name, _, index = net.feature_info.module_name()[-1].rpartition('.')
+        blocks = getattr(net, name, None)
+        if isinstance(blocks, nn.Sequential):
+            del blocks[int(index) + 1 :]
+        return net
+
+    def _freeze_unused(self) -> None:
+        """Freeze parameters that no level depends on, which DDP does not accept."""
+        # timm ends these networks at the last level.
+        if isinstance(self.net, (FeatureListNet, FeatureGetterNet)):
+            return
+        with torch.enable_grad():
+            levels = self.net.eval()(torch.zeros(1, 3, 64, 64))
+            total = sum(level.sum() for level in levels)
+        parameters = [p for p in self.net.parameters() if p.requires_grad]
+        gradients = torch.autograd.grad(total, parameters, allow_unused=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.requires_grad_(gradient is not None)
+        self.net.train()
 
     def _checkpoint_gradients(self) -> None:
         """Enable gradient checkpointing."""

@@ -54,7 +54,8 @@ def average_views(
     flipped = flip_heatmaps(
         mirrored[0],
         flip_mode=test_cfg.get('flip_mode', 'heatmap'),
-        flip_indices=flip_indices,
         shift_heatmap=test_cfg.get('shift_heatmap', False),
     )
-    return (heatmaps + flipped) / 2
+    # An index by a list, as MMPose's, is copied from the host, which waits for it.
+    planes = flipped.split(1, dim=1)
+    return (heatmaps + torch.cat([planes[i] for i in flip_indices], dim=1)) / 2

@@ -41,7 +41,8 @@ SDTN_MODES = ('heatmaps', 'keypoints')
 
 def _mirror(theta: Tensor) -> Tensor:
     """F theta F for the reflection F: x -> -x; theta is (..., 2, 3)."""
-    return theta * theta.new_tensor([[1, -1, -1], [-1, 1, 1]])
+    a, b, c, d, e, f = theta.flatten(-2).unbind(dim=-1)
+    return torch.stack((a, -b, -c, -d, e, f), dim=-1).unflatten(-1, (2, 3))
 
 
 def _clip_to_median_norm(gradient: Tensor) -> Tensor:

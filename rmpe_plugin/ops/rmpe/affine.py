@@ -179,7 +179,8 @@ def _half_extent(size: tuple[int, int], like: Tensor) -> Tensor:
         raise ValueError(
             f'normalised coordinates need at least 2x2 pixels, got {height}x{width}'
         )
-    return like.new_tensor([(width - 1) / 2, (height - 1) / 2])
+    # Filled on the device. A tensor of the two numbers would be copied to it.
+    return torch.cat([like.new_full((1,), (n - 1) / 2) for n in (width, height)])
 
 
 def transform_points(
