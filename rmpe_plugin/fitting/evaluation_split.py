@@ -44,7 +44,8 @@ class EvaluationSplit:
             MPII's multi-person mAP. Defaults to ``'AP'``.
         reference (str): Reference length of mAP, see :class:`MultiPersonMAP`. Defaults
             to ``'head_box'``.
-        names (Sequence[str]): Names of the keypoints by id, for mAP. Defaults to ``()``.
+        names (Sequence[str]): Names of the keypoints by id, for mAP. Defaults to
+            ``()``.
     """
 
     annotations: dict
@@ -77,8 +78,8 @@ class EvaluationSplit:
 
         Raises:
             ValueError: If a file is malformed, a prediction is of another image or has
-                another number of keypoints, or if the metric is unknown or an
-                annotation has no reference length for it.
+                another number of keypoints, or if the metric is unknown or a person
+                has no positive area or reference length for it.
         """
         if metric not in METRICS:
             raise ValueError(f'metric must be one of {METRICS}, got {metric!r}')
@@ -95,8 +96,10 @@ class EvaluationSplit:
         predictions = dict(group_by_image(people))
         names = [meta['keypoint_id2name'][k] for k in range(meta['num_keypoints'])]
         split = cls(annotations, meta['sigmas'], predictions, metric, reference, names)
-        if metric == 'mAP':
-            _ = split._groups  # raises if a reference length is missing
+        try:
+            split.detections([], metric)  # raises on an invalid area or length
+        except ValueError as error:
+            raise ValueError(f'{ann}: {error}') from error
         return split
 
     @cached_property

@@ -198,6 +198,15 @@ def test_raises_on_malformed_predictions(predicted_crowd, tmp_path, change, mess
         EvaluationSplit.from_files(path, ann)
 
 
+def test_raises_without_a_positive_area(predicted_crowd, tmp_path):
+    content = json.loads(predicted_crowd[1].read_text())
+    content['annotations'][3]['area'] = 0
+    path = tmp_path / 'ann.json'
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r'ann\.json: annotation 4 must have a pos'):
+        EvaluationSplit.from_files(predicted_crowd[0], path)
+
+
 @pytest.mark.parametrize('text', ['{"images": [', '[]', '{"images": []}'])
 def test_raises_on_malformed_annotations(predicted_crowd, tmp_path, text):
     path = tmp_path / 'malformed.json'
