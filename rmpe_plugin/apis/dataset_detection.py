@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from mmengine.logging import print_log
 
-from rmpe_plugin.structures import boxes_to_records, read_annotations, require_keys
+from rmpe_plugin.structures import boxes_to_records, read_images, require_keys
 from rmpe_plugin.utils.files import ResumeJournal, file_digest, journal_path
 
 from .detector import detect_frames
@@ -68,7 +68,7 @@ def list_images(ann_file: Path | None, folder: Path | None) -> list[ImageFile]:
     """List the images of COCO annotations or of a folder.
 
     Args:
-        ann_file (Path, optional): COCO annotations.
+        ann_file (Path, optional): COCO annotations, or only the images.
         folder (Path, optional): Folder that the file names in the annotations are
             relative to; ``None`` is the folder of the annotations. Without annotations,
             all images in this folder are listed.
@@ -89,7 +89,7 @@ def list_images(ann_file: Path | None, folder: Path | None) -> list[ImageFile]:
             raise FileNotFoundError(f'{folder} contains no images, only videos')
         return files
     folder = folder or ann_file.parent
-    images = read_annotations(ann_file)['images']
+    images = read_images(ann_file)['images']
     require_keys(ann_file, 'image', images, {'id', 'file_name'})
     return [(image['id'], folder / image['file_name']) for image in images]
 

@@ -8,7 +8,7 @@ from mmpose.codecs.base import BaseKeypointCodec
 from mmpose.registry import KEYPOINT_CODECS
 from torch import Tensor
 
-from rmpe_plugin.ops import decode_cpn
+from rmpe_plugin.ops import decode_cpn, decode_visibility
 
 
 def _blurred_deltas(size: int, kernel_size: int) -> np.ndarray:
@@ -56,9 +56,11 @@ class CPNHeatmap(BaseKeypointCodec):
         occluded (str): Target of an occluded keypoint (COCO v = 1). ``'keep'``: a
             Gaussian, as for a visible one; keypoints that are not labelled or are
             outside the heatmap have weight 0. ``'empty'``: an empty heatmap, as for one
-            that is not labelled, and all weights are 1. Both public implementations
-            supervise GlobalNet in this way (github.com/chenyilun95/tf-cpn issue 8). It
-            needs :class:`RawVisibility` in the pipeline. Defaults to ``'keep'``.
+            that is not labelled, and all weights are 1, but those of keypoints that a
+            data set does not have, see ``KeypointConverter``. Both public
+            implementations supervise GlobalNet in this way
+            (github.com/chenyilun95/tf-cpn issue 8). It needs :class:`RawVisibility` in
+            the pipeline. Defaults to ``'keep'``.
         blur_kernel_size (int): Width of the blur before decoding, heatmap pixels.
             Defaults to 21.
         calibration (Sequence[float], optional): Slope and intercept of the logistic
@@ -141,9 +143,12 @@ class CPNHeatmap(BaseKeypointCodec):
         Args:
             keypoints (np.ndarray): (1, K, 2), pixels of the network input.
             keypoints_visible (np.ndarray, optional): (1, K), positive for labelled
-                keypoints. Defaults to ``None``: all are labelled.
+                keypoints; with ``occluded='empty'``, what
+                :func:`rmpe_plugin.ops.encode_visibility` returned. Defaults to
+                ``None``: all are labelled.
             keypoints_visible_weights (np.ndarray, optional): (1, K), positive for
-                visible keypoints (COCO v = 2). Only used with ``occluded='empty'``.
+                keypoints that the data set has. Only used with ``occluded='empty'``.
+                Defaults to ``None``: all.
 
         Returns:
             dict: ``heatmaps``, or ``target_rows`` and ``target_columns``; and
@@ -151,8 +156,8 @@ class CPNHeatmap(BaseKeypointCodec):
 
         Raises:
             ValueError: If there is more than one instance, if a labelled keypoint is
-                not finite, or if ``occluded='empty'`` and ``keypoints_visible_weights``
-                is ``None``.
+                not finite, or if ``occluded='empty'`` and the visibility is not
+                encoded.
         """
         if len(keypoints) != 1:
             raise ValueError(
@@ -174,13 +179,17 @@ class CPNHeatmap(BaseKeypointCodec):
         usable = labelled & inside
 
         if self.occluded == 'empty':
-            if keypoints_visible_weights is None:
+            try:
+                drawn = usable & decode_visibility(keypoints_visible[0])
+            except ValueError as error:
                 raise ValueError(
                     "codec.occluded='empty' needs the annotated visibility: put "
-                    "dict(type='RawVisibility') before RandomFlip in the pipeline"
-                )
-            drawn = usable & (keypoints_visible_weights[0] > 0)
+                    "dict(type='RawVisibility') before RandomFlip and "
+                    'KeypointConverter in the pipeline'
+                ) from error
             weights = np.ones_like(labelled)
+            if keypoints_visible_weights is not None:
+                weights = keypoints_visible_weights[0] > 0
         else:
             drawn = weights = usable
 

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from PIL import Image, UnidentifiedImageError
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from rmpe_plugin.structures import PERSON_CATEGORY
+from rmpe_plugin.structures import PERSON_CATEGORY, parse_metainfo
 
 # Of the longer side.
 MARGIN = 0.05
@@ -27,7 +26,7 @@ def make_category(metainfo: dict) -> dict:
     Returns:
         dict: ``id`` 1, ``name``, ``keypoints`` and ``skeleton``.
     """
-    meta = parse_pose_metainfo(metainfo)
+    meta = parse_metainfo(metainfo)
     names = [meta['keypoint_id2name'][i] for i in range(meta['num_keypoints'])]
     skeleton = [[i + 1, j + 1] for i, j in meta['skeleton_links']]
     return dict(id=PERSON_CATEGORY, name='person', keypoints=names, skeleton=skeleton)
@@ -70,6 +69,8 @@ def image_size(path: Path) -> tuple[int, int]:
     """
     try:
         with Image.open(path) as image:
+            if image.format == 'TIFF':
+                image.load()  # rotates it, in some versions of Pillow only now
             rotated = image.getexif().get(ORIENTATION, 1) >= FIRST_SIDEWAYS
             return image.size[::-1] if rotated else image.size
     except UnidentifiedImageError as error:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -106,9 +107,9 @@ class DiagnosedPoses:
         dropped (Counter): Number of predictions that are not diagnosed, by reason.
 
     Raises:
-        ValueError: If no person has labelled keypoints, or if there are predictions,
-            but none of a person in an annotated image; in iterations, if an annotation
-            has no reference length.
+        ValueError: If no person has labelled keypoints, if there are predictions, but
+            none of a person in an annotated image, or if a person has no positive area
+            or reference length.
     """
 
     annotations: dict
@@ -120,6 +121,8 @@ class DiagnosedPoses:
     def __post_init__(self) -> None:
         self.annotations = dict(
             self.annotations,
+            # COCO's evaluation ranks equal scores by the ids of the images.
+            images=sorted(self.annotations['images'], key=itemgetter('id')),
             annotations=[
                 annotation
                 for annotation in self.annotations['annotations']
@@ -143,13 +146,16 @@ class DiagnosedPoses:
         self.predictions = kept
         self._people = group_by_image(self.annotations['annotations'])
         self._predictions = group_by_image(kept)
-        if not any(
-            is_evaluated(person) and person['image_id'] in ids
+        evaluated = [
+            person
             for person in self.annotations['annotations']
-        ):
+            if is_evaluated(person) and person['image_id'] in ids
+        ]
+        if not evaluated:
             raise ValueError(
                 'the annotations have no person (category 1) with labelled keypoints'
             )
+        _ = self._variances(evaluated)  # raises if an area or a length is not valid
 
     @classmethod
     def from_files(

@@ -44,7 +44,8 @@ class EvaluationSplit:
             MPII's multi-person mAP. Defaults to ``'AP'``.
         reference (str): Reference length of mAP, see :class:`MultiPersonMAP`. Defaults
             to ``'head_box'``.
-        names (Sequence[str]): Names of the keypoints, for mAP. Defaults to ``()``.
+        names (Sequence[str]): Names of the keypoints by id, for mAP. Defaults to
+            ``()``.
     """
 
     annotations: dict
@@ -77,8 +78,8 @@ class EvaluationSplit:
 
         Raises:
             ValueError: If a file is malformed, a prediction is of another image or has
-                another number of keypoints, or if the metric is unknown or an
-                annotation has no reference length for it.
+                another number of keypoints, or if the metric is unknown or a person
+                has no positive area or reference length for it.
         """
         if metric not in METRICS:
             raise ValueError(f'metric must be one of {METRICS}, got {metric!r}')
@@ -93,10 +94,12 @@ class EvaluationSplit:
             ann, 'annotation', annotations['annotations'], meta['num_keypoints']
         )
         predictions = dict(group_by_image(people))
-        names = [*meta['keypoint_id2name'].values()]
+        names = [meta['keypoint_id2name'][k] for k in range(meta['num_keypoints'])]
         split = cls(annotations, meta['sigmas'], predictions, metric, reference, names)
-        if metric == 'mAP':
-            _ = split._groups  # raises if a reference length is missing
+        try:
+            split.detections([], metric)  # raises on an invalid area or length
+        except ValueError as error:
+            raise ValueError(f'{ann}: {error}') from error
         return split
 
     @cached_property
@@ -153,7 +156,7 @@ class EvaluationSplit:
 
         Returns:
             ScoredDetections: A column per OKS threshold (AP), or per joint but pelvis
-            and thorax (mAP). The images are those of the annotations.
+            and thorax (mAP). The images are those of the annotations, sorted by id.
         """
         if metric == 'AP':
             return self._pose_detections(people)
@@ -185,11 +188,11 @@ class EvaluationSplit:
             filter(is_evaluated, self.annotations['annotations'])
         )
         groups = {}
-        for image in self.annotations['images']:
-            people = annotated.get(image['id'], [])
+        for image in sorted(image['id'] for image in self.annotations['images']):
+            people = annotated.get(image, [])
             keypoints = labelled_keypoints(people, len(self.names))[:, joints]
             lengths = [reference_length(person, self.reference) for person in people]
-            groups[image['id']] = keypoints, np.array(lengths)
+            groups[image] = keypoints, np.array(lengths)
         return joints, groups
 
     def _pose_detections(self, people: list[dict]) -> ScoredDetections:
@@ -212,7 +215,7 @@ class EvaluationSplit:
             ],
         )
         predictions = {i: p for i, p in self.predictions.items() if i in image_ids}
-        labelled = any(a.get('num_keypoints') for a in annotations['annotations'])
+        labelled = any(map(is_evaluated, annotations['annotations']))
         if not predictions or not labelled:
             raise ValueError(
                 'both splits need labelled keypoints and predictions; one has '

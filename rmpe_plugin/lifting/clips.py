@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cv2
 
-from rmpe_plugin.structures import read_annotations, require_keys
+from rmpe_plugin.structures import read_images, require_keys
 
 # Human3.6M's images in MMPose: S1_Directions_1.54138969_000001.jpg
 _FRAME = re.compile(r'(?P<video>.+)_(?P<number>\d+)$')
@@ -126,7 +126,7 @@ def parse_h36m_name(name: str) -> tuple[str, str, str] | None:
 
 def _read_images(path: Path) -> list[dict]:
     """Read the images of annotations."""
-    images = read_annotations(path)['images']
+    images = read_images(path)['images']
     require_keys(path, 'image', images, {'id', 'file_name', 'width', 'height'})
     if not images:
         raise ValueError(f'{path} has no images')

@@ -19,6 +19,7 @@ from .cpn.mmpose_decoding import (
 from .cpn.ohkm import hard_keypoint_loss, keypoint_mse
 from .cpn.resize import resize_bilinear
 from .cpn.targets import render_targets
+from .cpn.visibility import decode_visibility, encode_visibility
 from .crops import (
     ImageStack,
     crop_matrices,
@@ -99,7 +100,9 @@ __all__ = [
     'decode_dark_udp',
     'decode_megvii',
     'decode_quarter_offset',
+    'decode_visibility',
     'distance_to_atoms',
+    'encode_visibility',
     'find_atoms',
     'finite_or_identity',
     'gaussian_kernel',

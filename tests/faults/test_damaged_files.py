@@ -246,7 +246,6 @@ PERSON = ('annotations', 1)
             [1, 2, 2],
             'has 3 keypoint numbers, expected 3 x 17',
         ),
-        ((*PERSON, 'keypoints'), [], 'has 0 keypoint numbers, expected 3 x 17'),
         ((*PERSON, 'keypoints', 4), '7', '(id 11): keypoints must be a list of x, y'),
         ((*PERSON, 'keypoints', 2), -1, 'visibility (0, 1 or 2) for each keypoint'),
         ((*PERSON, 'keypoints', 2), 3, 'visibility (0, 1 or 2) for each keypoint'),
@@ -300,11 +299,17 @@ def test_dropped_people_are_logged(tmp_path, last_log):
     content['annotations'][0]['iscrowd'] = 1
     content['annotations'][1]['bbox'] = [5.0, 6.0, -50.0, 80.0]
     assert len(load(tmp_path, content)) == 1
-    assert 'ann.json: 1 of 3 people are used; dropped are crowds' in last_log()
+    assert (
+        'ann.json: 1 of 3 people are used; dropped are 1 of a crowd (annotation 10); '
+        '1 with an empty box (annotation 11)'
+    ) in last_log()
     boxes = make_detections()
     boxes[0]['bbox'] = [5.0, 6.0, 0.0, 80.0]
     assert len(load(tmp_path, make_annotations(), boxes)) == 1
-    assert 'det.json: 1 of 2 people are used' in last_log()
+    assert (
+        'det.json: 1 of 2 people are used; dropped are 1 with an empty box (result of '
+        'image 1)'
+    ) in last_log()
 
 
 def test_file_names_may_have_any_characters(tmp_path):

@@ -7,7 +7,7 @@ from mmpose.codecs import MegviiHeatmap
 from mmpose.registry import KEYPOINT_CODECS
 
 from rmpe_plugin.codecs import CPNHeatmap
-from rmpe_plugin.ops import render_targets
+from rmpe_plugin.ops import encode_visibility, render_targets
 
 
 def build_codec(**kwargs):
@@ -77,13 +77,22 @@ def test_keypoints_outside_or_unlabelled_have_weight_zero():
 
 def test_occluded_keypoints_have_empty_targets():
     keypoints, labelled = random_keypoints()
-    visible = labelled.copy()
-    labelled[0, :2] = 0
-    visible[0, :6] = 0
-    encoded = build_codec(occluded='empty').encode(keypoints, labelled, visible)
+    visibility = 2 * labelled
+    visibility[0, :2] = 0
+    visibility[0, 2:6] = 1
+    exists = np.ones((1, 17))
+    exists[0, 1] = 0
+    encoded, with_missing = (
+        build_codec(occluded='empty').encode(
+            keypoints, encode_visibility(visibility), weights
+        )
+        for weights in (None, exists)
+    )
     assert (encoded['keypoint_weights'] == 1).all()
     drawn = encoded['heatmaps'].max(axis=(1, 2)) > 0
     assert drawn.tolist() == [False] * 6 + [True] * 11
+    assert with_missing['keypoint_weights'].tolist() == exists.tolist()
+    labelled[0, :2] = 0
     kept = build_codec(occluded='keep').encode(keypoints, labelled)
     assert kept['keypoint_weights'][0].tolist() == [0] * 2 + [1] * 15
 
@@ -167,11 +176,9 @@ def test_is_registered_and_decodes_batches():
 def test_separable_targets_equal_the_heatmaps(occluded):
     keypoints, labelled = random_keypoints(4, margin=16)
     labelled[0, ::5] = 0
-    visible = labelled * (np.arange(17) % 3 > 0)
+    visibility = encode_visibility(labelled * (1 + (np.arange(17) % 3 > 0)))
     plain, separable = (
-        build_codec(occluded=occluded, separable=value).encode(
-            keypoints, labelled, visible
-        )
+        build_codec(occluded=occluded, separable=value).encode(keypoints, visibility)
         for value in (False, True)
     )
     rows, columns = (

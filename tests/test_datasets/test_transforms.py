@@ -14,7 +14,12 @@ from rmpe_plugin.datasets.transforms import (
     KeepGroundTruthBox,
     RawVisibility,
 )
-from rmpe_plugin.ops import invert_affine, warp, window_corners
+from rmpe_plugin.ops import (
+    decode_visibility,
+    invert_affine,
+    warp,
+    window_corners,
+)
 from tests.factories import coco_results
 
 
@@ -45,8 +50,10 @@ def test_raises_on_wrong_padding(padding):
 
 def test_raw_visibility_distinguishes_occluded_and_visible():
     results = RawVisibility().transform(coco_results())
-    pairs = results['keypoints_visible'][0].tolist()
-    assert pairs == [[1, 1], [1, 0], [0, 0], [1, 1]]
+    labelled, exists = results['keypoints_visible'][0].T
+    assert (labelled > 0).tolist() == [True, True, False, True]
+    assert decode_visibility(labelled).tolist() == [True, False, False, True]
+    assert exists.tolist() == [1] * 4
 
 
 def pipeline(flip):
@@ -103,12 +110,17 @@ def test_raw_visibility_raises_on_wrong_annotations_and_pipelines():
         RawVisibility().transform(dict(coco_results(), raw_ann_info=None))
     with pytest.raises(ValueError, match='4 keypoints, the pipeline 3'):
         RawVisibility().transform(dict(coco_results(), keypoints=np.zeros((1, 3, 2))))
+    # The same number in another order, after KeypointConverter.
+    with pytest.raises(ValueError, match='before any transform that changes the key'):
+        RawVisibility().transform(
+            dict(coco_results(), keypoints_visible=np.ones((1, 4, 2)))
+        )
 
 
 def test_unlabelled_keypoints_may_be_nan():
     results = coco_results()
     results['raw_ann_info']['keypoints'][6] = float('nan')
-    assert RawVisibility().transform(results)['keypoints_visible'][0, 2].sum() == 0
+    assert RawVisibility().transform(results)['keypoints_visible'][0, 2, 0] == 0
 
 
 def test_raises_on_an_unreadable_image(tmp_path):

@@ -232,6 +232,16 @@ def test_raises_on_files_that_do_not_fit(tmp_path, change, message):
 def test_raises_without_reference_length():
     annotations, predictions = scene()
     del annotations['annotations'][0]['head_box']
-    poses = DiagnosedPoses(annotations, predictions, META, reference='head_box')
     with pytest.raises(ValueError, match="annotation 1 must have 'head_box'"):
-        Diagnosis(poses)
+        DiagnosedPoses(annotations, predictions, META, reference='head_box')
+
+
+def test_raises_without_a_positive_area():
+    annotations, predictions = scene()
+    annotations['annotations'][0]['area'] = 0
+    with pytest.raises(ValueError, match='annotation 1 must have a positive area'):
+        DiagnosedPoses(annotations, predictions, META)
+    DiagnosedPoses(annotations, predictions, META, reference='head_box')
+    # A crowd is not evaluated.
+    annotations['annotations'][0]['iscrowd'] = 1
+    DiagnosedPoses(annotations, predictions, META)

@@ -115,6 +115,17 @@ def test_equals_the_operator(annotations, ann_file):
     assert 20 < metrics['multi_person/mAP'] < 80
 
 
+def test_joints_are_named_by_id_not_by_their_order_in_the_description(
+    annotations, ann_file
+):
+    outputs = predictions(annotations)
+    expected = evaluate(build(ann_file), outputs)
+    metric = build(ann_file)
+    names = dict(reversed(MPII['keypoint_id2name'].items()))
+    metric.dataset_meta = dict(MPII, keypoint_id2name=names)
+    assert evaluate(metric, outputs) == expected
+
+
 def test_duplicates_cost_and_pose_nms_removes_them(annotations, ann_file):
     single = evaluate(build(ann_file), predictions(annotations))
     outputs = predictions(annotations, copies=3)

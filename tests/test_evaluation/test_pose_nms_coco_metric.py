@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from mmengine.logging import MessageHub
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS
@@ -294,3 +295,101 @@ def test_raises_on_predictions_without_boxes(ann_file):
     metric = build(ann_file=str(ann_file), pose_nms=PAPER)
     with pytest.raises(ValueError, match='the predictions have no bboxes'):
         metric.process([], outputs)
+
+
+# --- annotations that cannot be evaluated ---------------------------------------------
+
+
+def change_people(ann_file, path, changes=None, remove=(), **dataset):
+    """Write the annotations with other entries of each person."""
+    content = json.loads(ann_file.read_text()) | dataset
+    for person in content['annotations']:
+        person.update(changes or {})
+        for key in remove:
+            del person[key]
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ('edit', 'message'),
+    [
+        (dict(changes=dict(area=0)), 'annotation 1 must have a positive area for OKS'),
+        (dict(changes=dict(area=-1)), 'area must be a finite number of at least 0'),
+        (dict(changes=dict(area=None)), 'area must be a finite number of at least 0'),
+        (dict(remove=['area']), 'annotation 1 has no area; evaluator.use_area=False'),
+        (dict(remove=['keypoints']), 'has no keypoints'),
+        (dict(remove=['bbox']), 'has no bbox'),
+        (dict(categories=[]), 'has no categories'),
+        (dict(categories=[dict(id=2, name='person')]), r'not among .* \[2\]'),
+    ],
+)
+def test_raises_before_the_training(ann_file, tmp_path, edit, message):
+    path = change_people(ann_file, tmp_path / 'ann.json', **edit)
+    with pytest.raises(ValueError, match=rf'ann\.json.*{message}'):
+        build(ann_file=str(path))
+    # MMPose tells a metric without ``ann_file`` the annotations of the data set.
+    hub = MessageHub.get_current_instance()
+    hub.update_info_dict({'broken_ann_file': str(path)})
+    with pytest.raises(ValueError, match=rf'ann\.json.*{message}'):
+        build(meta=dict(COCO, dataset_name='broken'))
+    # Only the evaluation needs them.
+    prefix = str(tmp_path / 'results')
+    build(ann_file=str(path), format_only=True, outfile_prefix=prefix)
+
+
+@pytest.mark.parametrize(
+    'edit', [dict(remove=['area']), dict(changes=dict(area=0)), dict(changes={})]
+)
+def test_use_area_takes_the_share_of_the_box(ann_file, tmp_path, edit):
+    outputs = predictions(ann_file)
+    rng = np.random.default_rng(0)
+    for output in outputs:
+        output['pred_instances']['keypoints'] += rng.normal(0, 4, (1, 17, 2))
+    expected = evaluate(
+        build(CocoMetric, ann_file=str(ann_file), use_area=False), outputs
+    )
+    assert 0.1 < expected['coco/AP'] < 1
+    path = change_people(ann_file, tmp_path / 'ann.json', **edit)
+    assert evaluate(build(ann_file=str(path), use_area=False), outputs) == expected
+    # The types of errors are those of this AP.
+    kind = METRICS.get('PoseErrorMetric')
+    found = evaluate(build(kind, ann_file=str(path), use_area=False), outputs)
+    other = change_people(ann_file, tmp_path / 'other.json', remove=['area'])
+    same = evaluate(build(kind, ann_file=str(other), use_area=False), outputs)
+    assert found == same
+    assert found.items() >= expected.items()
+
+
+def test_annotations_without_iscrowd_are_people(ann_file, tmp_path):
+    outputs = predictions(ann_file)
+    expected = evaluate(build(ann_file=str(ann_file)), outputs)
+    path = change_people(ann_file, tmp_path / 'ann.json', remove=['iscrowd'])
+    assert evaluate(build(ann_file=str(path)), outputs) == expected
+
+
+def test_crowds_and_people_without_labels_need_no_positive_area(ann_file, tmp_path):
+    content = json.loads(ann_file.read_text())
+    first, second = content['annotations'][:2]
+    first.update(iscrowd=1, area=0)
+    second.update(keypoints=[], num_keypoints=0, area=0)
+    path = tmp_path / 'ann.json'
+    path.write_text(json.dumps(content))
+    ap = evaluate(build(ann_file=str(path)), predictions(ann_file))['coco/AP']
+    assert ap > 0.1
+
+
+def test_crowdpose_needs_its_keys(ann_file, tmp_path):
+    settings = dict(iou_type='keypoints_crowd', use_area=False)
+    with pytest.raises(ValueError, match=r'image 0 \(id \d+\) has no crowdIndex'):
+        build(ann_file=str(ann_file), **settings)
+    path = change_people(ann_file, tmp_path / 'ann.json', remove=['num_keypoints'])
+    with pytest.raises(ValueError, match=r'annotation 0 \(id 1\) has no num_keypoints'):
+        build(ann_file=str(path), **settings)
+
+
+@pytest.mark.parametrize('number', [0, 16])
+def test_raises_on_another_number_of_sigmas(ann_file, number):
+    meta = dict(COCO, sigmas=COCO['sigmas'][:number])
+    with pytest.raises(ValueError, match=f'needs 17 sigmas, .* got {number}'):
+        build(ann_file=str(ann_file), meta=meta)

@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import METRICS
 
@@ -10,7 +11,10 @@ from rmpe_plugin.datasets.synthetic import write_split
 from rmpe_plugin.fitting.evaluation_split import EvaluationSplit
 from rmpe_plugin.fitting.nms_methods import no_nms, parametric_nms
 from rmpe_plugin.ops import PoseNMSParams
+from rmpe_plugin.utils.configs import find_config
 from tests.test_fitting.factories import metric_ap
+
+MMPOSE_MPII = Config.fromfile(find_config('mmpose::_base_/datasets/mpii.py'))
 
 
 def test_ap_equals_coco_metric(predicted_crowd):
@@ -91,6 +95,28 @@ def test_map_equals_the_metric(mpii_crowd):
     assert split.score([]) == 0
 
 
+def test_order_of_keypoint_info_and_of_images_does_not_matter(mpii_crowd, tmp_path):
+    pred, ann, metainfo = mpii_crowd
+    info = dict(MMPOSE_MPII.dataset_info)
+    info['keypoint_info'] = dict(reversed(info['keypoint_info'].items()))
+    shuffled = tmp_path / 'metainfo.py'
+    shuffled.write_text(f'dataset_info = {info!r}')
+    content = json.loads(ann.read_text())
+    content['images'].reverse()
+    other_ann = tmp_path / 'ann.json'
+    other_ann.write_text(json.dumps(content))
+    split = EvaluationSplit.from_files(pred, ann, metainfo, 'mAP')
+    other = EvaluationSplit.from_files(pred, other_ann, str(shuffled), 'mAP')
+    # Equal scores, so that the order of the images decides.
+    people = [
+        dict(p, keypoints=[*np.reshape(p['keypoints'], (-1, 3)) * (1, 1, 0)])
+        for p in no_nms(split)
+    ]
+    assert other.names == split.names
+    for some in (people, no_nms(split)):
+        assert other.score(some) == split.score(some)
+
+
 def test_pose_nms_raises_map(mpii_crowd):
     pred, ann, metainfo = mpii_crowd
     split = EvaluationSplit.from_files(pred, ann, metainfo, 'mAP')
@@ -126,6 +152,19 @@ def test_divided_splits_share_no_image(predicted_crowd):
     assert image_ids(split.divide(0.5, seed=1)[0]) != ids[0]
 
 
+def test_divides_annotations_without_num_keypoints(predicted_crowd, tmp_path):
+    pred, ann, _ = predicted_crowd
+    content = json.loads(ann.read_text())
+    for person in content['annotations']:
+        del person['num_keypoints']
+    path = tmp_path / 'ann.json'
+    path.write_text(json.dumps(content))
+    parts = EvaluationSplit.from_files(pred, path).divide(0.5, seed=0)
+    expected = EvaluationSplit.from_files(pred, ann).divide(0.5, seed=0)
+    for part, other in zip(parts, expected, strict=True):
+        assert part.score(no_nms(part)) == other.score(no_nms(other))
+
+
 def test_raises_on_an_empty_split(predicted_crowd):
     split = EvaluationSplit.from_files(*predicted_crowd[:2])
     with pytest.raises(ValueError, match='both splits need labelled keypoints'):
@@ -157,6 +196,15 @@ def test_raises_on_malformed_predictions(predicted_crowd, tmp_path, change, mess
     path.write_text(json.dumps(change(json.loads(pred.read_text()))))
     with pytest.raises(ValueError, match=message):
         EvaluationSplit.from_files(path, ann)
+
+
+def test_raises_without_a_positive_area(predicted_crowd, tmp_path):
+    content = json.loads(predicted_crowd[1].read_text())
+    content['annotations'][3]['area'] = 0
+    path = tmp_path / 'ann.json'
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r'ann\.json: annotation 4 must have a pos'):
+        EvaluationSplit.from_files(predicted_crowd[0], path)
 
 
 @pytest.mark.parametrize('text', ['{"images": [', '[]', '{"images": []}'])

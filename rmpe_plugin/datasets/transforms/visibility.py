@@ -3,26 +3,32 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmpose.registry import TRANSFORMS
 
+from rmpe_plugin.ops import encode_visibility
+
 
 @TRANSFORMS.register_module()
 class RawVisibility(BaseTransform):
     """Keep the difference between COCO's v = 1 and v = 2 in the pipeline.
 
-    MMPose keeps min(1, v) only. This transform stores the pair [labelled, visible] in
-    the form that ``RandomFlip``, ``RandomHalfBody`` and ``GenerateTarget`` support; the
+    MMPose keeps min(1, v) only. This transform stores a pair for each keypoint in the
+    form that ``RandomFlip``, ``RandomHalfBody`` and ``GenerateTarget`` support; the
     last splits it into ``keypoints_visible`` and ``keypoints_visible_weights``. It is
-    for training pipelines and precedes ``RandomFlip``.
+    for training pipelines and precedes ``RandomFlip``. With several data sets, it is in
+    the pipeline of each, before ``KeypointConverter``.
 
     Required Keys:
         - raw_ann_info
         - keypoints (N, K, 2)
 
     Modified Keys:
-        - keypoints_visible (N, K, 2): [v > 0, v > 1]
+        - keypoints_visible (N, K, 2): v, see
+          :func:`rmpe_plugin.ops.encode_visibility`; and 1, which ``KeypointConverter``
+          replaces by 0 for keypoints that the data set does not have
 
     Raises:
-        ValueError: If ``RandomFlip`` comes first, if the annotation has another number
-            of keypoints than the pipeline, or if a labelled keypoint is not finite.
+        ValueError: If ``RandomFlip`` or ``KeypointConverter`` comes first, if the
+            annotation has another number of keypoints than the pipeline, or if a
+            labelled keypoint is not finite.
     """
 
     def transform(self, results: dict) -> dict:
@@ -39,7 +45,9 @@ class RawVisibility(BaseTransform):
                 'annotations, not for detections'
             )
         raw = np.asarray(ann['keypoints'], dtype=np.float32).reshape(1, -1, 3)
-        if raw.shape[:2] != results['keypoints'].shape[:2]:
+        # KeypointConverter has made pairs.
+        is_converted = np.ndim(results.get('keypoints_visible')) == 3
+        if is_converted or raw.shape[:2] != results['keypoints'].shape[:2]:
             raise ValueError(
                 f'{name} has {raw.shape[1]} keypoints, the pipeline '
                 f'{results["keypoints"].shape[1]}: RawVisibility must come before '
@@ -52,9 +60,8 @@ class RawVisibility(BaseTransform):
                 f'{name}: keypoints {np.flatnonzero(invalid[0]).tolist()} are labelled '
                 'but their coordinates are not finite'
             )
-        results['keypoints_visible'] = np.stack(
-            (visibility > 0, visibility > 1), axis=2
-        ).astype(np.float32)
+        encoded = encode_visibility(visibility)
+        results['keypoints_visible'] = np.stack((encoded, np.ones_like(encoded)), 2)
         return results
 
     def __repr__(self) -> str:

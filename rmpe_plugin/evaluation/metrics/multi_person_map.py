@@ -128,7 +128,8 @@ class MultiPersonMAP(BaseMetric):
             dict[str, float]: AP of each joint by its name, and ``mAP``; percent. Joints
             without annotations are omitted.
         """
-        names = [*self.dataset_meta['keypoint_id2name'].values()]
+        index = self.dataset_meta['keypoint_id2name']
+        names = [index[k] for k in range(len(index))]
         selected = _select_joints(names, self.joints)
         people = [a for a in self.annotations if is_evaluated(a)]
         people_of, poses_of = group_by_image(people), self._poses(results)
@@ -166,7 +167,7 @@ class MultiPersonMAP(BaseMetric):
             raise ValueError(
                 f"evaluator.groups='mpii' needs the joints {', '.join(CENTRE)}"
             )
-        for image in people_of.keys() | poses_of.keys():
+        for image in sorted(people_of.keys() | poses_of.keys()):
             people = people_of.get(image, [])
             pose, score = poses_of.get(image, empty)
             if self.groups == 'image':

@@ -35,6 +35,9 @@ class PoseErrorMetric(PoseNMSCocoMetric):
             )
         super().__init__(**kwargs)
         self._annotations = read_annotations(Path(kwargs['ann_file']))
+        if not self.use_area:
+            for annotation in self._annotations['annotations']:
+                annotation.pop('area', None)
         self._records: list[dict] = []
 
     def results2json(self, keypoints: dict[int, list], outfile_prefix: str) -> str:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from collections.abc import Sequence
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 from mmpose.evaluation.metrics import CocoMetric
@@ -8,6 +9,18 @@ from mmpose.registry import METRICS
 from mmpose.structures.bbox import bbox_xywh2xyxy
 
 from rmpe_plugin.ops import PoseNMSParams, parametric_pose_nms_batch
+from rmpe_plugin.structures import (
+    area_of,
+    check_annotations,
+    require_categories,
+    require_keys,
+)
+
+# What COCO's evaluation reads of each annotation.
+COCO_KEYS = dict(
+    keypoints={'bbox', 'keypoints'},
+    keypoints_crowd={'bbox', 'keypoints', 'num_keypoints'},
+)
 
 
 @METRICS.register_module()
@@ -31,10 +44,16 @@ class PoseNMSCocoMetric(CocoMetric):
         kwargs: Arguments of :class:`mmpose.evaluation.metrics.CocoMetric`. ``nms_mode``
             defaults to ``'none'`` if ``pose_nms`` is given.
 
+    MMPose fails after the first epoch, or returns an AP of 0 or -1, if the annotations
+    cannot be evaluated. Here they are checked before the training. An annotation
+    without ``iscrowd`` is no crowd, as in MMPose's data sets.
+
     Raises:
         ValueError: If ``pose_nms`` is given and ``nms_mode`` is not ``'none'``, a
             parameter is not valid, or the predictions have no boxes, which pose NMS
-            needs.
+            needs; if a record of the annotations is not valid, has no listed category,
+            ``keypoints`` or ``bbox``, or without ``use_area=False`` no positive
+            ``area``; or if the data set's description has not one sigma per keypoint.
         FileNotFoundError: If ``pose_nms`` is neither the name of a preset nor the path
             of a file.
     """
@@ -51,10 +70,46 @@ class PoseNMSCocoMetric(CocoMetric):
                 f'got {kwargs["nms_mode"]!r}'
             )
         super().__init__(**kwargs)
+        if self.coco is not None:
+            self._prepare_annotations()
         self.score_offset = score_offset
         self.pose_nms = None
         if pose_nms is not None:
             self.pose_nms = PoseNMSParams.from_config(pose_nms)
+
+    @property
+    def dataset_meta(self) -> dict | None:
+        """Description of the data set, see ``CocoMetric``."""
+        return CocoMetric.dataset_meta.fget(self)
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict) -> None:
+        is_loaded = self.coco is not None
+        CocoMetric.dataset_meta.fset(self, dataset_meta)
+        if self.coco is not None and not is_loaded:
+            self._prepare_annotations()
+        number = self.dataset_meta['num_keypoints']
+        if len(self.dataset_meta['sigmas']) != number:
+            raise ValueError(
+                f'{type(self).__name__} needs {number} sigmas, one for each keypoint, '
+                f'in metainfo, got {len(self.dataset_meta["sigmas"])}'
+            )
+
+    def _prepare_annotations(self) -> None:
+        """Check the annotations, and complete ``iscrowd``."""
+        if self.format_only or self.iou_type not in COCO_KEYS:
+            return
+        path, dataset = Path(self.coco.anno_file[0]), self.coco.dataset
+        annotations = dataset['annotations']
+        check_annotations(path, dataset)
+        require_categories(path, dataset)
+        require_keys(path, 'annotation', annotations, COCO_KEYS[self.iou_type])
+        if self.iou_type == 'keypoints_crowd':
+            require_keys(path, 'image', dataset['images'], {'crowdIndex'})
+        for annotation in annotations:
+            annotation.setdefault('iscrowd', 0)
+        if self.use_area:
+            _require_areas(path, annotations)
 
     def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
         """Store the predictions of one batch.
@@ -93,6 +148,19 @@ class PoseNMSCocoMetric(CocoMetric):
                 mean = person['keypoint_scores'].mean() + self.score_offset
                 person['score'] = person['bbox_score'] * mean
         return super().results2json(keypoints, outfile_prefix)
+
+
+def _require_areas(path: Path, annotations: list[dict]) -> None:
+    """Raise if an annotation has no area, or that of a person is not positive."""
+    try:
+        for annotation in annotations:
+            if 'area' not in annotation:
+                raise ValueError(f'annotation {annotation["id"]} has no area')
+            area_of(annotation)
+    except ValueError as error:
+        raise ValueError(
+            f'{path}: {error}; evaluator.use_area=False takes 0.53 of the box instead'
+        ) from error
 
 
 def _suppress(images: dict[int, list], params: PoseNMSParams) -> dict[int, list]:

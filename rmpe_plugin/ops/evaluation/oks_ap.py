@@ -30,7 +30,8 @@ def oks_average_precision(
 ) -> float:
     """Compute COCO's AP, the mean over the OKS thresholds 0.5 to 0.95.
 
-    Each argument has one array per image.
+    Each argument has one array per image. Equal scores are ranked in the order of the
+    images, then of the predictions. pycocotools sorts the images by id.
 
     Args:
         oks (Sequence[np.ndarray]): OKS of each prediction and annotation (P, G).

@@ -2,9 +2,12 @@
 """COCO annotations and results: reading, validation and conversion."""
 
 from .files import (
+    check_annotations,
     read_annotations,
     read_coco,
+    read_images,
     read_results,
+    require_categories,
     require_images,
     require_keypoints,
     require_keys,
@@ -32,6 +35,7 @@ __all__ = [
     'area_of',
     'boxes_from_records',
     'boxes_to_records',
+    'check_annotations',
     'group_by_image',
     'is_evaluated',
     'labelled_keypoints',
@@ -41,9 +45,11 @@ __all__ = [
     'poses_to_records',
     'read_annotations',
     'read_coco',
+    'read_images',
     'read_person_boxes',
     'read_results',
     'reference_length',
+    'require_categories',
     'require_images',
     'require_keypoints',
     'require_keys',

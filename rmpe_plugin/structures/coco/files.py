@@ -29,7 +29,8 @@ def _is_id(value: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return _is_id(value) and value >= 0
+    # Tables write whole numbers as 18.0.
+    return _is_number(value) and value >= 0 and value == int(value)
 
 
 def _is_image_id_or_name(value: Any) -> bool:
@@ -45,11 +46,12 @@ def _is_bbox(value: Any) -> bool:
 
 
 def _is_scored_keypoints(value: Any) -> bool:
-    return _is_numbers(value) and len(value) % 3 == 0
+    return _is_numbers(value) and len(value) % 3 == 0 and len(value) > 0
 
 
 def _is_labelled_keypoints(value: Any) -> bool:
-    return _is_scored_keypoints(value) and set(value[2::3]) <= {0, 1, 2}
+    # An empty list is that of an object without keypoints.
+    return value == [] or (_is_scored_keypoints(value) and {*value[2::3]} <= {0, 1, 2})
 
 
 def _is_relative_path(value: Any) -> bool:
@@ -92,7 +94,11 @@ ANNOTATION_RULES: dict[str, Rule] = dict(
         'a list of x, y (finite numbers below 1e9) and visibility (0, 1 or 2) for each '
         'keypoint',
     ),
-    num_keypoints=(_is_count, 'an integer of at least 0'),
+    num_keypoints=(_is_count, 'a whole number of at least 0'),
+    area=(
+        lambda value: _is_number(value) and value >= 0,
+        'a finite number of at least 0 and below 1e9',
+    ),
     iscrowd=(lambda value: value in (0, 1), '0 or 1'),
 )
 
@@ -135,9 +141,43 @@ def read_annotations(path: Path) -> dict:
     Raises:
         ValueError: If the file is not JSON or a record is invalid.
     """
-    dataset = _read_json(path)
-    if not isinstance(dataset, dict) or not {'images', 'annotations'} <= set(dataset):
+    dataset = read_images(path)
+    if 'annotations' not in dataset:
         raise ValueError(f'{path} must hold COCO annotations: images and annotations')
+    return dataset
+
+
+def read_images(path: Path) -> dict:
+    """Read COCO's images, which may have no annotations.
+
+    COCO's files ``image_info_*.json`` of the test splits have none.
+
+    Args:
+        path (Path): Annotation file.
+
+    Returns:
+        dict: As :func:`read_annotations`, but ``annotations`` is optional.
+
+    Raises:
+        ValueError: If the file is not JSON or a record is invalid.
+    """
+    dataset = _read_json(path)
+    if not isinstance(dataset, dict) or 'images' not in dataset:
+        raise ValueError(f'{path} must hold COCO annotations: images and annotations')
+    check_annotations(path, dataset)
+    return dataset
+
+
+def check_annotations(path: Path, dataset: dict) -> None:
+    """Check the records of COCO annotations.
+
+    Args:
+        path (Path): Their file, for the error message.
+        dataset (dict): Content of the file.
+
+    Raises:
+        ValueError: If a record is invalid.
+    """
     for kind, key, rules, required_keys in (
         ('image', 'images', IMAGE_RULES, {'id'}),
         ('annotation', 'annotations', ANNOTATION_RULES, {'id', 'image_id'}),
@@ -147,7 +187,6 @@ def read_annotations(path: Path) -> dict:
         _require_valid(path, kind, records, rules)
         require_keys(path, kind, records, required_keys)
         _require_unique(path, kind, [record['id'] for record in records])
-    return dataset
 
 
 def read_results(path: Path, required_keys: set[str]) -> list[dict]:
@@ -216,6 +255,31 @@ def require_images(path: Path, kind: str, records: list[dict], dataset: dict) ->
             )
 
 
+def require_categories(path: Path, dataset: dict) -> None:
+    """Check that the category of each annotation is listed.
+
+    COCO's evaluation leaves out annotations of other categories in silence.
+
+    Args:
+        path (Path): File of the annotations, for the error message.
+        dataset (dict): COCO annotations.
+
+    Raises:
+        ValueError: If there are no ``categories``, or one is not among them.
+    """
+    listed = {category['id'] for category in dataset.get('categories', [])}
+    if not listed:
+        raise ValueError(f'{path} has no categories')
+    annotations = dataset.get('annotations', [])
+    require_keys(path, 'annotation', annotations, {'category_id'})
+    for i, record in enumerate(annotations):
+        if record['category_id'] not in listed:
+            raise ValueError(
+                f'{path}: {_describe("annotation", i, record)}: category_id '
+                f'{record["category_id"]} is not among the categories {sorted(listed)}'
+            )
+
+
 def require_keypoints(
     path: Path, kind: str, records: list[dict], num_keypoints: int
 ) -> None:
@@ -224,16 +288,18 @@ def require_keypoints(
     Args:
         path (Path): File of the records, for the error message.
         kind (str): Kind of the records, for the error message.
-        records (list[dict]): The records; those without ``keypoints`` are skipped.
+        records (list[dict]): The records; those without ``keypoints``, or with an
+            empty list, are skipped.
         num_keypoints (int): Number of keypoints K.
 
     Raises:
         ValueError: If a record has another number of keypoints.
     """
     for i, record in enumerate(records):
-        if 'keypoints' in record and len(record['keypoints']) != 3 * num_keypoints:
+        numbers = record.get('keypoints')
+        if numbers and len(numbers) != 3 * num_keypoints:
             raise ValueError(
-                f'{path}: {_describe(kind, i, record)} has {len(record["keypoints"])} '
+                f'{path}: {_describe(kind, i, record)} has {len(numbers)} '
                 f'keypoint numbers, expected 3 x {num_keypoints}'
             )
 

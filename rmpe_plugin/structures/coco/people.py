@@ -50,11 +50,21 @@ def area_of(annotation: dict) -> float:
 
     Returns:
         float: ``area``, or 0.53 times the area of the box; square pixels.
+
+    Raises:
+        ValueError: If the annotation is evaluated, and its area is not positive.
     """
     if 'area' in annotation:
-        return annotation['area']
-    _, _, width, height = annotation['bbox']
-    return AREA_OF_BOX * width * height
+        key, area = 'area', annotation['area']
+    else:
+        _, _, width, height = annotation['bbox']
+        key, area = 'bbox', AREA_OF_BOX * max(width, 0) * max(height, 0)
+    if not area > 0 and is_evaluated(annotation):
+        raise ValueError(
+            f'annotation {annotation["id"]} must have a positive area for OKS, got '
+            f'{key} {annotation[key]}'
+        )
+    return area
 
 
 def reference_length(annotation: dict, key: str) -> float:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""AP from similarities against pycocotools."""
+"""AP from similarities against pycocotools and xtcocotools."""
 
 import contextlib
 import io
@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from xtcocotools.coco import COCO as ExtendedCOCO
+from xtcocotools.cocoeval import COCOeval as ExtendedCOCOeval
 
 from rmpe_plugin.ops import oks_average_precision, oks_variances, pose_oks
 
@@ -71,11 +73,31 @@ def pycocotools_ap(annotations, results, images):
     return evaluation.stats[0]
 
 
-def diagnosed_ap(annotations, results, images):
+def xtcocotools_ap(annotations, results, ids):
+    """AP of the evaluation that MMPose uses."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = ExtendedCOCO()
+        coco.anno_file = [None]
+        coco.dataset = dict(
+            images=[dict(id=i) for i in ids],
+            annotations=annotations,
+            categories=[dict(id=1, name='person')],
+        )
+        coco.createIndex()
+        evaluation = ExtendedCOCOeval(
+            coco, coco.loadRes(results), 'keypoints', sigmas=SIGMAS
+        )
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation.stats[0]
+
+
+def diagnosed_ap(annotations, results, ids):
     """AP of the arrays that a diagnosis makes of the records."""
     from rmpe_plugin.diagnosis import DiagnosedPoses, Diagnosis, coco_ap
 
-    dataset = dict(images=[dict(id=i) for i in range(images)], annotations=annotations)
+    dataset = dict(images=[dict(id=i) for i in ids], annotations=annotations)
     meta = dict(
         num_keypoints=17,
         sigmas=SIGMAS,
@@ -90,13 +112,28 @@ def test_equals_pycocotools(seed):
     annotations, results = scene(seed)
     expected = pycocotools_ap(annotations, results, 12)
     assert 0.05 < expected < 0.95
-    assert diagnosed_ap(annotations, results, 12) == pytest.approx(expected, abs=1e-9)
+    ap = diagnosed_ap(annotations, results, range(12))
+    assert ap == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize('seed', range(8))
+def test_equal_scores_are_ranked_by_image_id_then_in_the_order_of_the_file(seed):
+    annotations, results = scene(seed, predictions=8)
+    rng = np.random.default_rng(seed)
+    for result in results:
+        result['score'] = float(rng.integers(1, 3)) / 2
+    results = [results[i] for i in rng.permutation(len(results))]
+    expected = xtcocotools_ap(annotations, results, range(12))
+    for ids in (range(12), rng.permutation(12).tolist()):
+        ap = diagnosed_ap(annotations, results, ids)
+        assert ap == pytest.approx(expected, abs=1e-9)
 
 
 def test_many_images_are_matched_in_chunks():
     annotations, results = scene(0, images=300)
     expected = pycocotools_ap(annotations, results, 300)
-    assert diagnosed_ap(annotations, results, 300) == pytest.approx(expected, abs=1e-9)
+    ap = diagnosed_ap(annotations, results, range(300))
+    assert ap == pytest.approx(expected, abs=1e-9)
 
 
 def test_perfect_and_no_predictions():
