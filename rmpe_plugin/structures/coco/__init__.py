@@ -9,6 +9,7 @@ from .files import (
     require_keypoints,
     require_keys,
 )
+from .image_matching import match_frames, match_images
 from .people import (
     PERSON_CATEGORY,
     area_of,
@@ -37,6 +38,8 @@ __all__ = [
     'labelled_keypoints',
     'make_annotation',
     'make_detection',
+    'match_frames',
+    'match_images',
     'poses_from_records',
     'poses_to_records',
     'read_annotations',

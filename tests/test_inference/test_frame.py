@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from rmpe_plugin.apis import Frames
-from rmpe_plugin.apis.frame import image_id_of, read_image, to_bgr
+from rmpe_plugin.inference import image_id_of, read_image
+from rmpe_plugin.utils.images import to_bgr
 
 GREY = np.arange(6, dtype=np.uint8).reshape(2, 3)
 COLOUR = np.dstack((GREY, GREY + 50, GREY + 100))
