@@ -13,7 +13,9 @@ from typing import IO, NamedTuple
 
 # An ASF header has the size of the file 40 bytes after the start of this object.
 _ASF_FILE_PROPERTIES = bytes.fromhex('a1dcab8c47a9cf118ee400c00c205365')
-_ISO_TYPES = (b'ftyp', b'styp', b'moov', b'mdat', b'wide', b'free', b'skip')
+_ISO_TYPES = frozenset(
+    b'ftyp styp moov mdat moof mfra sidx free skip wide uuid meta pnot emsg prft'.split()
+)
 _EBML_ID, _SEGMENT, _CLUSTER = b'\x1aE\xdf\xa3', b'\x18S\x80g', b'\x1fC\xb6u'
 _FLV_TAGS = (8, 9, 18)
 
@@ -48,14 +50,13 @@ def is_cut(path: Path) -> bool:
         file.seek(0)
         start = file.read(65536)
         if start[4:8] in _ISO_TYPES:
-            # Some cameras append data of their own, which are no elements.
-            return _is_cut(file, 0, size, _iso_box, may_append=True)
+            return _is_cut(file, 0, size, _iso_box)
         if start.startswith(b'RIFF'):
             return _is_cut(file, 0, size, _riff_chunk)
         if start.startswith(_EBML_ID):
             return _is_cut(file, 0, size, _ebml_element)
         if start.startswith(b'FLV'):
-            return _is_cut(file, 13, size, _flv_tag)
+            return _is_cut(file, 13, size, _flv_tag, inside=size)
         for packet, sync in ((188, 0), (192, 4)):
             # The packets of transport streams begin, or begin after a time, with G.
             if start[sync : sync + 5 * packet : packet] == b'GGGGG':
@@ -66,16 +67,22 @@ def is_cut(path: Path) -> bool:
 
 
 def _is_cut(
-    file: IO[bytes], position: int, size: int, read: _Reader, may_append: bool = False
+    file: IO[bytes], position: int, size: int, read: _Reader, inside: int = 0
 ) -> bool:
-    """Whether the elements of a file, from a position on, do not fit into it."""
+    """Whether the elements of a file, from a position on, do not fit into it.
+
+    Elements follow each other up to ``inside`` and inside of other elements. After
+    these, cameras can append data of their own.
+    """
     while position < size:
         file.seek(position)
         element = read(file, position)
         if element is None:
-            return not may_append
+            return position < inside
         if element.end > size:
             return True
+        if element.following < element.end:
+            inside = max(inside, element.end)
         position = element.following
     return False
 
@@ -84,12 +91,12 @@ def _iso_box(file: IO[bytes], position: int) -> _Element | None:
     """A box of MP4: its size and type."""
     header = file.read(16)
     size, kind = int.from_bytes(header[:4], 'big'), header[4:8]
-    if not (kind.isalnum() and kind.isascii()) or 1 < size < 8:
+    if kind not in _ISO_TYPES or 1 < size < 8:
         return None
     if size == 1:
         size = int.from_bytes(header[8:16], 'big')
     end = position + size if size else file.seek(0, os.SEEK_END)
-    return _Element(max(end, position + 8), end)
+    return _Element(end, end)
 
 
 def _riff_chunk(file: IO[bytes], position: int) -> _Element | None:

@@ -3,65 +3,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rmpe_plugin.apis import Frames
-from rmpe_plugin.inference import image_id_of, read_image
-from rmpe_plugin.utils.images import to_bgr
-
-GREY = np.arange(6, dtype=np.uint8).reshape(2, 3)
-COLOUR = np.dstack((GREY, GREY + 50, GREY + 100))
-
-
-@pytest.mark.parametrize(
-    'image', [GREY, GREY[..., None], COLOUR, np.dstack((COLOUR, GREY))]
-)
-def test_to_bgr_converts_every_supported_array(image):
-    converted = to_bgr(image)
-    assert converted.shape == (2, 3, 3)
-    assert converted.dtype == np.uint8
-    expected = (
-        COLOUR if image.ndim == 3 and image.shape[-1] > 1 else np.dstack([GREY] * 3)
-    )
-    np.testing.assert_array_equal(converted, expected)
-
-
-@pytest.mark.parametrize('shape', [(6, 8), (6, 8, 3)])
-def test_images_of_16_bits_are_converted_to_8(tmp_path, shape):
-    image = np.random.default_rng(0).integers(0, 2**16, shape).astype(np.uint16)
-    path = tmp_path / 'deep.png'
-    cv2.imwrite(str(path), image)
-    read = read_image(path, 0).image
-    expected = image / 256 if image.ndim == 3 else np.dstack([image / 256] * 3)
-    assert read.dtype == np.uint8
-    assert read.flags.c_contiguous
-    np.testing.assert_allclose(read, expected, atol=1)
-
-
-def test_truncated_image_of_16_bits_has_an_error(tmp_path):
-    image = np.random.default_rng(0).integers(0, 2**16, (60, 80)).astype(np.uint16)
-    path = tmp_path / 'deep.png'
-    cv2.imwrite(str(path), image)
-    path.write_bytes(path.read_bytes()[:4000])
-    frame = read_image(path, 0)
-    assert frame.image is None
-    assert 'OSError' in frame.error
-
-
-@pytest.mark.parametrize(
-    ('image', 'message'),
-    [
-        (GREY.astype(float), 'got float64'),
-        (np.zeros((2, 3, 2), np.uint8), r'\(2, 3, 2\)'),
-        (np.zeros((2, 3, 3, 3), np.uint8), r'\(2, 3, 3, 3\)'),
-        (np.zeros((0, 3, 3), np.uint8), r'must not be empty, got shape \(0, 3, 3\)'),
-    ],
-)
-def test_unsupported_array_is_reported_and_the_others_are_read(image, message):
-    with pytest.raises(ValueError, match=message):
-        to_bgr(image)
-    frames = list(Frames([COLOUR, image, GREY]))
-    assert [bool(f.error) for f in frames] == [False, True, False]
-    assert frames[1].image is None
-    assert [f.image_id for f in frames] == [0, 1, 2]
+from rmpe_plugin.inference import Frames, image_id_of, read_image
 
 
 @pytest.mark.parametrize(
@@ -76,7 +18,7 @@ def test_read_image_returns_the_error_of_a_missing_file(tmp_path):
     frame = read_image(tmp_path / 'x.png', image_id=3)
     assert frame.image is None
     assert frame.image_id == 3
-    assert frame.error.startswith('FileNotFoundError')
+    assert 'No such file' in frame.error
 
 
 def test_image_files_equal_opencv(tmp_path):
