@@ -13,8 +13,9 @@ from typing import IO, NamedTuple
 
 # An ASF header has the size of the file 40 bytes after the start of this object.
 _ASF_FILE_PROPERTIES = bytes.fromhex('a1dcab8c47a9cf118ee400c00c205365')
-_ISO_TYPES = frozenset(
-    b'ftyp styp moov mdat moof mfra sidx free skip wide uuid meta pnot emsg prft'.split()
+_ISO_TYPES = (
+    *(b'ftyp', b'styp', b'moov', b'mdat', b'moof', b'mfra', b'sidx', b'free', b'skip'),
+    *(b'wide', b'uuid', b'meta', b'pnot', b'emsg', b'prft'),
 )
 _EBML_ID, _SEGMENT, _CLUSTER = b'\x1aE\xdf\xa3', b'\x18S\x80g', b'\x1fC\xb6u'
 _FLV_TAGS = (8, 9, 18)

@@ -2,6 +2,7 @@
 """COCO annotations and results: reading, validation and conversion."""
 
 from .files import (
+    is_plain_text,
     read_annotations,
     read_coco,
     read_results,
@@ -35,6 +36,7 @@ __all__ = [
     'boxes_to_records',
     'group_by_image',
     'is_evaluated',
+    'is_plain_text',
     'labelled_keypoints',
     'make_annotation',
     'make_detection',

@@ -302,6 +302,21 @@ def _read_json(path: Path) -> object:
         raise ValueError(f'{path} is not JSON: {error}') from error
 
 
+def is_plain_text(path: Path) -> bool:
+    """Check whether a file begins as a text in UTF-8, which all readers of JSON read.
+
+    Args:
+        path (Path): The file.
+
+    Returns:
+        bool: ``False`` for a byte order mark, UTF-16, UTF-32 and compressed files.
+    """
+    with path.open('rb') as file:
+        start = file.read(8)
+    is_utf8 = json.detect_encoding(start) == 'utf-8'
+    return is_utf8 and not start.startswith((*_COMPRESSIONS, *_NO_TEXT))
+
+
 def read_text(path: Path) -> str:
     """Read a text in UTF-8, UTF-16 or UTF-32, which can be compressed.
 

@@ -7,6 +7,7 @@ from mmpose.registry import DATASETS
 
 from rmpe_plugin.ops import valid_boxes
 from rmpe_plugin.structures import (
+    is_plain_text,
     read_annotations,
     read_results,
     require_images,
@@ -81,4 +82,9 @@ def _require_file(path: str, key: str) -> Path:
     """Return the path if the file exists; ``key`` is its name in the config."""
     if not Path(path).is_file():
         raise FileNotFoundError(f'dataset.{key} {path} does not exist')
+    if not is_plain_text(Path(path)):
+        raise ValueError(
+            f'dataset.{key} {path} must be UTF-8 without a byte order mark and not '
+            'compressed, because MMPose reads it too'
+        )
     return Path(path)
