@@ -3,13 +3,14 @@
 
 from pathlib import Path
 
-import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.axes import Axes
 from mmpose.datasets.datasets import Human36mDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
+
+from rmpe_plugin.apis import Frames
 
 # Every second frame of at most five seconds.
 STEP, FRAMES = 2, 125
@@ -32,7 +33,7 @@ def write_animation(
         predicted (np.ndarray): Lifted joints (F, 17, 3) in camera axes, metres.
         expected (np.ndarray): Ground-truth joints (F, 17, 3).
     """
-    images = read_images(video)[:FRAMES]
+    images = [frame.image for frame in Frames(video)][:FRAMES]
     links = parse_pose_metainfo(Human36mDataset.METAINFO)['skeleton_links']
     figure = plt.figure(figsize=(7.2, 2.4), dpi=80, layout='constrained')
     image_axes = figure.add_subplot(1, 3, 1)
@@ -55,16 +56,6 @@ def write_animation(
     path.parent.mkdir(parents=True, exist_ok=True)
     animation.save(path, PillowWriter(fps=12))
     plt.close(figure)
-
-
-def read_images(video: Path) -> list[np.ndarray]:
-    """Read all frames of a video, BGR."""
-    capture, images = cv2.VideoCapture(str(video)), []
-    while True:
-        success, image = capture.read()
-        if not success:
-            return images
-        images.append(image)
 
 
 def draw_skeleton(axes: Axes, joints: np.ndarray, links: list) -> None:

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from rmpe_plugin.inference import Frame, Frames, read_image
+
 from .alphapose import alphapose_records
 from .dataset_detection import (
     DetectorSettings,
@@ -7,8 +9,6 @@ from .dataset_detection import (
     list_images,
 )
 from .detector import Detector, WholeImageDetector, detect_frames
-from .frame import Frame, read_image
-from .frames import Frames
 from .image_writer import ImageWriter
 from .json_list import JsonList
 from .model_zoo import ZooModel, find_model, list_models

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from mmpose.structures import PoseDataSample
 
+from rmpe_plugin.inference import Frame
 from rmpe_plugin.structures import person_scores, poses_to_records
-
-from .frame import Frame
 
 
 def alphapose_records(frame: Frame, poses: PoseDataSample) -> list[dict]:

@@ -8,14 +8,15 @@ import numpy as np
 from mmengine.structures import InstanceData
 from numpy.typing import ArrayLike
 
+from rmpe_plugin.inference import Frames, FrameSource, MovingSource
 from rmpe_plugin.ops import valid_boxes
 from rmpe_plugin.structures import (
     boxes_from_records,
     group_by_image,
+    match_frames,
+    match_images,
     read_person_boxes,
 )
-
-from .frames import Frames
 
 BoxesById = Mapping[int | str, ArrayLike]
 Boxes = str | Path | BoxesById | Sequence[ArrayLike]
@@ -26,7 +27,8 @@ def boxes_by_image(boxes: Boxes, frames: Frames) -> dict[int | str, InstanceData
 
     Args:
         boxes (Boxes): Path of a JSON file, see
-            :func:`~rmpe_plugin.structures.read_person_boxes`; or, by image id or in the
+            :func:`~rmpe_plugin.structures.read_person_boxes`, whose records belong to
+            images by file name, or by id if they have none; or, by image id or in the
             order of the images, arrays (N, 5) of xyxy boxes and scores in pixels, or
             (N, 4), whose scores are 1.
         frames (Frames): The images.
@@ -38,11 +40,13 @@ def boxes_by_image(boxes: Boxes, frames: Frames) -> dict[int | str, InstanceData
     Raises:
         ValueError: If a box is not finite or has no area, if the number of arrays is
             not the number of images, if no box has the category person, or if no box
-            belongs to any image.
+            belongs to any image; see also
+            :func:`~rmpe_plugin.structures.match_images` and
+            :func:`~rmpe_plugin.structures.match_frames`.
     """
     if isinstance(boxes, (str, Path)):
-        records = read_person_boxes(Path(boxes))
-        people = {i: boxes_from_records(r) for i, r in group_by_image(records).items()}
+        records = _match(Path(boxes), frames)
+        people = {i: boxes_from_records(found) for i, found in records.items()}
     else:
         by_id = boxes if isinstance(boxes, Mapping) else _in_order(boxes, frames)
         people = {image_id: _from_array(array) for image_id, array in by_id.items()}
@@ -70,13 +74,39 @@ def empty_boxes() -> InstanceData:
     return _from_array(np.zeros((0, 5)))
 
 
+def _match(path: Path, frames: Frames) -> dict[int | str, list[dict]]:
+    """Read the boxes of a file by image id."""
+    records = read_person_boxes(path)
+    videos = [s for s in frames.sources if isinstance(s, MovingSource)]
+    if len(frames.sources) == len(videos) == 1 and videos[0].path:
+        return match_frames(path, records, _ids_of(videos[0]))
+    # Ids of frames of several videos contain the name of the video.
+    by_id = group_by_image(records)
+    stems = {video.stem for video in videos}
+    matched = {i: by_id[i] for i in by_id if str(i).rpartition('/')[0] in stems}
+    images = [s for s in frames.sources if s.image_id is not None]
+    files = {image.image_id: str(image.path or '') for image in images}
+    if videos and not files:
+        return by_id
+    others = [record for record in records if record['image_id'] not in matched]
+    return {**matched, **match_images(path, others, files)}
+
+
 def _in_order(boxes: Sequence[ArrayLike], frames: Frames) -> BoxesById:
     """Assign arrays to images by their order."""
-    if len(boxes) != frames.number:
-        raise ValueError(f'got boxes of {len(boxes)} images, expected {frames.number}')
-    # The image ids of a video's frames are their indices.
-    ids = frames.ids or range(len(boxes))
+    ids = [image_id for source in frames.sources for image_id in _ids_of(source)]
+    if len(boxes) != len(ids):
+        raise ValueError(f'got boxes of {len(boxes)} images, expected {len(ids)}')
     return dict(zip(ids, boxes, strict=True))
+
+
+def _ids_of(source: FrameSource) -> list[int | str]:
+    """Image ids of all frames of a source. A video is decoded to count them."""
+    if source.image_id is not None:
+        return [source.image_id]
+    if source.path is None or not isinstance(source, MovingSource):
+        raise ValueError('the frames of a camera have no boxes in their order')
+    return [source.id_of(index) for index in range(len(source.timeline().times))]
 
 
 def _from_array(boxes: ArrayLike) -> InstanceData:

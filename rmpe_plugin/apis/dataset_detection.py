@@ -14,12 +14,11 @@ from pathlib import Path
 import torch
 from mmengine.logging import print_log
 
+from rmpe_plugin.inference import Frames, read_image
 from rmpe_plugin.structures import boxes_to_records, read_images, require_keys
 from rmpe_plugin.utils.files import ResumeJournal, file_digest, journal_path
 
 from .detector import detect_frames
-from .frame import read_image
-from .frames import Frames
 from .json_list import JsonList
 from .person_detector import PersonDetector
 

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 from mmengine.structures import InstanceData
 
+from rmpe_plugin.inference import Frame
 from rmpe_plugin.utils.read_ahead import read_ahead
 
 from .boxes import empty_boxes
-from .frame import Frame
 
 # Threads that read images. OpenCV and Pillow release the interpreter lock.
 READERS = 4

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .frame import Frame
+from rmpe_plugin.inference import Frame
 
 # Frame rate of videos whose source does not report one, such as a camera.
 DEFAULT_FPS = 25.0
@@ -14,6 +14,11 @@ DEFAULT_FPS = 25.0
 
 class ImageWriter:
     """Writes images to files, and the frames of a video to a video file.
+
+    An image whose format OpenCV cannot write becomes a JPEG with ``.jpg`` appended to
+    its name. Videos have a constant frame rate: a frame is repeated until the time of
+    the next one. An odd width or height is enlarged by repeating the last column or
+    row, because video codecs need even sizes.
 
     Args:
         folder (Path): Output folder. Created if it does not exist.
@@ -26,8 +31,7 @@ class ImageWriter:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.written: list[Path] = []
-        self._video: cv2.VideoWriter | None = None
-        self._video_path: Path | None = None
+        self._video: _VideoFile | None = None
 
     def write(self, frame: Frame, image: np.ndarray) -> None:
         """Write an image, or append a frame to a video.
@@ -40,30 +44,75 @@ class ImageWriter:
             OSError: If the file cannot be written.
         """
         if frame.video:
-            height, width = image.shape[:2]
-            self._open_video(frame, (width, height)).write(image)
+            self._open_video(frame, image).append(image, frame.time)
             return
         name = Path(frame.name).name
-        path = self.folder / (name if cv2.haveImageWriter(name) else f'{name}.jpg')
-        if not cv2.imwrite(str(path), image):
-            raise OSError(f'could not write {path}')
-        self.written.append(path)
+        for path in (self.folder / name, self.folder / f'{name}.jpg'):
+            if _write_image(path, image):
+                self.written.append(path)
+                return
+        raise OSError(f'could not write {path}')
 
-    def _open_video(self, frame: Frame, size: tuple[int, int]) -> cv2.VideoWriter:
-        """Return the writer of the frame's video; the previous video is closed."""
+    def _open_video(self, frame: Frame, image: np.ndarray) -> '_VideoFile':
+        """Return the file of the frame's video; the previous video is closed."""
         path = self.folder / f'{Path(frame.video).stem}.mp4'
-        if self._video is None or path != self._video_path:
+        if self._video is None or path != self._video.path:
             self.close()
-            codec = cv2.VideoWriter.fourcc(*'mp4v')
-            video = cv2.VideoWriter(str(path), codec, frame.fps or DEFAULT_FPS, size)
-            if not video.isOpened():
-                raise OSError(f'could not write {path}')
-            self._video, self._video_path = video, path
+            self._video = _VideoFile(path, frame.fps or DEFAULT_FPS, image.shape)
             self.written.append(path)
         return self._video
 
     def close(self) -> None:
         """Close the video file, if one is open."""
         if self._video is not None:
-            self._video.release()
+            self._video.close()
             self._video = None
+
+
+class _VideoFile:
+    """A video with a constant frame rate, from frames with times."""
+
+    def __init__(self, path: Path, fps: float, shape: tuple[int, ...]) -> None:
+        self.path, self._fps = path, fps
+        height, width = (size + size % 2 for size in shape[:2])
+        self._size = width, height
+        codec = cv2.VideoWriter.fourcc(*'mp4v')
+        self._writer = cv2.VideoWriter(str(path), codec, fps, self._size)
+        if not self._writer.isOpened():
+            raise OSError(f'could not write {path}')
+        self._number, self._start = 0, 0.0
+        self._previous: np.ndarray | None = None
+
+    def append(self, image: np.ndarray, time: float | None) -> None:
+        """Write a frame that is shown from a time on, in seconds."""
+        if self._previous is None:
+            self._start = time or 0.0
+        elif time is not None:
+            due = round((time - self._start) * self._fps)
+            for _ in range(self._number, due):
+                self._write(self._previous)
+        self._write(image)
+        self._previous = image
+
+    def _write(self, image: np.ndarray) -> None:
+        """Write one frame; one of another size is scaled to that of the first."""
+        width, height = self._size
+        bottom, right = height - image.shape[0], width - image.shape[1]
+        if {bottom, right} <= {0, 1}:
+            image = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+        else:
+            image = cv2.resize(image, self._size, interpolation=cv2.INTER_AREA)
+        self._writer.write(image)
+        self._number += 1
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._writer.release()
+
+
+def _write_image(path: Path, image: np.ndarray) -> bool:
+    """Write an image; ``False`` if OpenCV cannot, also for its content or size."""
+    try:
+        return cv2.haveImageWriter(path.name) and cv2.imwrite(str(path), image)
+    except cv2.error:
+        return False

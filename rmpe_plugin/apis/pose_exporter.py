@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from rmpe_plugin.inference import Frame
 from rmpe_plugin.structures import poses_to_records
 
 from .alphapose import alphapose_records
-from .frame import Frame
 from .image_writer import ImageWriter
 from .json_list import JsonList
 from .pose_drawer import PoseDrawer
@@ -32,7 +32,8 @@ class PoseExporter:
         show (bool): Whether to show the drawings in a window. Defaults to ``False``.
 
     Attributes:
-        failed (list[Frame]): Frames that were skipped, with the reason.
+        failed (list[Frame]): Frames that were skipped, and images and videos that could
+            not be written, with the reason.
         frames (int): Number of exported frames.
         people (int): Number of exported people.
     """
@@ -66,7 +67,7 @@ class PoseExporter:
             bool: Whether to continue; ``False`` if q was pressed in the window.
 
         Raises:
-            OSError: If a file cannot be written.
+            OSError: If a JSON file cannot be written.
         """
         frame, poses = result
         if frame.image is None:
@@ -80,8 +81,17 @@ class PoseExporter:
             return True
         drawing = self.drawer.draw(frame.image, poses)
         if self.save_images:
-            self._writer.write(frame, drawing)
+            self._write(frame, drawing)
         return not (self.show and show_image(drawing))
+
+    def _write(self, frame: Frame, drawing: np.ndarray) -> None:
+        """Write a drawing; the other ones are written if it fails."""
+        try:
+            self._writer.write(frame, drawing)
+        except OSError as error:
+            name = frame.video or frame.name
+            if name not in {failed.name for failed in self.failed}:
+                self.failed.append(Frame(frame.image_id, name, error=str(error)))
 
     def __enter__(self) -> 'PoseExporter':
         with ExitStack() as stack:

@@ -11,15 +11,13 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 
-from rmpe_plugin.inference import pose_instances
+from rmpe_plugin.inference import Frame, Frames, Inputs, pose_instances
 from rmpe_plugin.ops import PoseNMSParams
 from rmpe_plugin.ops.rmpe.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.structures import SCORE_MODES, person_scores, suppress_instances
 
 from .boxes import Boxes, boxes_by_image, empty_boxes
 from .detector import Detector, WholeImageDetector, detect_frames
-from .frame import Frame
-from .frames import Frames, Inputs
 from .onnx_pose_estimator import OnnxPoseEstimator
 from .pose_estimator import PoseEstimator, TorchPoseEstimator
 
@@ -135,7 +133,7 @@ class RMPEInferencer:
             inputs (Inputs | Frames): Images, videos or cameras, see :class:`Frames`.
             boxes (Boxes, optional): Person boxes instead of a detector: the path of a
                 JSON file of COCO results; or, by image id (see
-                :func:`~rmpe_plugin.apis.frame.image_id_of`) or in the order of the
+                :func:`~rmpe_plugin.inference.image_id_of`) or in the order of the
                 images, arrays (N, 5) of xyxy boxes and scores in pixels, or (N, 4),
                 whose scores are 1. Defaults to ``None``.
 

@@ -83,7 +83,8 @@ def main() -> None:
     table = Table('video', 'frames', f'missing ({kept})', 'size', 'frames per second')
     for clip, poses in videos[:10]:
         numbers = (len(poses.missing), int(poses.missing.sum()))
-        rate = f'{clip.fps:g}' if clip.fps else 'unknown'
+        rate = f'{clip.fps:.5g}' if clip.fps else 'unknown'
+        rate += ' (variable)' if clip.is_variable else ''
         table.add_row(clip.name, *map(str, numbers), '{}x{}'.format(*clip.size), rate)
     table_console().print(table)
     print(f'{args.out}: {len(videos)} videos, layout {layout}')

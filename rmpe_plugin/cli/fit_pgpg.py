@@ -19,7 +19,6 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-import cv2
 import matplotlib
 
 matplotlib.use('Agg')
@@ -30,6 +29,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from rmpe_plugin.apis import read_image
 from rmpe_plugin.cli._exit_status import exit_status
 from rmpe_plugin.fitting.evaluation_split import COCO_METAINFO
 from rmpe_plugin.fitting.matching import (
@@ -242,10 +242,10 @@ def draw_proposals(
     for axis in axes.flat:
         axis.set_axis_off()
     for i, axis in enumerate(axes.flat[: len(shown)]):
-        image = cv2.imread(str(files[shown.image_ids[i]]))
-        if image is None:
-            raise ValueError(f'{files[shown.image_ids[i]]} cannot be read')
-        axis.imshow(image[..., ::-1])
+        frame = read_image(files[shown.image_ids[i]], shown.image_ids[i])
+        if frame.image is None:
+            raise ValueError(f'{frame.name} {frame.error}')
+        axis.imshow(frame.image[..., ::-1])
         for box in boxes[i]:
             add_box(axis, box, 'orange', 0.8)
         add_box(axis, shown.detections[i], 'deepskyblue', 2)

@@ -10,6 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from rmpe_plugin.utils.images import load_image
+
 from .diagnosis import Diagnosis
 from .examples import Example
 
@@ -105,11 +107,11 @@ class PictureMaker:
 
     def _read_image(self, name: str) -> np.ndarray | None:
         """Read an image; ``None`` if it cannot be read."""
-        path = self.folder / name
-        image = cv2.imread(str(path)) if path.is_file() else None
-        if image is None:
+        try:
+            return load_image(self.folder / name)
+        except OSError:
             self.missing.add(name)
-        return image
+            return None
 
 
 def _draw_pose(canvas: np.ndarray, pose: np.ndarray, links, color) -> None:

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The frames of videos: a video file, or the images of an annotation file."""
 
+import logging
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
+from mmengine.logging import print_log
 
+from rmpe_plugin.inference import MovingSource, open_source
 from rmpe_plugin.structures import read_images, require_keys
 
 # Human3.6M's images in MMPose: S1_Directions_1.54138969_000001.jpg
@@ -24,9 +26,15 @@ class Clip:
         image_ids (tuple[int | str, ...]): ``image_id`` of each frame in results.
         rows (tuple[int, ...]): Place of each frame among the frames of all clips.
         size (tuple[int, int]): Width and height, pixels.
-        fps (float): Frame rate in frames per second; 0 if it is unknown. Defaults to 0.
+        fps (float): Frame rate in frames per second, the mean if it is variable; 0 if
+            it is unknown. Defaults to 0.
+        times (tuple[float, ...], optional): When each frame is shown, in seconds.
+            Defaults to ``None``: unknown.
+        is_variable (bool): Whether the frame rate is variable. Defaults to ``False``.
         h36m (tuple[str, str, str], optional): Subject, action and camera of a video of
             Human3.6M. Defaults to ``None``.
+        file_names (tuple[str, ...]): Name of each image of annotations. Defaults to
+            ``()``, for a video file.
     """
 
     name: str
@@ -34,11 +42,16 @@ class Clip:
     rows: tuple[int, ...]
     size: tuple[int, int]
     fps: float = 0.0
+    times: tuple[float, ...] | None = None
+    is_variable: bool = False
     h36m: tuple[str, str, str] | None = None
+    file_names: tuple[str, ...] = ()
 
 
 def video_clip(path: Path, prefix_ids: bool = False) -> Clip:
-    """Describe the frames of a video file.
+    """Describe the frames of a video file, which is decoded for that.
+
+    What cannot be decoded is logged.
 
     Args:
         path (Path): Video file.
@@ -51,19 +64,25 @@ def video_clip(path: Path, prefix_ids: bool = False) -> Clip:
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If it is not a video or has no frames.
+        ValueError: If it is not a video, or no frame can be decoded.
     """
     if not path.is_file():
         raise FileNotFoundError(f'{path} does not exist')
-    capture = cv2.VideoCapture(str(path))
-    number = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    if not capture.isOpened() or number < 1:
-        raise ValueError(f'{path} cannot be read as a video, or has no frames')
-    width = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
-    height = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
-    ids = tuple(f'{path.stem}/{i}' if prefix_ids else i for i in range(number))
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    return Clip(path.stem, ids, tuple(range(number)), (width, height), fps)
+    source = open_source(path, prefix_ids=prefix_ids)
+    if not isinstance(source, MovingSource):
+        raise ValueError(f'{path} is an image, a video is needed')
+    timeline = source.timeline()
+    for error in timeline.errors:
+        print_log(f'{path}: {error}', logger='current', level=logging.WARNING)
+    return Clip(
+        path.stem,
+        tuple(map(source.id_of, range(len(timeline.times)))),
+        tuple(range(len(timeline.times))),
+        timeline.size,
+        timeline.fps,
+        tuple(timeline.times.tolist()),
+        timeline.is_variable,
+    )
 
 
 def annotated_clips(
@@ -105,6 +124,7 @@ def annotated_clips(
                 tuple(rows),
                 sizes.pop(),
                 h36m=parse_h36m_name(name),
+                file_names=tuple(images[row]['file_name'] for row in rows),
             )
         )
     return clips

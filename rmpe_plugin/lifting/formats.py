@@ -69,6 +69,9 @@ def write_poses(
               which their ``demo/vis.py`` read. The layout is ``'h36m'``.
             - ``'mmpose'``: ``keypoint_2d_det_file`` of MMPose's lifters, npy
               (N, 17, 3): x, y, score, in the order of the annotations.
+
+            The npz files of video files also have ``times``, when each frame is shown,
+            in seconds, which lifters ignore; of ``'videopose3d'`` by video.
         videos (Videos): The frames of each video and their poses.
         layout (str, optional): Layout of the keypoints in the file, ``'coco'`` or
             ``'h36m'``. Defaults to ``None``, see :func:`choose_layout`.
@@ -89,7 +92,7 @@ def write_poses(
         raise ValueError(f'missing must be one of {MISSING}, got {missing!r}')
     videos = [(clip, poses.converted(layout)) for clip, poses in videos]
     if missing == 'interpolate':
-        videos = [(clip, poses.interpolated()) for clip, poses in videos]
+        videos = [(clip, poses.interpolated(clip.times)) for clip, poses in videos]
     suffix, write = FORMATS[form]
     if path.suffix != suffix:
         raise ValueError(f'a file in the format {form} ends in {suffix}, got {path}')
@@ -114,7 +117,13 @@ def _write_dataset(path: Path, videos: Videos, layout: str, missing: str) -> Non
         },
         missing_frames=missing,
     )
-    _write_npz(path, positions_2d=np.array(positions), metadata=np.array(metadata))
+    times = {clip.name: np.array(clip.times) for clip, _ in videos if clip.times}
+    _write_npz(
+        path,
+        positions_2d=np.array(positions),
+        metadata=np.array(metadata),
+        **(dict(times=np.array(times)) if times else {}),
+    )
 
 
 def _h36m_positions(videos: Videos) -> dict[str, dict[str, list[np.ndarray]]]:
@@ -158,7 +167,13 @@ def _write_detections(path: Path, videos: Videos, layout: str, missing: str) -> 
         segments=np.full(len(present), None),
         keypoints=_per_frame(rows, present),
         metadata=np.array(dict(w=clip.size[0], h=clip.size[1], fps=clip.fps)),
+        **_times_of(clip),
     )
+
+
+def _times_of(clip: Clip) -> dict[str, np.ndarray]:
+    """When each frame is shown (F,), seconds, if it is known."""
+    return {} if clip.times is None else dict(times=np.array(clip.times))
 
 
 def _per_frame(values: np.ndarray, present: np.ndarray) -> np.ndarray:
@@ -176,9 +191,9 @@ def _write_demo(
     """Poses of one video, (1, F, 17, 2), or with scores (1, F, 17, 3)."""
     if len(videos) != 1:
         raise ValueError(f'the format is for the poses of one video, got {len(videos)}')
-    ((_, poses),) = videos
+    ((clip, poses),) = videos
     values = np.concatenate((poses.keypoints, poses.scores[..., None]), axis=2)
-    _write_npz(path, reconstruction=values[None, ..., :channels])
+    _write_npz(path, reconstruction=values[None, ..., :channels], **_times_of(clip))
 
 
 def _write_mmpose(path: Path, videos: Videos, layout: str, missing: str) -> None:

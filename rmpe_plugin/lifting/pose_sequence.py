@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pose of one person in each frame of a video."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,11 +44,15 @@ class PoseSequence:
         """Whether each frame has no pose (F,)."""
         return np.isnan(self.keypoints).any(axis=(1, 2))
 
-    def interpolated(self) -> 'PoseSequence':
+    def interpolated(self, times: Sequence[float] | None = None) -> 'PoseSequence':
         """Interpolate missing frames linearly between the frames around them.
 
         Frames before the first and after the last pose repeat it. Boxes and scores are
         interpolated too.
+
+        Args:
+            times (Sequence[float], optional): When each frame is shown (F,), seconds.
+                Defaults to ``None``: at equal distances.
 
         Returns:
             PoseSequence: A sequence without missing frames.
@@ -58,7 +63,8 @@ class PoseSequence:
         present = np.flatnonzero(~self.missing)
         if not len(present):
             raise ValueError('no frame has a pose to interpolate from')
-        position = np.interp(np.arange(len(self.missing)), present, range(len(present)))
+        moments = np.arange(len(self.missing)) if times is None else np.asarray(times)
+        position = np.interp(moments, moments[present], range(len(present)))
         before, after = np.floor(position).astype(int), np.ceil(position).astype(int)
 
         def fill(values: np.ndarray) -> np.ndarray:

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The poses of one person in each video, from COCO results."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from mmengine.logging import print_log
 
 from rmpe_plugin.structures import (
     boxes_from_records,
     group_by_image,
+    match_frames,
+    match_images,
     poses_from_records,
     read_person_boxes,
     read_results,
@@ -45,7 +49,8 @@ def read_video_poses(
     Raises:
         FileNotFoundError: If a file does not exist.
         ValueError: If a file is invalid, the results have another number of keypoints,
-            a frame has several boxes, or no box belongs to any frame; see also
+            a result or box belongs to a frame beyond the end of the video, a frame has
+            several boxes, or no result or box belongs to any frame; see also
             :func:`choose_person`.
     """
     records = read_results(results, {'image_id', 'keypoints', 'bbox', 'score'})
@@ -57,6 +62,10 @@ def read_video_poses(
         )
     by_image = group_by_image(records)
     clips = _clips(video, annotations, set(by_image))
+    if video is not None:
+        by_image = match_frames(results, records, clips[0].image_ids)
+    else:
+        _log_unused(results, by_image, clips)
     boxes = None if person in CHOICES else _read_boxes(Path(person), clips)
     videos = []
     for clip in clips:
@@ -79,16 +88,31 @@ def _clips(
     return [video_clip(video, prefix_ids)]
 
 
+def _log_unused(
+    path: Path, by_image: dict[int | str, list[dict]], clips: Sequence[Clip]
+) -> None:
+    """Log how many results belong to no image of the annotations."""
+    unused = by_image.keys() - {i for clip in clips for i in clip.image_ids}
+    if unused:
+        print_log(
+            f'{path}: the results of {len(unused)} of {len(by_image)} images belong to '
+            f'no image of the annotations, such as {min(unused, key=str)}',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
 def _read_boxes(path: Path, clips: Sequence[Clip]) -> dict[int | str, list[dict]]:
     """Read boxes by image."""
-    boxes = group_by_image(read_person_boxes(path))
-    ids = [image_id for clip in clips for image_id in clip.image_ids]
-    if not boxes.keys() & set(ids):
-        raise ValueError(
-            f'{path}: no box belongs to any frame: image ids of the boxes are '
-            f'{[*boxes][:3]}, those of the frames {ids[:3]}'
-        )
-    return boxes
+    records = read_person_boxes(path)
+    if not clips[0].file_names:
+        return match_frames(path, records, clips[0].image_ids)
+    files = {
+        image_id: name
+        for clip in clips
+        for image_id, name in zip(clip.image_ids, clip.file_names, strict=True)
+    }
+    return match_images(path, records, files)
 
 
 def _boxes_of_clip(path: str, records: dict, clip: Clip) -> np.ndarray:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 
+import cv2
 import numpy as np
 import pytest
 
@@ -62,6 +63,63 @@ def test_boxes_of_annotations(frames, tmp_path):
     np.testing.assert_array_equal(boxes[0].bboxes, [BOX])
     np.testing.assert_array_equal(boxes[1].bboxes, [BOX, BOX])
     np.testing.assert_array_equal(boxes[1].bbox_scores, [1, 1])
+
+
+def annotations(path, names, first_id=1):
+    """Annotations whose boxes have x = 10 times the index of the image."""
+    images = [dict(id=i, file_name=n) for i, n in enumerate(names, first_id)]
+    people = [
+        dict(id=i, image_id=first_id + i, category_id=1, bbox=[10 * i, 0, 5, 5])
+        for i in range(len(names))
+    ]
+    path.write_text(json.dumps(dict(images=images, annotations=people)))
+    return path
+
+
+def test_annotations_of_other_ids_are_matched_by_name(tmp_path):
+    names = [f'{i:06d}.png' for i in range(3)]
+    for name in names:
+        cv2.imwrite(str(tmp_path / name), IMAGE)
+    path = annotations(tmp_path / 'a.json', names)
+    people = boxes_by_image(path, Frames([tmp_path / name for name in names]))
+    assert {i: boxes.bboxes[0, 0] for i, boxes in people.items()} == {
+        0: 0,
+        1: 10,
+        2: 20,
+    }
+
+
+def test_annotations_of_a_video(tmp_path, video):
+    path = annotations(tmp_path / 'a.json', [f'frame_{i:06d}.PNG' for i in range(10)])
+    people = boxes_by_image(path, Frames(video))
+    assert {i: b.bboxes[0, 0] for i, b in people.items()} == {
+        i: 10 * i for i in range(10)
+    }
+    path = annotations(
+        tmp_path / 'b.json', [f'frame_{i:06d}.PNG' for i in range(1, 11)]
+    )
+    with pytest.raises(
+        ValueError, match='frame 10, but the video has the frames 0 to 9'
+    ):
+        boxes_by_image(path, Frames(video))
+
+
+def test_boxes_of_videos_and_images(tmp_path, video):
+    cv2.imwrite(str(tmp_path / '7.png'), IMAGE)
+    records = [
+        dict(image_id=i, bbox=[1, 2, 2, 3], score=1) for i in (7, 'walk/2', 'run/2')
+    ]
+    path = tmp_path / 'boxes.json'
+    path.write_text(json.dumps(records))
+    people = boxes_by_image(path, Frames([video, tmp_path / '7.png']))
+    assert people.keys() == {7, 'walk/2'}
+
+
+def test_arrays_in_the_order_of_a_video(video):
+    people = boxes_by_image([[BOX]] * 10, Frames(video))
+    assert people.keys() == {*range(10)}
+    with pytest.raises(ValueError, match='got boxes of 9 images, expected 10'):
+        boxes_by_image([[BOX]] * 9, Frames(video))
 
 
 @pytest.mark.parametrize(

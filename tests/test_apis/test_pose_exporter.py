@@ -37,6 +37,22 @@ def test_writes_poses_images_and_videos(drawer, video, tmp_path):
     assert len(list(Frames(exporter.written[3]))) == 10
 
 
+def test_drawings_that_cannot_be_written_are_reported(drawer, tmp_path, monkeypatch):
+    def write(self, frame, image):
+        if frame.name != 'good.png':
+            raise OSError('could not write')
+
+    monkeypatch.setattr('rmpe_plugin.apis.image_writer.ImageWriter.write', write)
+    frames = [Frame(1, 'bad.png', IMAGE), Frame(2, 'good.png', IMAGE)]
+    frames += [Frame(i, f'a.mp4 frame {i}', IMAGE, video='a.mp4') for i in range(3)]
+    with PoseExporter(tmp_path, drawer) as exporter:
+        for frame in frames:
+            assert exporter.add(PoseResult(frame, random_poses(1)))
+    failed = [(frame.name, frame.error) for frame in exporter.failed]
+    assert failed == [('bad.png', 'could not write'), ('a.mp4', 'could not write')]
+    assert len(json.loads((tmp_path / 'results.json').read_text())) == 5
+
+
 def test_poses_before_an_interrupt_are_kept(drawer, tmp_path):
     with (
         pytest.raises(KeyboardInterrupt),

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from mmpose.datasets.datasets import Human36mDataset
 
+from rmpe_plugin.apis import Frames
 from rmpe_plugin.datasets.synthetic import write_videos
 from rmpe_plugin.lifting import coco_to_h36m
-from tests.conftest import run_command
+from tests.conftest import DATA, run_command
 
 BOX = [10, 20, 30, 60]
 
@@ -166,7 +167,7 @@ def test_empty_video_and_other_layouts(data, tmp_path):
     out = ('--format', 'mmpose', '--out', tmp_path / 'a.npy')
     failed = run_command('export-lifting', results, '--video', empty, *out, check=False)
     assert failed.returncode == 2
-    assert 'cannot be read as a video, or has no frames' in failed.stderr
+    assert 'cannot be read as a video' in failed.stderr
     video = data / 'videos' / 'S1_Motion.1.mp4'
     failed = run_command(
         'export-lifting', results, '--video', video, *out,
@@ -261,4 +262,91 @@ def test_other_keypoints_and_boxes(data, tmp_path):
         'export-lifting', results, *out, '--person', person, check=False
     )
     assert failed.returncode == 2
-    assert 'no box belongs to any frame' in failed.stderr
+    assert (
+        'a record is of frame 99, but the video has the frames 0 to 3' in failed.stderr
+    )
+
+
+@pytest.mark.parametrize('form', ['videopose3d', 'motionagformer'])
+def test_variable_frame_rates_keep_their_times(tmp_path, form):
+    video = DATA / 'videos' / 'variable_rate.mkv'
+    shown = [i for i in range(40) if i != 20]
+    results = write_results(tmp_path / 'results.json', [record(i, i) for i in shown])
+    out = tmp_path / 'a.npz'
+    output = run_command(
+        'export-lifting', results, '--video', video, '--format', form,
+        '--layout', 'h36m', '--missing', 'interpolate', '--out', out,
+    ).stdout  # fmt: skip
+    assert re.search(r'variable_rate │ 40 +│ 1 .*│ 9.949 \(variable\)', output)
+    content = np.load(out, allow_pickle=True)
+    times = [frame.time for frame in Frames(video)]
+    if form == 'videopose3d':
+        written = content['times'].item()['variable_rate']
+        (poses,) = content['positions_2d'].item()['variable_rate']['custom']
+    else:
+        written, poses = content['times'], content['reconstruction'][0, ..., :2]
+    np.testing.assert_allclose(written, times, atol=1e-6)
+    share = (times[20] - times[19]) / (times[21] - times[19])
+    assert abs(share - 0.5) > 0.1
+    expected = (1 - share) * poses[19] + share * poses[21]
+    np.testing.assert_allclose(poses[20], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize('name', ['resolution_change.ts', 'trimmed.mp4'])
+@pytest.mark.parametrize('form', ['{}', '{}.jpg'])
+def test_all_frames_of_videos_with_other_headers(tmp_path, name, form):
+    video = DATA / 'videos' / name
+    number = len([*Frames(video)])
+    ids = [i if form == '{}' else form.format(i) for i in range(number + 1)]
+    out = tmp_path / 'a.npy'
+    command = ('export-lifting', tmp_path / 'results.json', '--video', video)
+    command += ('--format', 'mmpose', '--layout', 'h36m', '--out', out)
+    write_results(tmp_path / 'results.json', [record(i, 0) for i in ids])
+    failed = run_command(*command, check=False)
+    assert failed.returncode == 2
+    assert f'the video has the frames 0 to {number - 1}' in failed.stderr
+    write_results(tmp_path / 'results.json', [record(i, 0) for i in ids[:-1]])
+    run_command(*command)
+    assert np.isfinite(np.load(out)).all()
+    assert len(np.load(out)) == number
+
+
+def test_boxes_of_a_person_are_matched_by_name(data, tmp_path):
+    """Annotations of the frames with ids from 1, for a video with frames from 0."""
+    video = data / 'videos' / 'S1_Motion.1.mp4'
+    other = [90, 20, 30, 60]
+    # The person is on the left in odd frames.
+    boxes = [(BOX, other)[i % 2] for i in range(4)]
+    images = [dict(id=i + 1, file_name=f'frame_{i:06d}.PNG') for i in range(4)]
+    people = [
+        dict(id=i, image_id=i + 1, category_id=1, bbox=box)
+        for i, box in enumerate(boxes)
+    ]
+    person = tmp_path / 'person.json'
+    person.write_text(json.dumps(dict(images=images, annotations=people)))
+    records = [
+        record(i, 10 * i + j, 0.9, box)
+        for i in range(4)
+        for j, box in enumerate((BOX, other))
+    ]
+    results = write_results(tmp_path / 'results.json', records)
+    run_command(
+        'export-lifting', results, '--video', video, '--format', 'motionagformer',
+        '--person', person, '--keypoints', 'h36m', '--out', tmp_path / 'a.npz',
+    )  # fmt: skip
+    poses = np.load(tmp_path / 'a.npz')['reconstruction'][0, ..., :2]
+    for i in range(4):
+        expected = keypoints_of(records[2 * i + i % 2])[:, :2]
+        np.testing.assert_allclose(poses[i], expected, rtol=1e-5)
+
+
+def test_results_of_other_images_are_counted(data, tmp_path):
+    records = [record(i, i) for i in (1, 2, 99)]
+    records = [dict(r, image_id=f'S1_Motion.1/{r["image_id"]}') for r in records]
+    results = write_results(tmp_path / 'results.json', records)
+    output = run_command(
+        'export-lifting', results, '--ann', data / 'train.json', '--person', 'best',
+        '--format', 'mmpose', '--out', tmp_path / 'a.npy', check=False,
+    )  # fmt: skip
+    text = output.stdout + output.stderr
+    assert 'the results of 1 of 3 images belong to no image of the annotations' in text

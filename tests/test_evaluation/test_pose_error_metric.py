@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import pytest
+from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
 from mmpose.registry import METRICS
 
@@ -54,11 +55,24 @@ def test_equals_the_diagnosis_and_logs_the_tables(tmp_path, monkeypatch):
     metrics = metric.evaluate(len(predictions))
     diagnosis = Diagnosis(DiagnosedPoses(annotations, predictions, META))
     ap, gains, _ = ap_gains(diagnosis)
-    assert metrics['coco/AP'] == pytest.approx(ap, abs=1e-6)
+    assert metrics['errors/AP'] == pytest.approx(ap, abs=1e-6)
     for name, gain in gains.items():
-        actual = metrics[f'coco/gain_{name.replace(" ", "_")}']
+        actual = metrics[f'errors/gain_{name.replace(" ", "_")}']
         assert actual == pytest.approx(gain, abs=1e-6)
     assert any('kind of failure' in message for message in logged)
+
+
+def test_stands_beside_the_coco_metric(tmp_path):
+    annotations, predictions = scene()
+    path = tmp_path / 'ann.json'
+    path.write_text(json.dumps(annotations))
+    settings = dict(ann_file=str(path), nms_mode='none')
+    types = ('PoseNMSCocoMetric', 'PoseErrorMetric')
+    evaluator = Evaluator([dict(type=kind, **settings) for kind in types])
+    evaluator.dataset_meta = META
+    evaluator.process(samples(predictions))
+    metrics = evaluator.evaluate(len(predictions))
+    assert metrics['coco/AP'] == metrics['errors/AP'] > 0
 
 
 def test_raises_without_annotations():

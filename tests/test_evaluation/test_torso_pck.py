@@ -97,8 +97,19 @@ def test_diagonals():
         torso_diagonals(keypoints, masks[:1], {n: INDEX[n] for n in NAMES[1:]})
 
 
+def test_raises_on_detections_in_the_first_batch():
+    # As MMPose's data set makes them for bbox_file: zeros, all visible.
+    metric = METRICS.build(dict(type='TorsoPCK'))
+    gt = dict(keypoints=np.zeros((1, 5, 2)), keypoints_visible=np.ones((1, 5)))
+    sample = dict(pred_instances=dict(keypoints=np.ones((1, 5, 2))), gt_instances=gt)
+    with pytest.raises(ValueError, match=r'TorsoPCK needs .*bbox_file=None'):
+        metric.process([], [sample])
+    # A person without labelled keypoints has an annotation.
+    metric.process([], [dict(sample, raw_ann_info=dict(keypoints=[0] * 15))])
+
+
 def test_errors():
-    gt = np.zeros((5, 2))
+    gt = np.ones((5, 2))
     with pytest.raises(ValueError, match='evaluator.joints must be among .*, got nose'):
         evaluate([(gt, gt, np.ones(5, bool))], joints=['nose'])
     with pytest.raises(ValueError, match='no person has a labelled shoulder'):

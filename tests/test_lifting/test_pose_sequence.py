@@ -28,6 +28,14 @@ def test_interpolation_equals_numpy_for_each_coordinate():
         )
 
 
+def test_interpolation_in_time():
+    sequence = random_sequence(number=4, missing=(1, 2))
+    filled = sequence.interpolated((0.0, 0.1, 0.5, 1.0)).keypoints
+    start, end = sequence.keypoints[[0, 3]]
+    np.testing.assert_allclose(filled[1], 0.9 * start + 0.1 * end, rtol=1e-5)
+    np.testing.assert_allclose(filled[2], 0.5 * start + 0.5 * end, rtol=1e-5)
+
+
 def test_conversion():
     sequence = random_sequence()
     converted = sequence.converted('h36m')

@@ -19,7 +19,9 @@ class PoseErrorMetric(PoseNMSCocoMetric):
 
     The tables are those of ``rmpe diagnose``: the number of each type of error and
     the AP that its correction alone would gain; the types of each joint; RMPE's kinds
-    of failures. The gains are also metrics, such as ``coco/gain_jitter``.
+    of failures. The gains are also metrics, such as ``errors/gain_jitter``. COCO's
+    metrics have the same prefix, such as ``errors/AP``, so that they do not collide
+    with those of a ``PoseNMSCocoMetric`` beside it.
 
     Args:
         kwargs: As :class:`PoseNMSCocoMetric`'s. ``ann_file`` is required.
@@ -27,6 +29,8 @@ class PoseErrorMetric(PoseNMSCocoMetric):
     Raises:
         ValueError: If ``ann_file`` is missing.
     """
+
+    default_prefix = 'errors'
 
     def __init__(self, **kwargs) -> None:
         if kwargs.get('ann_file') is None:

@@ -7,6 +7,8 @@ from mmengine.logging import MMLogger
 from mmpose.evaluation.functional import keypoint_pck_accuracy
 from mmpose.registry import METRICS
 
+from rmpe_plugin.evaluation.functional.annotation import person_annotation
+
 # Diagonals of the torso.
 DIAGONALS = (('left_shoulder', 'right_hip'), ('right_shoulder', 'left_hip'))
 
@@ -19,7 +21,7 @@ class TorsoPCK(BaseMetric):
     torso's diagonal: the distance from a shoulder to the opposite hip, the mean of both
     diagonals if both are labelled. People without a labelled diagonal are not
     evaluated. MMPose's ``PCKAccuracy`` with ``norm_item='torso'`` is for the joints of
-    JHMDB only.
+    JHMDB only. The model must be tested on ground-truth boxes.
 
     The metrics are ``torso/PCK``, the mean over the keypoints, and ``torso/<joint>`` of
     each pair of joints, between 0 and 1.
@@ -49,9 +51,15 @@ class TorsoPCK(BaseMetric):
         Args:
             data_batch (Sequence[dict]): Not used.
             data_samples (Sequence[dict]): Outputs of a top-down model.
+
+        Raises:
+            ValueError: If the box of a sample is a detection, which has no annotation.
         """
         for sample in data_samples:
             gt = sample['gt_instances']
+            # Of a detection, MMPose makes keypoints that are all (0, 0) and visible.
+            if not gt['keypoints'].any():
+                person_annotation(sample, 'TorsoPCK')
             visible = gt['keypoints_visible'][0]
             if visible.ndim == 2:  # with weights, from KeypointConverter
                 visible = visible[:, 0]

@@ -190,7 +190,7 @@ class PoseNMSParams:
             ValueError: If the file is not JSON, or its parameters are not valid.
         """
         try:
-            values = json.loads(Path(path).read_text())
+            values = json.loads(Path(path).read_text('utf-8-sig'))
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f'{path} is not JSON: {error}') from error
         if not isinstance(values, dict):

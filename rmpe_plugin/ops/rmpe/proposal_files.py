@@ -104,7 +104,7 @@ def read_proposal_file(path: str | Path, build: Callable[..., Model]) -> Model:
 def _read_record(path: str | Path) -> dict[str, Any]:
     """Read the JSON and check its format and version."""
     try:
-        record = json.loads(Path(path).read_text())
+        record = json.loads(Path(path).read_text('utf-8-sig'))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f'{path} is not JSON: {error}') from error
     format_ = record.get('format') if isinstance(record, dict) else None

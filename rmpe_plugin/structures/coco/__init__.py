@@ -3,6 +3,7 @@
 
 from .files import (
     check_annotations,
+    is_plain_text,
     read_annotations,
     read_coco,
     read_images,
@@ -12,6 +13,7 @@ from .files import (
     require_keypoints,
     require_keys,
 )
+from .image_matching import match_frames, match_images
 from .people import (
     PERSON_CATEGORY,
     area_of,
@@ -38,9 +40,12 @@ __all__ = [
     'check_annotations',
     'group_by_image',
     'is_evaluated',
+    'is_plain_text',
     'labelled_keypoints',
     'make_annotation',
     'make_detection',
+    'match_frames',
+    'match_images',
     'poses_from_records',
     'poses_to_records',
     'read_annotations',

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read COCO annotation and result files and validate each record."""
 
+import bz2
+import gzip
 import json
+import lzma
+import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -61,6 +65,19 @@ def _is_relative_path(value: Any) -> bool:
     path = PurePosixPath(value)
     return not path.is_absolute() and '..' not in path.parts
 
+
+# First bytes of compressed files, and of files that are no text.
+_COMPRESSIONS = {
+    b'\x1f\x8b': gzip.decompress,
+    b'BZh': bz2.decompress,
+    b'\xfd7zXZ': lzma.decompress,
+}
+_NO_TEXT = {
+    b'\x80': 'a pickle, which could run code: convert it to JSON',
+    b'PK': 'a zip archive: unpack it',
+    b'\x93NUMPY': 'an array of NumPy: convert it to JSON',
+    b'\x89HDF': 'an HDF5 file: convert it to JSON',
+}
 
 _ID = (_is_id, 'an integer of 64 bits')
 _NUMBER = (_is_number, 'a finite number below 1e9')
@@ -344,7 +361,54 @@ def _shorten(value: object) -> str:
 
 def _read_json(path: Path) -> object:
     """Content of a JSON file."""
+    text = read_text(path)
     try:
-        return json.loads(path.read_text())
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
+        raise ValueError(f'{path} is not JSON: {error}') from error
+
+
+def is_plain_text(path: Path) -> bool:
+    """Check whether a file begins as a text in UTF-8, which all readers of JSON read.
+
+    Args:
+        path (Path): The file.
+
+    Returns:
+        bool: ``False`` for a byte order mark, UTF-16, UTF-32 and compressed files.
+    """
+    with path.open('rb') as file:
+        start = file.read(8)
+    is_utf8 = json.detect_encoding(start) == 'utf-8'
+    return is_utf8 and not start.startswith((*_COMPRESSIONS, *_NO_TEXT))
+
+
+def read_text(path: Path) -> str:
+    """Read a text in UTF-8, UTF-16 or UTF-32, which can be compressed.
+
+    Args:
+        path (Path): The file, possibly compressed with gzip, bzip2 or xz.
+
+    Returns:
+        str: Its text, without a byte order mark.
+
+    Raises:
+        ValueError: If the file is a pickle or an archive, is damaged, or has another
+            encoding.
+    """
+    data = path.read_bytes()
+    for start, decompress in _COMPRESSIONS.items():
+        if data.startswith(start):
+            try:
+                data = decompress(data)
+            except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
+                raise ValueError(f'{path} is damaged: {error}') from error
+    for start, kind in _NO_TEXT.items():
+        if data.startswith(start):
+            raise ValueError(f'{path} must be JSON, but it is {kind}')
+    # As for JSON, the encoding is that of the first bytes.
+    encoding = json.detect_encoding(data)
+    try:
+        return data.decode(encoding).removeprefix('\ufeff')
+    except UnicodeDecodeError as error:
         raise ValueError(f'{path} is not JSON: {error}') from error

@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from .files import read_annotations, read_results, require_keys
+from .files import read_annotations, read_results, read_text, require_keys
 from .people import PERSON_CATEGORY
 
 
@@ -15,17 +15,22 @@ def read_person_boxes(path: Path) -> list[dict]:
 
     Returns:
         list[dict]: Records with ``image_id``, ``bbox`` and ``score``, which is 1 for
-        annotations. Crowds are left out. Results without a category are people.
+        annotations, and with ``file_name`` if the file has the name of the image.
+        Crowds are left out. Results without a category are people.
 
     Raises:
         ValueError: If the file is invalid, or if all boxes have other categories.
     """
-    with path.open() as file:
-        is_object = file.read(64).lstrip().startswith('{')
-    if is_object:
-        annotations = read_annotations(path)['annotations']
+    if read_text(path).lstrip().startswith('{'):
+        dataset = read_annotations(path)
+        annotations = dataset['annotations']
         require_keys(path, 'annotation', annotations, {'bbox', 'category_id'})
-        records = [dict(a, score=1.0) for a in annotations if not a.get('iscrowd')]
+        names = {i['id']: i['file_name'] for i in dataset['images'] if 'file_name' in i}
+        records = [
+            dict(a, score=1.0, file_name=names.get(a['image_id'], ''))
+            for a in annotations
+            if not a.get('iscrowd')
+        ]
     else:
         records = read_results(path, {'image_id', 'bbox', 'score'})
     categories = [record.get('category_id', PERSON_CATEGORY) for record in records]

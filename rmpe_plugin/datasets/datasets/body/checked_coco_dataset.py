@@ -14,6 +14,7 @@ from rmpe_plugin.datasets.conversion import image_size
 from rmpe_plugin.structures import (
     PERSON_CATEGORY,
     is_evaluated,
+    is_plain_text,
     parse_metainfo,
     read_annotations,
     read_images,
@@ -177,6 +178,11 @@ def _require_file(path: str, key: str) -> Path:
     """Return the path if the file exists; ``key`` is its name in the config."""
     if not Path(path).is_file():
         raise FileNotFoundError(f'dataset.{key} {path} does not exist')
+    if not is_plain_text(Path(path)):
+        raise ValueError(
+            f'dataset.{key} {path} must be UTF-8 without a byte order mark and not '
+            'compressed, because MMPose reads it too'
+        )
     return Path(path)
 
 

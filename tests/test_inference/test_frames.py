@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
+import mimetypes
 import shutil
 
 import cv2
 import numpy as np
 import pytest
 
-from rmpe_plugin.apis import Frames
+from rmpe_plugin.inference import Frames
 
 GREY = np.arange(6, dtype=np.uint8).reshape(2, 3)
 COLOUR = np.dstack((GREY, GREY + 50, GREY + 100))
@@ -46,6 +47,32 @@ def test_folders_and_globs(tmp_path):
     recursive = Frames(f'{tmp_path}/**/*.png')
     assert recursive.ids == ['b.png', 'd.png']
     assert recursive.number == 2
+
+
+NAMES = [
+    *('a.jpg', 'b.mp4', 'c.mts', 'd.m2ts', 'e.ts', 'f.3gp', 'g.mkv', 'h.M4V', 'i.wmv'),
+    *('j.flv', 'k.vob', 'l.jfif', 'm.mpo', 'n.avif', 'o.webp', 'p.mpg', 'q.webm'),
+    *('r.ogv', 's.heic', 't.hevc'),
+]
+
+
+def test_a_folder_does_not_depend_on_the_types_of_the_machine(tmp_path, monkeypatch):
+    monkeypatch.setattr(mimetypes, 'guess_type', lambda *_, **__: (None, None))
+    for name in NAMES:
+        (tmp_path / name).touch()
+    assert [path.name for path in Frames(tmp_path).paths] == NAMES
+
+
+def test_files_that_are_left_out_are_named(tmp_path, monkeypatch):
+    for name in ('a.png', 'b.txt', 'c.json', '.hidden', 'Makefile'):
+        (tmp_path / name).touch()
+    logged = []
+    monkeypatch.setattr(
+        'rmpe_plugin.inference.frames.print_log', lambda text, **_: logged.append(text)
+    )
+    assert Frames(tmp_path).ids == ['a.png']
+    (message,) = logged
+    assert message.endswith('left out: Makefile, b.txt, c.json')
 
 
 def test_ids_are_those_of_coco(tmp_path):

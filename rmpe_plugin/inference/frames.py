@@ -1,25 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """The frames of all inputs: files, folders, globs, videos, cameras and arrays."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from glob import glob, has_magic
 from pathlib import Path
 
-import numpy as np
+import torch
+from mmengine.logging import print_log
+
+from rmpe_plugin.utils.images import ImageLike
 
 from .frame import Frame
-from .frame_sources import (
-    ArraySource,
-    FrameSource,
-    ImageSource,
-    VideoSource,
-    media_type,
-    open_camera,
-    open_file,
-)
+from .frame_sources import ImageSource, MovingSource, is_camera, open_source
+from .media_types import media_type
 
-Inputs = str | Path | np.ndarray | Sequence[str | Path | np.ndarray]
+Inputs = str | Path | ImageLike | Sequence[str | Path | ImageLike]
+# Number of files in a folder that are named as left out.
+_NAMED = 5
 
 
 class Frames:
@@ -27,9 +26,11 @@ class Frames:
 
     Args:
         inputs (Inputs): Path of an image or a video, a folder, a glob, ``'webcam'`` or
-            ``'webcam:1'``, an array as :func:`~rmpe_plugin.apis.frame.to_bgr` accepts
-            it, or a sequence of these. A folder stands for the images and videos in
-            it, without its subfolders.
+            ``'webcam:1'``; an array, tensor or image of Pillow as
+            :func:`~rmpe_plugin.utils.images.to_bgr` accepts it, or tensors (N, C, H,
+            W); or a sequence of these. A folder stands for the images and videos in it,
+            without its subfolders; other files in it are logged. A GIF, WebP, APNG,
+            AVIF or TIFF of several frames or pages is a video.
 
     Raises:
         FileNotFoundError: If a path does not exist, or if a folder or glob contains no
@@ -50,9 +51,9 @@ class Frames:
         # Frame indices identify the frames of a single video only.
         prefix_ids = len(items) > 1
         self.sources = [
-            _open(item, index, prefix_ids) for index, item in enumerate(items)
+            open_source(item, index, prefix_ids) for index, item in enumerate(items)
         ]
-        videos = [s.stem for s in self.sources if isinstance(s, VideoSource)]
+        videos = [s.stem for s in self.sources if isinstance(s, MovingSource)]
         repeated = [str(i) for i, n in Counter([*self.ids, *videos]).items() if n > 1]
         if repeated:
             raise ValueError(
@@ -78,7 +79,10 @@ class Frames:
 
     @property
     def number(self) -> int | None:
-        """Number of frames; ``None`` if a camera or stream is among the inputs."""
+        """Number of frames that headers declare, for progress bars.
+
+        ``None`` if one of them does not declare it, such as a camera.
+        """
         numbers = [source.number for source in self.sources]
         known = [number for number in numbers if number is not None]
         return sum(known) if len(known) == len(numbers) else None
@@ -102,28 +106,26 @@ class Frames:
             yield from source.reads()
 
 
-def _expand(inputs: Inputs) -> list[np.ndarray | Path | str]:
-    """List the arrays, files and cameras (as str) of the inputs."""
-    if isinstance(inputs, (str, Path, np.ndarray)):
+def _expand(inputs: Inputs) -> list[ImageLike | Path | str]:
+    """List the images, files and cameras (as str) of the inputs."""
+    if not isinstance(inputs, Sequence) or isinstance(inputs, str):
         inputs = [inputs]
-    items: list[np.ndarray | Path | str] = []
+    items: list[ImageLike | Path | str] = []
     for item in inputs:
-        if isinstance(item, np.ndarray) or _is_camera(item):
+        if isinstance(item, torch.Tensor) and item.ndim == 4:
+            items += [*item]
+        elif not isinstance(item, (str, Path)) or is_camera(item):
             items.append(item)
         else:
             items += _find_files(str(item))
     return items
 
 
-def _is_camera(item: str | Path) -> bool:
-    return str(item).partition(':')[0] == 'webcam'
-
-
 def _find_files(pattern: str) -> list[Path]:
     """List the files of a path, a folder or a glob."""
     path = Path(pattern)
     if path.is_dir():
-        files = [p for p in path.iterdir() if media_type(p) in ('image', 'video')]
+        files = _list_folder(path)
     elif path.exists():
         return [path]
     elif has_magic(pattern):
@@ -135,10 +137,16 @@ def _find_files(pattern: str) -> list[Path]:
     return sorted(files)
 
 
-def _open(item: np.ndarray | Path | str, index: int, prefix_ids: bool) -> FrameSource:
-    """Open one array, file or camera."""
-    if isinstance(item, np.ndarray):
-        return ArraySource(item, index)
-    if _is_camera(item):
-        return open_camera(str(item), prefix_ids)
-    return open_file(Path(item), prefix_ids)
+def _list_folder(folder: Path) -> list[Path]:
+    """List the images and videos in a folder, and log which files are left out."""
+    files = [p for p in folder.iterdir() if p.is_file() and p.name[0] != '.']
+    others = sorted(path.name for path in files if not media_type(path))
+    if others:
+        more = f' and {len(others) - _NAMED} more' if len(others) > _NAMED else ''
+        print_log(
+            f'{folder}: not named as images or videos, and left out: '
+            f'{", ".join(others[:_NAMED])}{more}',
+            logger='current',
+            level=logging.WARNING,
+        )
+    return [path for path in files if media_type(path)]
