@@ -12,10 +12,7 @@ Example:
 
 import argparse
 import resource
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -27,7 +24,7 @@ from experiments.benchmarks.side_by_side import (
     compare,
     device_name,
 )
-from experiments.benchmarks.workloads import instances, scene
+from experiments.benchmarks.workloads import busy_cores, instances, scene
 from rmpe_plugin.ops import (
     PoseNMSParams,
     parametric_pose_nms,
@@ -37,10 +34,6 @@ from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.tables import table_console
 
 PRESETS = ('rmpe-paper', 'rmpe-mpii', 'alphapose-coco')
-BUSY_PROGRAMS = (
-    'while True: pass',
-    'import torch; torch.set_num_threads(2)\na = torch.rand(512, 512)\nwhile 1: a @ a',
-)
 
 
 def parse_args() -> argparse.Namespace:
@@ -98,18 +91,6 @@ def print_peak_memory(number: int, to_device: Callable) -> None:
 def nms_functions(nms: Callable, poses: list) -> dict[str, Callable[[], object]]:
     """Pose NMS of the same poses with each preset."""
     return {name: partial(nms, *poses, PoseNMSParams.preset(name)) for name in PRESETS}
-
-
-@contextmanager
-def busy_cores(busy: bool) -> Iterator[None]:
-    """Run other programs at the same time."""
-    programs = BUSY_PROGRAMS if busy else ()
-    processes = [subprocess.Popen([sys.executable, '-c', code]) for code in programs]
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.kill()
 
 
 def main() -> None:

@@ -84,7 +84,8 @@ def stages(
     arrays = [frame.image for frame in frames]
     bboxes = [boxes.bboxes for boxes in people]
     number = sum(map(len, bboxes))
-    ((crops, _),) = cropper.batches(arrays, bboxes, number)
+    (crop,) = cropper.batches(arrays, bboxes, number)
+    crops, _ = crop()
     inputs = normalise(norm, crops, cropper.color)
     images, theta = model.transform(inputs)
 
@@ -104,7 +105,7 @@ def stages(
             detector.preprocess(frame.image) for frame in frames
         ],
         'detector: network': lambda: detector.predict(prepared),
-        'crop': lambda: list(cropper.batches(arrays, bboxes, number)),
+        'crop': crop,
         'normalise': lambda: normalise(norm, crops, cropper.color),
         'STN': lambda: model.transform(inputs),
         'SPPE: CPN': sppe,

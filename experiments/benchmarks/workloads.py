@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Inputs and functions that several benchmarks time."""
 
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +17,33 @@ from mmpose.structures import MultilevelPixelData, PoseDataSample
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from rmpe_plugin.apis import find_model
 from rmpe_plugin.fitting.evaluation_split import EvaluationSplit
 from rmpe_plugin.models.heads import Heatmaps, decoded_heatmaps
 from rmpe_plugin.models.losses import OHKMMSELoss
 from rmpe_plugin.models.pose_estimators import SSTNPoseEstimator
 from rmpe_plugin.ops import invert_affine
 from rmpe_plugin.utils.mmpose_tools import find_mmpose_tool
+
+# --- other load -----------------------------------------------------------------------
+
+BUSY_PROGRAMS = (
+    'while True: pass',
+    'import torch; torch.set_num_threads(2)\na = torch.rand(512, 512)\nwhile 1: a @ a',
+)
+
+
+@contextmanager
+def busy_cores(busy: bool) -> Iterator[None]:
+    """Run other programs at the same time."""
+    programs = BUSY_PROGRAMS if busy else ()
+    processes = [subprocess.Popen([sys.executable, '-c', code]) for code in programs]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+
 
 # --- configs --------------------------------------------------------------------------
 
@@ -36,6 +60,7 @@ POSE_ESTIMATORS = {
     'CPN-ResNet-50': CPN,
     'CPN-ResNet-50 SSTN': SSTN,
     'HRNet-W32': HRNET,
+    'photo': find_model('photo').config,
 }
 
 # --- networks -------------------------------------------------------------------------

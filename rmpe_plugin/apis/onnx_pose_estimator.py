@@ -10,7 +10,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from rmpe_plugin.deploy import open_session, read_metadata
-from rmpe_plugin.inference import Images, PeopleCropper, estimate_poses
+from rmpe_plugin.inference import CorePool, Images, PeopleCropper, estimate_poses
 from rmpe_plugin.ops import crop_to_image
 
 
@@ -41,6 +41,8 @@ class OnnxPoseEstimator:
         self._cropper = PeopleCropper(
             self.metadata.geometry, torch.device('cpu'), self.metadata.color
         )
+        on_cpu = self.session.get_providers()[0] == 'CPUExecutionProvider'
+        self._cores = CorePool() if on_cpu else None
         is_float = self.session.get_inputs()[0].type == 'tensor(float)'
         self._dtype = 'float32' if is_float else 'uint8'
 
@@ -48,7 +50,9 @@ class OnnxPoseEstimator:
         self, images: Images, people: Sequence[InstanceData], batch_size: int
     ) -> InstanceData:
         """Estimate poses, see :meth:`PoseEstimator.estimate`."""
-        return estimate_poses(self._run, self._cropper, images, people, batch_size)
+        return estimate_poses(
+            self._run, self._cropper, images, people, batch_size, self._cores
+        )
 
     def _run(self, crops: Tensor, matrices: Tensor) -> tuple[Tensor, Tensor]:
         """Keypoints (B, K, 2) in pixels of the images, and scores (B, K)."""

@@ -17,8 +17,10 @@ from mmengine.structures import InstanceData
 from mmpose.apis import init_model
 from mmpose.apis.inference import dataset_meta_from_config
 from mmpose.models import TopdownPoseEstimator
+from torch import Tensor
 
 from rmpe_plugin.inference import (
+    CorePool,
     CropGeometry,
     Images,
     PeopleCropper,
@@ -158,6 +160,7 @@ class TorchPoseEstimator:
         with DefaultScope.overwrite_default_scope('mmpose'):
             self.pipeline = Compose(steps)
         self.device = next(self.model.parameters()).device
+        self._cores = CorePool() if self.device.type == 'cpu' else None
         self.graph: PoseGraph | None
         self.cropper: PeopleCropper | None
         self.graph, self.cropper = self._batched_parts(steps)
@@ -185,8 +188,15 @@ class TorchPoseEstimator:
         """Estimate poses, see :meth:`PoseEstimator.estimate`."""
         if self.graph is None or self.cropper is None:
             return self.estimate_by_pipeline(images, people, batch_size)
+        return estimate_poses(
+            self._run, self.cropper, images, people, batch_size, self._cores
+        )
+
+    def _run(self, crops: Tensor, matrices: Tensor) -> tuple[Tensor, Tensor]:
+        """Keypoints (B, K, 2) in pixels of the images, and scores (B, K)."""
+        # Both modes are those of the calling thread.
         with torch.inference_mode(), self._autocast():
-            return estimate_poses(self.graph, self.cropper, images, people, batch_size)
+            return self.graph(crops, matrices)
 
     def estimate_by_pipeline(
         self, images: Images, people: Sequence[InstanceData], batch_size: int

@@ -4,7 +4,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
+from rmpe_plugin.inference import available_cores
 
 from .metadata import PoseMetadata
 from .requirements import require
@@ -19,7 +19,10 @@ PROVIDERS = {'cpu': 'CPUExecutionProvider', 'cuda': 'CUDAExecutionProvider'}
 def open_session(
     path: str | Path, device: str | torch.device | None = None
 ) -> 'InferenceSession':
-    """Open an ONNX file with onnxruntime, with as many threads as torch.
+    """Open an ONNX file with onnxruntime, with a thread for each available core.
+
+    The threads do not spin while they wait, as they do by default: beside other
+    processes, spinning threads take the cores from the thread they wait for.
 
     Args:
         path (str | Path): ONNX file.
@@ -43,7 +46,8 @@ def open_session(
     if not path.is_file():
         raise FileNotFoundError(f'{path} does not exist')
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = available_cores()
+    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
     provider, settings = _provider(device, onnxruntime.get_available_providers())
     try:
         session = onnxruntime.InferenceSession(

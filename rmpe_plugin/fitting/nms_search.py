@@ -162,7 +162,8 @@ def normalized_start(params: PoseNMSParams, num_keypoints: int) -> PoseNMSParams
     """
     if params.normalize:
         return params
-    return replace(params, eta=params.eta / num_keypoints, normalize=True)
+    eta = params.for_keypoints(num_keypoints).eta / num_keypoints
+    return replace(params, eta=eta, normalize=True)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From inputs to poses: frames of images and videos, crops, and the network."""
 
+from .core_pool import CorePool, available_cores
 from .crop_geometry import CropGeometry
 from .decoding import DECODED_CODECS, tensor_decoder, unit_scores
 from .estimation import estimate_poses, pose_instances
@@ -22,6 +23,7 @@ from .pose_graph import COLORS, PoseGraph
 
 __all__ = [
     'COLORS',
+    'CorePool',
     'CropGeometry',
     'DECODED_CODECS',
     'Frame',
@@ -35,6 +37,7 @@ __all__ = [
     'PoseGraph',
     'Timeline',
     'VideoSource',
+    'available_cores',
     'estimate_poses',
     'fuse_batch_norms',
     'fuse_conv_norms',

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """From images and boxes to poses: crops and graph, batch after batch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from .core_pool import CorePool
 from .people_cropper import Images, PeopleCropper
 
 
@@ -17,6 +19,7 @@ def estimate_poses(
     images: Images,
     people: Sequence[InstanceData],
     batch_size: int,
+    cores: CorePool | None = None,
 ) -> InstanceData:
     """Estimate the poses of the people of several images.
 
@@ -29,6 +32,8 @@ def estimate_poses(
         people (Sequence[InstanceData]): ``bboxes`` (N, 4), xyxy, of each image; at
             least one box in total.
         batch_size (int): Maximum number of people per batch.
+        cores (CorePool, optional): Threads that share each batch. Defaults to ``None``:
+            the calling thread computes one batch after another, for GPUs.
 
     Returns:
         InstanceData: The T people of all images, one image after another:
@@ -36,13 +41,26 @@ def estimate_poses(
         ``keypoints_visible`` (T, K) in [0, 1].
     """
     bboxes = [boxes.bboxes for boxes in people]
-    batches = []
-    for crops, matrices in cropper.batches(images, bboxes, batch_size):
-        keypoints, scores = graph(crops, matrices)
-        batches.append(torch.cat((keypoints, scores[..., None]), dim=-1))
+    run: Callable = _run_in_turn
+    if cores is not None:
+        batch_size = cores.share(sum(map(len, bboxes)), batch_size)
+        run = cores.run
+
+    def estimate(crop: Callable[[], tuple[Tensor, Tensor]]) -> Tensor:
+        """Keypoints and scores (B, K, 3) of a batch."""
+        keypoints, scores = graph(*crop())
+        return torch.cat((keypoints, scores[..., None]), dim=-1)
+
+    batches = cropper.batches(images, bboxes, batch_size)
+    estimated = run(partial(estimate, crop) for crop in batches)
     # The only synchronisation with the device.
-    poses = torch.cat(batches).cpu().numpy()
+    poses = torch.cat(list(estimated)).cpu().numpy()
     return pose_instances(poses[..., :2], poses[..., 2])
+
+
+def _run_in_turn(tasks: Iterable[Callable[[], Tensor]]) -> Iterator[Tensor]:
+    """Run tasks in the calling thread."""
+    return (task() for task in tasks)
 
 
 def pose_instances(keypoints: np.ndarray, scores: np.ndarray) -> InstanceData:

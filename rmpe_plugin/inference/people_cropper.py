@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Crops of the people of several images, in batches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import cv2
 import numpy as np
@@ -36,8 +37,8 @@ class PeopleCropper:
 
     def batches(
         self, images: Images, bboxes: Sequence[np.ndarray], batch_size: int
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Crop all people, image after image.
+    ) -> Iterator[Callable[[], tuple[Tensor, Tensor]]]:
+        """Divide all people into batches, image after image.
 
         Args:
             images (Images): BGR (H, W, 3), uint8, or ``None`` if there are no boxes.
@@ -45,7 +46,9 @@ class PeopleCropper:
             batch_size (int): Maximum number of people per batch.
 
         Yields:
-            tuple[Tensor, Tensor]:
+            Callable: Function, for any thread, that crops the people of a batch. It
+            returns
+
             - crops (B, 3, h, w), 0 to 255, channels-last: uint8 on a CPU, float32 with
               integral values on other devices.
             - matrices (B, 2, 3), float32, from pixels of the crops to pixels of the
@@ -60,8 +63,17 @@ class PeopleCropper:
         source = self._open(cropped)
         for start in range(0, len(index), batch_size):
             part = slice(start, start + batch_size)
-            affine = upload(matrices[part].astype(np.float32), self.device)
-            yield source.crop(index[part], matrices[part]), affine
+            yield partial(self._crop, source, index[part], matrices[part])
+
+    def _crop(
+        self,
+        source: 'HostCrops | DeviceCrops',
+        index: np.ndarray,
+        matrices: np.ndarray,
+    ) -> tuple[Tensor, Tensor]:
+        """Crops of people (B,) of images, and their matrices (B, 2, 3)."""
+        affine = upload(matrices.astype(np.float32), self.device)
+        return source.crop(index, matrices), affine
 
     def _open(self, images: Images) -> 'HostCrops | DeviceCrops':
         """Select the implementation for the device."""

@@ -157,8 +157,8 @@ def test_estimation_on_cuda_does_not_synchronise(cpn, people):
     torch.cuda.set_sync_debug_mode('error')
     try:
         with torch.inference_mode():
-            for crops, matrices in model.cropper.batches(people[0], bboxes, 32):
-                model.graph(crops, matrices)
+            for crop in model.cropper.batches(people[0], bboxes, 32):
+                model.graph(*crop())
     finally:
         torch.cuda.set_sync_debug_mode('default')
 

@@ -51,6 +51,8 @@ def test_normalized_start_divides_eta():
     assert params.normalize
     assert params.eta == paper.eta / 17
     assert normalized_start(params, 17) == params
+    # eta is for at least 16 keypoints.
+    assert normalized_start(paper, 4).eta == paper.eta / 16
 
 
 def test_search_finds_the_best_trial(searched, splits):

@@ -60,7 +60,7 @@ def crop_by_pipeline(images, boxes):
 
 def crop_all(images, boxes, batch_size=6, color='bgr'):
     cropper = PeopleCropper(GEOMETRY, CPU, color)
-    batches = list(cropper.batches(images, boxes, batch_size))
+    batches = [crop() for crop in cropper.batches(images, boxes, batch_size)]
     assert all(len(crops) <= batch_size for crops, _ in batches)
     return [torch.cat(x) for x in zip(*batches, strict=True)]
 
@@ -137,6 +137,6 @@ def test_thousands_of_people_are_cropped_in_batches(people, monkeypatch):
     monkeypatch.setattr(HostCrops, 'crop', crop)
     boxes = np.tile(people[1][0], (1000, 1))
     batches = PeopleCropper(GEOMETRY, CPU, 'bgr').batches(people[0][:1], [boxes], 64)
-    next(batches)
+    next(batches)()
     assert sizes == [64]
-    assert sum(len(c) for c, _ in batches) == 5000 - 64
+    assert sum(len(crop()[0]) for crop in batches) == 5000 - 64

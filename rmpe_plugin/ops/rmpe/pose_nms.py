@@ -21,6 +21,8 @@ from .pose_arrays import (
     convert_like,
     floating_dtype,
     namespace,
+    poses_last,
+    take,
     to_device_of,
     to_float64,
     to_host,
@@ -33,7 +35,7 @@ _AREA_FACTOR = 1.5
 # Minimum weight of a keypoint, so that the weights of keypoints with score 0 do not sum
 # to 0. AlphaPose uses the same constant.
 _MIN_WEIGHT = 1e-5
-# Comparing all pairs of so few poses takes less time than choosing the close ones.
+# Comparing all pairs of so few poses takes less time than selecting the close ones.
 _FEW_POSES = 12
 # Pairs of the images that are processed together.
 _CPU_PAIRS = 2**14
@@ -73,7 +75,7 @@ def eliminates(pairs: Pairs, params: PoseNMSParams) -> Array:
     """Elimination criterion (...): whether poses i suppress less confident poses j."""
     criterion = d(pairs, params) > params.eta
     if params.match_count is not None:  # AlphaPose's second criterion
-        criterion |= pairs.within(params.match_radius).sum(-1) >= params.match_count
+        criterion |= pairs.within(params.match_radius).sum(0) >= params.match_count
     return criterion
 
 
@@ -92,20 +94,18 @@ def _eliminations(
 ) -> Iterator[tuple[int, int]]:
     """Pairs of an image for which the criterion holds, most confident i first."""
     xp, (images, number) = namespace(poses.k), rank.shape
-    earlier = to_device_of(poses.k, rank[..., None] < rank[:, None])  # (B, N, N)
-    if images == 1 and number <= _FEW_POSES:
-        all_pairs = Pairs(poses, np.s_[:, None], None)
-        i, j = xp.where(eliminates(all_pairs, params) & earlier[0])
-    else:
-        close = _close(poses, rank.shape, params) & earlier
-        i, j = xp.where(close.reshape(rank.size, number))
-        j = i - i % number + j  # from the index in the image to that in poses
-        step = poses.chunk_size()
-        chunks = [np.s_[n : n + step] for n in range(0, max(1, len(i)), step)]
-        criterion = [eliminates(Pairs(poses, i[n], j[n]), params) for n in chunks]
-        eliminated = xp.concatenate(criterion)
-        i, j = i[eliminated], j[eliminated]
-    i, j = to_host(i), to_host(j)
+    if number < 2:
+        return iter(())
+    pairs = to_device_of(poses.k, rank[..., None] < rank[:, None])  # (B, N, N)
+    if images > 1 or number > _FEW_POSES:
+        pairs = pairs & _close(poses, rank.shape, params)
+    i, j = xp.where(pairs.reshape(rank.size, number))
+    j = i - i % number + j  # from the index in the image to that in poses
+    step = poses.chunk_size()
+    chunks = [np.s_[n : n + step] for n in range(0, max(1, len(i)), step)]
+    criterion = [eliminates(Pairs(poses, i[n], j[n]), params) for n in chunks]
+    eliminated = xp.concatenate(criterion)
+    i, j = to_host(i[eliminated]), to_host(j[eliminated])
     order = rank.reshape(-1)[i].argsort(kind='stable')
     return zip(i[order].tolist(), j[order].tolist(), strict=True)
 
@@ -114,26 +114,24 @@ def _close(poses: Poses, shape: tuple[int, ...], params: PoseNMSParams) -> Array
     """Pairs (B, N, N) whose bounds are close enough for the criterion to hold."""
     # Farther apart than this, no keypoint matches and lambda * H_sim <= eta. It solves
     # lambda * terms * exp(-distance^p / sigma2) = eta, with p = 1 or 2.
-    terms = 1 if params.normalize else poses.c.shape[1]
+    terms = 1 if params.normalize else len(poses.c)
     power = params.sigma2 * math.log(max(1.0, params.lambda_ * terms / params.eta))
     distance = max(1.0, math.sqrt(power) if params.squared else power)  # units
     reach = namespace(poses.k).maximum(poses.radius, distance * poses.unit)
-    reach = 1.000001 * reach[:, 0]  # rounding must not lose a pair
-    close = True
-    for low, high in _bounds(poses.k):  # x, y
-        close &= (low - reach).reshape(*shape, 1) <= high.reshape(shape)[:, None]
-        close &= (high + reach).reshape(*shape, 1) >= low.reshape(shape)[:, None]
-    return close
+    reach = 1.000001 * reach  # rounding must not lose a pair
+    low, high = _bounds(poses.k)
+    after = (low - reach).reshape(2, *shape, 1) <= high.reshape(2, -1, 1, shape[1])
+    before = (high + reach).reshape(2, *shape, 1) >= low.reshape(2, -1, 1, shape[1])
+    close = after & before
+    return close[0] & close[1]  # x, y
 
 
-def _bounds(k: Array) -> Iterator[tuple[Array, Array]]:
-    """Bounds (T,) of the finite keypoints in x and in y; inverted if there are none."""
+def _bounds(k: Array) -> tuple[Array, Array]:
+    """Bounds (2, T) of the finite keypoints; inverted if there are none."""
     xp = namespace(k)
-    for axis in (0, 1):
-        x = k[..., axis]
-        missing = xp.isnan(x)
-        low, high = xp.where(missing, xp.inf, x), xp.where(missing, -xp.inf, x)
-        yield xp.amin(low, -1), xp.amax(high, -1)
+    missing = xp.isnan(k)
+    low, high = xp.where(missing, xp.inf, k), xp.where(missing, -xp.inf, k)
+    return xp.amin(low, 1), xp.amax(high, 1)
 
 
 # --- merging --------------------------------------------------------------------------
@@ -151,26 +149,27 @@ def merge(
     members = members[np.argsort(suppressed_by[members], kind='stable')]
     near = Pairs(poses, suppressed_by[members], members).within(params.merge_radius)
 
-    lengths = cluster_size[kept]
-    k, c = xp.nan_to_num(poses.k[members]), poses.c[members]
-    weights = c.clip(_MIN_WEIGHT) * near  # (S, K)
-    total = _reduce('sum', weights, lengths)  # (M, K)
+    c = take(poses.c, members)
+    weights = c.clip(_MIN_WEIGHT) * near  # (K, S)
+    # Not NaN times 0.
+    x, y = xp.where(near, take(poses.k, members), 0.0)
+    values = xp.stack((weights, weights * x, weights * y, weights * c))
+    total, *sums = _reduce('sum', values, cluster_size[kept])  # (K, M) each
     # The total is 0, and the merged keypoint NaN, only where that of the kept pose is.
-    total = xp.where(total > 0, total, xp.nan)
-    k = _reduce('sum', weights[..., None] * k, lengths) / total[..., None]
+    x, y, mean = (value / xp.where(total > 0, total, xp.nan) for value in sums)
     if params.merge == 'weighted-max':
-        return kept, k, _reduce('max', c * near, lengths)
-    c = _reduce('sum', weights * c, lengths) / total
-    return kept, k, xp.nan_to_num(c)
+        return kept, xp.stack((x, y)), _reduce('max', c * near, cluster_size[kept])
+    return kept, xp.stack((x, y)), xp.where(total > 0, mean, 0.0)
 
 
 def _reduce(reduction: str, values: Array, lengths: np.ndarray) -> Array:
-    """Sum or maximum (M, ...) of the values (S, ...) of consecutive clusters."""
+    """Sum or maximum (..., M) of the values (..., S) of consecutive clusters."""
     if isinstance(values, np.ndarray):
         function = dict(sum=np.add, max=np.maximum)[reduction]
-        return function.reduceat(values, lengths.cumsum() - lengths)
+        return function.reduceat(values, lengths.cumsum() - lengths, axis=-1)
     on_device = torch.as_tensor(lengths, device=values.device)
-    return torch.segment_reduce(values, reduction, lengths=on_device)
+    reduced = torch.segment_reduce(poses_last(values), reduction, lengths=on_device)
+    return poses_last(reduced)
 
 
 # --- thresholds -----------------------------------------------------------------------
@@ -178,13 +177,14 @@ def _reduce(reduction: str, values: Array, lengths: np.ndarray) -> Array:
 
 def passes_thresholds(k: Array, c: Array, params: PoseNMSParams) -> np.ndarray:
     """Check which poses (T,) reach the thresholds of score and area."""
-    passes = np.ones(len(c), dtype=bool)
+    passes = np.ones(c.shape[1], dtype=bool)
     if params.max_score_thr > 0:
-        passes &= to_host((c >= params.max_score_thr).any(-1))
+        passes &= to_host((c >= params.max_score_thr).any(0))
     if params.mean_score_thr > 0:
-        passes &= to_host(c.mean(-1) >= params.mean_score_thr)
+        passes &= to_host(c.mean(0) >= params.mean_score_thr)
     if params.min_area > 0:
-        width, height = (_AREA_FACTOR * (b - a).clip(0) for a, b in _bounds(k))
+        low, high = _bounds(k)
+        width, height = _AREA_FACTOR * (high - low).clip(0)
         passes &= to_host(width * height >= params.min_area)
     return passes
 
@@ -214,7 +214,7 @@ def _suppress_images(
     images, number = len(arrays['keypoints']), len(like)
     k, c, bboxes, *person_scores = map(to_float64, arrays.values())
     poses = Poses.of(k, c, bboxes, params)
-    confidence = to_host(person_scores[0] if person_scores else poses.c.mean(-1))
+    confidence = to_host(person_scores[0] if person_scores else poses.c.mean(0))
     # Equal scores keep the order of the input, and NaN is last.
     order = np.argsort(-confidence.reshape(images, number), kind='stable')  # (B, N)
     suppressed_by = select(poses, order.argsort(), params)
@@ -226,6 +226,7 @@ def _suppress_images(
         xp = namespace(k)
         kept, merged_k, merged_c = merge(poses, suppressed_by, params)
         passes[kept] &= passes_thresholds(merged_k, merged_c, params)
+        merged_k, merged_c = poses_last(merged_k), poses_last(merged_c)
         missing = xp.isnan(merged_k)
         k[kept] = xp.where(missing, k[kept], merged_k)
         c[kept] = xp.where(missing[..., 0], c[kept], merged_c)
@@ -289,6 +290,7 @@ def parametric_pose_nms_batch(
     if person_scores is not None:
         arrays['person_scores'] = person_scores
     check_arrays(arrays)
+    params = params.for_keypoints(keypoints[0].shape[1])
     dtypes = floating_dtype(keypoints), floating_dtype(keypoint_scores)
     results: dict[int, PoseNMSResult] = {}
     for images in _equally_many(keypoints):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,6 +17,8 @@ _CHOICES = dict(
 _POSITIVE = ('sigma1', 'sigma2', 'eta', 'alpha', 'match_radius', 'merge_radius')
 _NON_NEGATIVE = ('lambda_', 'max_score_thr', 'mean_score_thr', 'min_area')
 _OPTIONAL = ('match_count', 'match_radius', 'merge_radius')
+# The published parameters are for the 16 keypoints of MPII and the 17 of COCO.
+_FULL_POSE = 16
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class PoseNMSParams:
         sigma2 (float): Scale of the distances in ``units``, or of the squared distances
             if ``squared``.
         lambda_ (float): Weight of the distance term.
-        eta (float): Similarity above which a pose is suppressed.
+        eta (float): Similarity above which a pose is suppressed, for at least 16
+            keypoints. With fewer, see :meth:`for_keypoints`.
         region (str): The region R in which keypoints match. ``'box'``, as in the paper:
             a rectangle centred on k_i, with ``alpha`` times the width and height of the
             box of pose i. ``'circle'``, as in the authors' code: a circle around k_i
@@ -53,8 +56,8 @@ class PoseNMSParams:
             that one ``eta`` is valid for any number of keypoints. Defaults to
             ``False``.
         match_count (int, optional): Second criterion: i also suppresses j if at least
-            this many of their keypoints are within ``match_radius``. Defaults to
-            ``None``, no second criterion.
+            this many of at least 16 keypoints are within ``match_radius``. With fewer,
+            see :meth:`for_keypoints`. Defaults to ``None``, no second criterion.
         match_radius (float, optional): Radius for ``match_count``, pixels. It is at
             most ``alpha`` times the longer side of the box of pose i. Defaults to
             ``None``, that bound.
@@ -167,6 +170,36 @@ class PoseNMSParams:
                 f'got {name!r}'
             )
         return cls(**_PRESETS[name])
+
+    def for_keypoints(self, number: int) -> PoseNMSParams:
+        """Scale the parameters to poses with few keypoints.
+
+        The similarity is a sum over keypoints, so without scaling two equal poses of 7
+        keypoints would not reach ``eta`` of the presets. With fewer than 16 keypoints,
+        ``eta`` (unless ``normalize``) and ``match_count`` are multiplied by K / 16, and
+        the count is rounded up.
+
+        Args:
+            number (int): Number of keypoints K.
+
+        Returns:
+            PoseNMSParams: The parameters that pose NMS applies to K keypoints; these
+            parameters if K is at least 16.
+
+        Example:
+            >>> params = PoseNMSParams.preset('alphapose-coco').for_keypoints(4)
+            >>> params.eta, params.match_count
+            (5.62, 2)
+        """
+        if number >= _FULL_POSE:
+            return self
+        share = number / _FULL_POSE
+        count = self.match_count
+        return replace(
+            self,
+            eta=self.eta if self.normalize else self.eta * share,
+            match_count=None if count is None else math.ceil(count * share),
+        )
 
     def to_json(self, path: str | Path) -> None:
         """Write the parameters to a JSON file, one parameter per line.

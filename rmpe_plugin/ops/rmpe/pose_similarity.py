@@ -14,15 +14,21 @@ where the region R and the unit of distances depend on the box of pose i.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from .pose_arrays import Array, check_arrays, convert_like, namespace, to_float64
+from .pose_arrays import (
+    Array,
+    check_arrays,
+    convert_like,
+    namespace,
+    poses_last,
+    take,
+    to_device_of,
+    to_float64,
+)
 from .pose_nms_params import PoseNMSParams
-
-# What numpy and torch accept as an index.
-Index = Any
 
 # Minimum unit of distances, pixels. Only equal keypoints are similar on a box whose
 # width and height are 0.
@@ -39,41 +45,42 @@ def K_sim(pairs: Pairs, params: PoseNMSParams) -> Array:
     """Number of keypoints of j in the region R of i, weighted by confidence (...)."""
     poses, i, j = pairs.poses, pairs.i, pairs.j
     if params.region == 'circle':
-        matched = pairs.square <= poses.unit[i] ** 2
+        matched = pairs.square <= take(poses.unit, i) ** 2
     else:
-        inside = abs(pairs.offset) <= poses.half_region[i]
-        matched = inside[..., 0] & inside[..., 1]
-    return (poses.tanh_c[i] * poses.tanh_c[j] * matched).sum(-1)
+        width, height = take(poses.half_region, i)
+        matched = (abs(pairs.dx) <= width) & (abs(pairs.dy) <= height)
+    return (take(poses.tanh_c, i) * take(poses.tanh_c, j) * matched).sum(0)
 
 
 def H_sim(pairs: Pairs, params: PoseNMSParams) -> Array:
     """Spatial closeness of all keypoints, 1 for each pair at the same place (...)."""
-    xp, unit = namespace(pairs.square), pairs.poses.unit[pairs.i]
+    xp, unit = namespace(pairs.square), take(pairs.poses.unit, pairs.i)
     if params.squared:
-        distance = pairs.square / unit**2
+        closeness = xp.exp(pairs.square / (-params.sigma2 * unit**2))
     else:
-        distance = xp.sqrt(pairs.square) / unit
-    return xp.exp(distance / -params.sigma2).sum(-1)
+        closeness = xp.exp(xp.sqrt(pairs.square) / (-params.sigma2 * unit))
+    # NaN where a keypoint is missing
+    return xp.where(closeness > 0, closeness, 0.0).sum(0)
 
 
 def d(pairs: Pairs, params: PoseNMSParams) -> Array:
     """Similarity of poses i and j (...)."""
     similarity = K_sim(pairs, params) + params.lambda_ * H_sim(pairs, params)
-    return similarity / pairs.square.shape[-1] if params.normalize else similarity
+    return similarity / len(pairs.square) if params.normalize else similarity
 
 
 class Poses(NamedTuple):
-    """T poses, float64.
+    """T poses, float64, with the poses on the last axis.
 
     Attributes:
-        k (Array): Keypoints (T, K, 2), pixels, NaN where x or y is not finite.
-        c (Array): Their scores (T, K), 0 where one is not finite or negative or the
+        k (Array): Keypoints (2, K, T), x and y in pixels, NaN if one is not finite.
+        c (Array): Their scores (K, T), 0 where one is not finite or negative or the
             position is NaN.
-        tanh_c (Array): tanh(c / sigma1) (T, K).
+        tanh_c (Array): tanh(c / sigma1) (K, T).
         half_region (Array): Half of ``alpha`` times width and height of the boxes
-            (T, 1, 2), pixels.
-        radius (Array): ``alpha`` times their longer side (T, 1), pixels.
-        unit (Array): Unit of distances (T, 1), pixels.
+            (2, T), pixels.
+        radius (Array): ``alpha`` times their longer side (T,), pixels.
+        unit (Array): Unit of distances (T,), pixels.
     """
 
     k: Array
@@ -94,44 +101,40 @@ class Poses(NamedTuple):
                 'bboxes must be finite x1, y1, x2, y2 with x1 <= x2 and y1 <= y2, got '
                 f'{bboxes[~valid.all(-1)][0].tolist()}'
             )
-        region = params.alpha * size
-        radius = xp.maximum(region[:, :1], region[:, 1:])
+        k, c, region = poses_last(k), poses_last(c), params.alpha * poses_last(size)
+        radius = xp.maximum(region[0], region[1])
         in_pixels = params.units == 'pixel'
-        unit = xp.ones_like(radius) if in_pixels else radius.clip(_MIN_UNIT)
         finite = xp.isfinite(k)
-        finite = finite[..., :1] & finite[..., 1:]  # (T, K, 1)
-        c = xp.where(finite[..., 0] & (c > 0) & (c < xp.inf), c, 0.0)
+        finite = finite[0] & finite[1]  # (K, T)
+        c = xp.where(finite & (c > 0) & (c < xp.inf), c, 0.0)
         return cls(
             k=xp.where(finite, k, xp.nan),
             c=c,
             tanh_c=xp.tanh(c / params.sigma1),
-            half_region=(0.5 * region)[:, None],
+            half_region=0.5 * region,
             radius=radius,
-            unit=unit,
+            unit=xp.ones_like(radius) if in_pixels else radius.clip(_MIN_UNIT),
         )
 
     def chunk_size(self) -> int:
         """Number of pairs that are compared together, which bounds the memory."""
         on_cpu = isinstance(self.k, np.ndarray)
         limit = CPU_CHUNK_BYTES if on_cpu else GPU_CHUNK_BYTES
-        return max(1, limit // (_BYTES_PER_KEYPOINT * self.k.shape[1]))
+        return max(1, limit // (_BYTES_PER_KEYPOINT * len(self.c)))
 
 
 class Pairs:
     """Pairs of the poses at indices i and j, (...) together."""
 
-    def __init__(self, poses: Poses, i: Index, j: Index) -> None:
-        xp = namespace(poses.k)
+    def __init__(self, poses: Poses, i: Array, j: Array) -> None:
         self.poses, self.i, self.j = poses, i, j
-        self.offset = poses.k[i] - poses.k[j]  # (..., K, 2), pixels
-        dx, dy = self.offset[..., 0], self.offset[..., 1]
-        square = dx * dx + dy * dy
-        # Squared distance (..., K), infinite where a keypoint is missing.
-        self.square = xp.where(xp.isnan(square), xp.inf, square)
+        self.dx, self.dy = (take(x, i) - take(x, j) for x in poses.k)  # (K, ...)
+        # Squared distance (K, ...), NaN where a keypoint is missing.
+        self.square = self.dx * self.dx + self.dy * self.dy
 
     def within(self, radius: float | None) -> Array:
-        """Keypoints (..., K) of j at most ``alpha`` times the longer side from i's."""
-        limit = self.poses.radius[self.i]
+        """Keypoints (K, ...) of j at most ``alpha`` times the longer side from i's."""
+        limit = take(self.poses.radius, self.i)
         limit = limit if radius is None else limit.clip(max=radius)
         return self.square <= limit**2
 
@@ -174,9 +177,10 @@ def pose_similarity(
     number = len(keypoints)
     k, c, boxes = map(to_float64, arrays.values())
     poses = Poses.of(k, c, boxes, params)
-    j, step = np.arange(number), max(1, poses.chunk_size() // max(1, number))
+    index = to_device_of(k, np.arange(number))
+    step = max(1, poses.chunk_size() // max(1, number))
     rows = [
-        d(Pairs(poses, j[start : start + step, None], j), params)
+        d(Pairs(poses, index[start : start + step, None], index[None]), params)
         for start in range(0, max(1, number), step)
     ]
     return convert_like(namespace(poses.k).concatenate(rows), keypoints)

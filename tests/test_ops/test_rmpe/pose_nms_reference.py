@@ -23,8 +23,9 @@ def random_poses(rng, number, num_persons=None, num_keypoints=17, jitter=3.0):
     return keypoints, scores, np.concatenate((low - 3, high + 3), axis=1)
 
 
-def random_params(rng):
+def random_params(rng, num_keypoints):
     """Random parameters for which poses are suppressed, merged and filtered out."""
+    normalize, share = bool(rng.random() < 0.5), min(1, num_keypoints / 16)
 
     def maybe(value):
         return value if rng.random() < 0.5 else None
@@ -33,12 +34,12 @@ def random_params(rng):
         sigma1=rng.choice([0.01, 0.3, 1.0]),
         sigma2=rng.uniform(0.5, 5),
         lambda_=rng.uniform(0, 3),
-        eta=rng.uniform(0.1, 2),
+        eta=rng.uniform(0.1, 2) * (1 if normalize else num_keypoints / share),
         region=str(rng.choice(['box', 'circle'])),
         squared=bool(rng.random() < 0.5),
         units=str(rng.choice(['box', 'pixel'])),
         alpha=rng.uniform(0.05, 0.2),
-        normalize=True,
+        normalize=normalize,
         match_count=maybe(int(rng.integers(1, 6))),
         match_radius=maybe(7.0),
         max_score_thr=rng.choice([0.0, 0.5]),
@@ -114,6 +115,8 @@ def slow_nms(keypoints, scores, boxes, p, person_scores=None):
     if person_scores is None:
         person_scores = scores.mean(axis=1)
     similarity = slow_similarity(keypoints, scores, boxes, p)
+    share = min(1, scores.shape[1] / 16)
+    eta = p.eta if p.normalize else share * p.eta
     remaining = sorted(range(len(scores)), key=lambda i: -person_scores[i])
     cluster_of = np.full(len(scores), -1)
     keep, poses, pose_scores = [], [], []
@@ -121,11 +124,11 @@ def slow_nms(keypoints, scores, boxes, p, person_scores=None):
         kept = remaining[0]
         members = [kept]
         for j in remaining[1:]:
-            suppressed = similarity[kept, j] > p.eta
+            suppressed = similarity[kept, j] > eta
             if p.match_count is not None:
                 radius = bounded_radius(boxes[kept], p, p.match_radius)
                 distances = np.linalg.norm(keypoints[kept] - keypoints[j], axis=1)
-                suppressed |= (distances <= radius).sum() >= p.match_count
+                suppressed |= (distances <= radius).sum() >= share * p.match_count
             if suppressed:
                 members.append(j)
         remaining = [j for j in remaining if j not in members]

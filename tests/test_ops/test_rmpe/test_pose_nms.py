@@ -66,7 +66,7 @@ def test_equals_loops_with_random_parameters():
     for _ in range(2000):
         number, num_keypoints = int(rng.integers(1, 7)), int(rng.choice([1, 3, 17]))
         poses = random_poses(rng, number, num_keypoints=num_keypoints)
-        p = random_params(rng)
+        p = random_params(rng, num_keypoints)
         person_scores = rng.random(number) if rng.random() < 0.3 else None
         arguments = (*poses, p, person_scores)
         result = parametric_pose_nms(*arguments)
@@ -201,7 +201,7 @@ def test_choosing_close_pairs_does_not_change_result(num_keypoints, monkeypatch)
     few_poses = 'rmpe_plugin.ops.rmpe.pose_nms._FEW_POSES'
     rng = np.random.default_rng(14)
     for _ in range(500):
-        params = random_params(rng)
+        params = random_params(rng, num_keypoints)
         poses = random_poses(rng, 12, num_keypoints=num_keypoints)
         monkeypatch.setattr(few_poses, 12)
         expected = parametric_pose_nms(*poses, params)
@@ -300,7 +300,7 @@ def test_computation_with_tensors_equals_numpy(name, missing, request):
         for keypoints, scores, _ in images:
             keypoints[rng.random(keypoints.shape) < 0.1] = np.nan
             scores[rng.random(scores.shape) < 0.1] = np.inf
-    params = random_params(rng) if name == 'random' else PoseNMSParams.preset(name)
+    params = random_params(rng, 17) if name == 'random' else PoseNMSParams.preset(name)
     expected = parametric_pose_nms_batch(*zip(*images, strict=True), params)
     similarity = pose_similarity(*images[2], params)
     request.getfixturevalue('tensors_only')
@@ -438,6 +438,26 @@ def test_poses_of_one_keypoint():
     boxes = np.tile([0.0, 0, 50, 100], (3, 1))
     result = parametric_pose_nms(keypoints, np.ones((3, 1)), boxes, p)
     assert result.cluster_of.tolist() == [0, 0, 2]
+
+
+@pytest.mark.parametrize('name', PRESETS)
+@pytest.mark.parametrize('num_keypoints', [1, 2, 4, 5, 7, 8, 15, 16, 17])
+def test_equal_poses_with_few_keypoints_are_suppressed(name, num_keypoints):
+    params, rng = PoseNMSParams.preset(name), np.random.default_rng(0)
+    pose = rng.uniform(10, 90, (1, num_keypoints, 2))
+    keypoints = np.concatenate((pose, pose, pose + 30))
+    scores, boxes = np.ones((3, num_keypoints)), np.tile([0.0, 0, 100, 100], (3, 1))
+    result = parametric_pose_nms(keypoints, scores, boxes, params)
+    assert result.cluster_of.tolist() == [0, 0, 2]
+
+
+def test_parameters_of_16_keypoints_and_more_are_as_published():
+    params = PoseNMSParams.preset('alphapose-coco')
+    for number in (16, 17, 133):
+        assert params.for_keypoints(number) == params
+    few = params.for_keypoints(4)
+    assert (few.eta, few.match_count) == (22.48 / 4, 2)
+    assert PAPER.for_keypoints(4).match_count is None
 
 
 def test_long_chain_equals_greedy_loop():

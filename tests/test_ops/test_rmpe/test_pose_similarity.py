@@ -23,7 +23,7 @@ def test_equals_loop_over_pairs():
     for _ in range(2000):
         num_keypoints = int(rng.choice([1, 3, 17]))
         poses = random_poses(rng, int(rng.integers(1, 7)), num_keypoints=num_keypoints)
-        p = random_params(rng)
+        p = random_params(rng, 17)
         p = replace(p, normalize=bool(rng.random() < 0.5))
         np.testing.assert_allclose(
             pose_similarity(*poses, p),
