@@ -4,6 +4,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from rmpe_plugin.inference import available_cores
 
 from .metadata import PoseMetadata
