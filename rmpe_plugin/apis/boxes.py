@@ -84,8 +84,11 @@ def _match(path: Path, frames: Frames) -> dict[int | str, list[dict]]:
     by_id = group_by_image(records)
     stems = {video.stem for video in videos}
     matched = {i: by_id[i] for i in by_id if str(i).rpartition('/')[0] in stems}
-    images = [s for s in frames.sources if s.image_id is not None]
-    files = {image.image_id: str(image.path or '') for image in images}
+    files = {
+        source.image_id: str(source.path or '')
+        for source in frames.sources
+        if source.image_id is not None
+    }
     if videos and not files:
         return by_id
     others = [record for record in records if record['image_id'] not in matched]

@@ -2,6 +2,7 @@
 """Person detection in the images of a dataset, resumable."""
 
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, closing
@@ -70,7 +71,7 @@ def list_images(ann_file: Path | None, folder: Path | None) -> list[ImageFile]:
         ann_file (Path, optional): COCO annotations, or only the images.
         folder (Path, optional): Folder that the file names in the annotations are
             relative to; ``None`` is the folder of the annotations. Without annotations,
-            all images in this folder are listed.
+            all images in this folder are listed, and videos are logged.
 
     Returns:
         list[ImageFile]: Id and path of each image.
@@ -83,10 +84,16 @@ def list_images(ann_file: Path | None, folder: Path | None) -> list[ImageFile]:
     if ann_file is None:
         if folder is None:
             raise ValueError('either ann_file or folder must be given, got neither')
-        files = Frames(folder).files
-        if not files:
+        frames = Frames(folder)
+        if not frames.files:
             raise FileNotFoundError(f'{folder} contains no images, only videos')
-        return files
+        videos = {path.name for path in frames.paths} - {
+            p.name for _, p in frames.files
+        }
+        if videos:
+            message = f'{folder}: videos are left out: {", ".join(sorted(videos))}'
+            print_log(message, logger='current', level=logging.WARNING)
+        return frames.files
     folder = folder or ann_file.parent
     images = read_images(ann_file)['images']
     require_keys(ann_file, 'image', images, {'id', 'file_name'})

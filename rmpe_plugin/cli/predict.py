@@ -4,7 +4,8 @@ r"""Predict the poses of all people in images, videos or a camera's stream.
 Person boxes come from a detector of MMDetection, from a JSON file of COCO results, or
 are the whole image. Writes annotated images and videos, COCO results (results.json) and
 AlphaPose results (alphapose-results.json). Files that cannot be read are skipped and
-listed at the end with the reason; the exit status is then 1.
+listed at the end with the reason, as are damaged parts of videos and drawings that
+cannot be written; the exit status is then 1.
 
 An ONNX file of rmpe export, or the name of a trained model in this package,
 takes the place of config and checkpoint:
@@ -124,8 +125,8 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     people.add_argument(
         '--boxes', type=Path,
-        help='JSON file of person boxes, COCO results or annotations; image ids are '
-        'the numbers in the file names of the images',
+        help='JSON file of person boxes, COCO results or annotations; boxes belong to '
+        'images by file name, or without names by id, the number in the file name',
     )  # fmt: skip
     people.add_argument(
         '--whole-image',

@@ -18,7 +18,7 @@ from PIL import Image
 from rmpe_plugin.utils.animations import count_frames, load_frames
 from rmpe_plugin.utils.images import ImageLike, to_bgr
 
-from .containers import is_cut
+from .containers import edited_seconds, is_cut
 from .frame import Frame, image_id_of, read_image
 from .media_types import media_type
 
@@ -217,7 +217,7 @@ class VideoSource(MovingSource):
         """
         capture = cv2.VideoCapture(self._source)
         fps = self._frame_rate(capture) if capture.isOpened() else 0.0
-        following = 0
+        following, time = 0, 0.0
         for index, time in self._grab(capture, fps):
             if index > following:
                 yield self._frame(following, error=_undecodable(index - following))
@@ -227,14 +227,15 @@ class VideoSource(MovingSource):
             else:
                 yield self._frame(index, error=_undecodable(1))
             following = index + 1
-        if error := self._error_at_end(following):
+        if error := self._error_at_end(following, time, fps):
             yield self._frame(following, error=error)
 
     def timeline(self) -> Timeline:
         """Decode the video until its end, see :meth:`MovingSource.timeline`."""
         capture = cv2.VideoCapture(self._source)
         fps = self._frame_rate(capture) if capture.isOpened() else 0.0
-        known, size, errors, following = {}, (0, 0), [], 0
+        known: dict[int, float] = {}
+        size, errors, following, time = (0, 0), [], 0, 0.0
         for index, time in self._grab(capture, fps):
             if index > following:
                 errors.append(f'frame {following}: {_undecodable(index - following)}')
@@ -242,7 +243,7 @@ class VideoSource(MovingSource):
                 size = capture.retrieve()[1].shape[1::-1]
             known[index] = time
             following = index + 1
-        if error := self._error_at_end(following):
+        if error := self._error_at_end(following, time, fps):
             errors.append(error)
         if not known:
             raise ValueError(f'{self.name} cannot be read as a video: {errors[0]}')
@@ -270,7 +271,7 @@ class VideoSource(MovingSource):
         if self.path is None:
             return declared
         start = cv2.VideoCapture(self._source)
-        times = []
+        times: list[float] = []
         while len(times) < _MEASURED and start.grab():
             times.append(start.get(cv2.CAP_PROP_POS_MSEC) / 1000)
         steps = np.diff(times)
@@ -279,13 +280,19 @@ class VideoSource(MovingSource):
         measured = min(1 / shortest, _MAX_MEASURED_FPS)
         return measured if measured > 1.1 * declared else declared
 
-    def _error_at_end(self, decoded: int) -> str:
-        """Why a file ends too early; ``''`` if it is complete."""
+    def _error_at_end(self, decoded: int, time: float, fps: float) -> str:
+        """Why a file ends too early, after its last frame; ``''`` if it is complete."""
         if self.path is None:
             return ''
         if is_cut(self.path):
             return f'the file is cut off or damaged: {decoded} frames were decoded'
-        return '' if decoded else UNREADABLE
+        if not decoded:
+            return UNREADABLE
+        missing = (self.number or 0) - decoded
+        end = edited_seconds(self.path) if missing > 1 else None
+        if end is None or time + 1.5 / (fps or _DEFAULT_FPS) >= end:
+            return ''
+        return f'the last {missing} frames could not be decoded'
 
 
 class AnimationSource(MovingSource):
@@ -318,7 +325,8 @@ class AnimationSource(MovingSource):
 
     def timeline(self) -> Timeline:
         """Decode all frames, see :meth:`MovingSource.timeline`."""
-        times, size, errors, time = [], (0, 0), [], 0.0
+        times: list[float] = []
+        size, errors, time = (0, 0), [], 0.0
         try:
             for image, duration in load_frames(self.path):
                 size = size if times else image.shape[1::-1]

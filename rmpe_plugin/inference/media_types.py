@@ -6,7 +6,7 @@ from pathlib import Path
 _IMAGES = """
     apng avif avifs bmp dds dib exr gif hdr heic heif hif ico j2c j2k jfif jif jp2 jpc
     jpe jpeg jpf jpg jpx jxl mpo pbm pcx pfm pgm pic pjpeg pjp png pnm ppm psd qoi ras
-    sgi tga tif tiff webp xbm xpm
+    sgi sr tga tif tiff webp xbm xpm
 """
 _VIDEOS = """
     264 265 3g2 3gp 3gpp amv asf avi divx dv f4v flv gxf h264 h265 hevc insv ivf lrv m1v

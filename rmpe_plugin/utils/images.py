@@ -16,7 +16,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 # OpenCV's conversion to BGR by the number of channels.
 _TO_BGR = {1: cv2.COLOR_GRAY2BGR, 4: cv2.COLOR_BGRA2BGR}
+# Markers of a JPEG.
+_JPEG_START, _JPEG_END = b'\xff\xd8', b'\xff\xd9'
 _START_OF_SCAN = 0xDA
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SEQUENTIAL = (0xC0, 0xC1)
+_XMP_ROTATION = b'tiff:Orientation'
 # Formats of which further images are other views, copies or layers.
 _VIEWS = ('MPO', 'PSD', 'ICO', 'ICNS')
 
@@ -27,8 +32,9 @@ ImageLike = np.ndarray | torch.Tensor | Image.Image
 def load_image(path: str | Path) -> np.ndarray:
     """Read an image file, rotated as its EXIF data say; transparency is dropped.
 
-    Pillow reads it, or OpenCV if Pillow does not know its pixels, such as three floats.
-    Of a file with several images, the first one is read.
+    Pillow reads it; OpenCV reads ordinary JPEGs, which is faster, and pixels that
+    Pillow does not know, such as three floats. Of a file with several images, the first
+    one is read.
 
     Args:
         path (str | Path): The file.
@@ -41,12 +47,13 @@ def load_image(path: str | Path) -> np.ndarray:
         OSError: If it is truncated or is not an image. The message does not contain the
             path.
     """
+    data = Path(path).read_bytes()
+    if (pixels := _load_ordinary_jpeg(data)) is not None:
+        return pixels
     try:
         with Image.open(path) as image:
             pixels = from_pillow(image)
-            is_cut = image.format in ('JPEG', 'MPO') and _is_cut_jpeg(image, path)
-    except FileNotFoundError:
-        raise
+            is_cut = image.format in ('JPEG', 'MPO') and _is_cut_jpeg(image, data)
     except UnidentifiedImageError as error:
         pixels, is_cut = _load_with_opencv(path, error), False
     # Decoders raise errors of many types on damaged files.
@@ -180,30 +187,49 @@ def unreadable(error: Exception) -> OSError:
     return OSError(f'cannot be read as an image: {type(error).__name__}: {error}')
 
 
-def _is_cut_jpeg(image: Image.Image, path: str | Path) -> bool:
+def _load_ordinary_jpeg(data: bytes) -> np.ndarray | None:
+    """Read a JPEG that is certainly complete; ``None`` for all other files."""
+    if not (data.startswith(_JPEG_START) and data.endswith(_JPEG_END)):
+        return None
+    scan, frame, components = _read_jpeg_header(data)
+    # OpenCV converts four components differently, and ignores XMP data.
+    if frame not in _SEQUENTIAL or components > 3 or _XMP_ROTATION in data[:scan]:
+        return None
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        return None
+    if image is None:
+        return None
+    # What is missing is filled with one colour, up to the last row before a rotation.
+    borders = image[0], image[-1], image[:, 0], image[:, -1]
+    return image if all((b != b[0]).any() for b in borders) else None
+
+
+def _is_cut_jpeg(image: Image.Image, data: bytes) -> bool:
     """Whether a JPEG, which was read, has its end marker before the end of its data.
 
     libjpeg fills what is missing with one colour, without an error.
     """
     width, height = image.size
     last = np.asarray(image.crop((0, height - 1, width, height)))
-    is_progressive = 'progressive' in image.info
-    if not is_progressive and (last != last[:, :1]).any():
+    scan, frame, components = _read_jpeg_header(data)
+    if frame in _SEQUENTIAL and (last != last[:, :1]).any():
         return False
-    data = Path(path).read_bytes()
-    scan = _first_scan(data)
-    end = data.find(b'\xff\xd9', scan)
-    if is_progressive or data[scan + 4] < len(image.getbands()):
-        return not _has_all_scans(data[scan:end], len(image.getbands()))
+    end = data.find(_JPEG_END, scan)
+    if frame not in _SEQUENTIAL or data[scan + 4] < components:
+        return not _has_all_scans(data[scan:end], components)
     return _ends_early(data[:end], image, int(last.flat[0]))
 
 
-def _first_scan(data: bytes) -> int:
-    """Position of the first scan of a JPEG."""
-    position = 2
-    while position + 4 < len(data) and data[position + 1] != _START_OF_SCAN:
+def _read_jpeg_header(data: bytes) -> tuple[int, int, int]:
+    """Position of the first scan of a JPEG, kind of its frame, number of components."""
+    position, frame, components = 2, 0, 0
+    while position + 9 < len(data) and data[position + 1] != _START_OF_SCAN:
+        if data[position + 1] in _FRAMES:
+            frame, components = data[position + 1], data[position + 9]
         position += 2 + int.from_bytes(data[position + 2 : position + 4], 'big')
-    return position
+    return position, frame, components
 
 
 def _has_all_scans(data: bytes, components: int) -> bool:

@@ -9,8 +9,9 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
-from rmpe_plugin.apis import DetectorSettings, list_images
+from rmpe_plugin.apis import DetectorSettings, Frames, list_images
 from tests.conftest import ROOT, run_command, run_experiment
 from tests.test_apis.conftest import (  # noqa: F401
     cpn,
@@ -55,7 +56,7 @@ def test_demo_exports_readable_inputs_and_reports_the_others(
     )
     assert result.returncode == 1, result.stderr
     assert 'skipped: ' in result.stderr
-    assert '000003.jpg: UnidentifiedImageError' in result.stderr
+    assert '000003.jpg: cannot be read as an image: Unidentified' in result.stderr
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {
         '000001.jpg',
@@ -88,6 +89,34 @@ def test_demo_with_a_trained_model(coco_cc, tmp_path):
     for picture in pictures:
         drawing = cv2.imread(str(tmp_path / picture.name))
         assert (drawing != cv2.imread(str(picture))).any()
+
+
+def test_one_file_does_not_stop_the_others(coco_cc, tmp_path):
+    picture = Image.open(coco_cc / '000000234748.jpg').resize((161, 121))
+    folder, out = tmp_path / 'in', tmp_path / 'out'
+    folder.mkdir()
+    depth = Image.fromarray(np.full((40, 50), 70000, np.int32))
+    depth.save(folder / 'depth.tif')
+    picture.save(folder / 'good.png')
+    picture.convert('L').save(folder / 'grey.pgm')
+    picture.save(folder / 'film.gif', save_all=True, append_images=[depth.convert('L')])
+    (folder / 'empty.mts').touch()
+    result = run_command(
+        'predict', '--model', 'photo', folder, '--whole-image', '--out', out,
+        check=False,
+    )  # fmt: skip
+    assert result.returncode == 1
+    skipped = [x for x in result.stderr.splitlines() if x.startswith('skipped: ')]
+    assert len(skipped) == 2
+    assert 'depth.tif: cannot be read as an image: ValueError: int32' in skipped[0]
+    assert 'empty.mts frame 0: cannot be read' in skipped[1]
+    names = {'film.mp4', 'good.png', 'grey.pgm.jpg'}
+    assert names <= {path.name for path in out.iterdir()}
+    poses = json.loads((out / 'results.json').read_text())
+    ids = {pose['image_id'] for pose in poses}
+    assert ids == {'film/0', 'film/1', 'good.png', 'grey.pgm'}
+    frame, _ = Frames(out / 'film.mp4')
+    assert frame.image.shape == (122, 162, 3)
 
 
 @pytest.mark.slow
@@ -145,7 +174,7 @@ def test_detect_people_resumes_and_reports_unreadable_images(
     assert_row(result.stdout, 3, 1, 1, 4)
     assert f'no AP: {annotations} has no annotated people' in result.stdout
     assert 'skipped: ' in result.stderr
-    assert '000003.jpg: UnidentifiedImageError' in result.stderr
+    assert '000003.jpg: cannot be read as an image: Unidentified' in result.stderr
     records = json.loads(out.read_text())
     assert [record['image_id'] for record in records] == [1, 2, 2, 2]
     assert records[0] == box

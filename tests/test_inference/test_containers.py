@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Complete and damaged files of all containers."""
 
+import re
+
 import pytest
 
 from rmpe_plugin.inference import Frames
@@ -47,6 +49,17 @@ def test_overwritten_files_are_reported(video):
     frames = [*Frames(video)]
     assert errors_of(video)
     assert 5 < sum(frame.image is not None for frame in frames) < 20
+
+
+@pytest.mark.parametrize(('suffix', 'codec'), [('mp4', 'mp4v'), ('mov', 'mp4v')])
+def test_an_overwritten_end_is_reported(video):
+    content = bytearray(video.read_bytes())
+    start = content.index(b'mdat')
+    end = start - 4 + int.from_bytes(content[start - 4 : start], 'big')
+    half = (start + end) // 2
+    content[half:end] = bytes(end - half)
+    video.write_bytes(content)
+    assert re.match(r'the last \d+ frames could not be decoded', errors_of(video)[-1])
 
 
 @pytest.mark.parametrize(('suffix', 'codec'), [('mp4', 'mp4v'), ('mkv', 'mp4v')])

@@ -76,7 +76,7 @@ def test_encodings_and_compressed_files(tmp_path, encoding, compress):
         (pickle.dumps(RESULTS), 'must be JSON, but it is a pickle'),
         (gzip.compress(pickle.dumps(RESULTS)), 'must be JSON, but it is a pickle'),
         (b'PK\x03\x04 and so on', 'must be JSON, but it is a zip archive'),
-        (gzip.compress(b'[' * 999)[:30], 'is damaged'),
+        (gzip.compress(b'[]')[:-3], 'is damaged'),
         (bz2.compress(b'[]')[:20], 'is damaged'),
         (lzma.compress(b'[]')[:40], 'is damaged'),
         ('["müller.jpg"]'.encode('latin-1'), 'is not JSON: .utf-8. codec'),

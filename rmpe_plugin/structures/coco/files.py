@@ -401,7 +401,7 @@ def read_text(path: Path) -> str:
         if data.startswith(start):
             try:
                 data = decompress(data)
-            except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
+            except (EOFError, OSError, ValueError, lzma.LZMAError, zlib.error) as error:
                 raise ValueError(f'{path} is damaged: {error}') from error
     for start, kind in _NO_TEXT.items():
         if data.startswith(start):
