@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from mmengine.structures import InstanceData
@@ -72,6 +73,8 @@ class OnnxPersonDetector(Detector):
         self.score_thr, self.top_k = score_thr, top_k
         self.session = open_session(path, device)
         recognised, self.input_size = recognise_detector(self.session, path)
+        if file_format not in (None, *FORMATS):
+            raise ValueError(f'file_format must be in {[*FORMATS]}, got {file_format}')
         self.format = FORMATS[file_format or recognised]
         (image,) = self.session.get_inputs()
         self._input = image.name
@@ -80,11 +83,14 @@ class OnnxPersonDetector(Detector):
 
     def preprocess(self, image: np.ndarray) -> _Prepared:
         """Resize, pad and normalise an image, see :meth:`Detector.preprocess`."""
-        boxed = letterbox(image, self.input_size, self.format.padding)
+        ratio = letterbox_ratio(image, self.input_size)
+        # Linear interpolation skips pixels of large photographs.
+        interpolation = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
+        boxed = letterbox(image, self.input_size, self.format.padding, interpolation)
         pixels = (boxed - np.float32(self.format.mean)) / np.float32(self.format.std)
         height, width = image.shape[:2]
-        ratio = letterbox_ratio(image, self.input_size)
-        return _Prepared(pixels.transpose(2, 0, 1), ratio, (width, height))
+        pixels = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        return _Prepared(pixels, ratio, (width, height))
 
     def predict(self, inputs: Sequence[_Prepared]) -> list[InstanceData]:
         """Detect people, sorted by decreasing score, see :meth:`Detector.predict`."""

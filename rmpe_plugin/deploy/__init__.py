@@ -11,7 +11,7 @@ from .formats import (
     PoseFormat,
     RTMLibFormat,
 )
-from .letterbox import letterbox, letterbox_ratio
+from .letterboxing import letterbox, letterbox_ratio
 from .metadata import PoseMetadata
 from .onnx_export import write_onnx
 from .quantization import quantize_onnx

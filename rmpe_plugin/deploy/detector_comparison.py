@@ -8,7 +8,7 @@ import numpy as np
 from mmengine.structures import InstanceData
 
 from .detector_graph import MEAN, STD
-from .letterbox import letterbox
+from .letterboxing import letterbox
 from .rtmlib_graph import RTMLibNormalisation
 
 if TYPE_CHECKING:

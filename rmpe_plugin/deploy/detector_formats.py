@@ -14,7 +14,7 @@ from .box_decoding import (
     take_boxes,
 )
 from .detector_graph import MEAN, STD
-from .letterbox import PADDING
+from .letterboxing import PADDING
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

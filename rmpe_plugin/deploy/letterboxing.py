@@ -8,14 +8,18 @@ PADDING = 114  # grey level
 
 
 def letterbox(
-    image: np.ndarray, size: tuple[int, int], padding: int = PADDING
+    image: np.ndarray,
+    size: tuple[int, int],
+    padding: int = PADDING,
+    interpolation: int = cv2.INTER_LINEAR,
 ) -> np.ndarray:
-    """Resize an image with its aspect ratio, and pad it, as rtmlib does.
+    """Resize an image with its aspect ratio, and pad it; by default as rtmlib does.
 
     Args:
         image (np.ndarray): BGR (H, W, 3), uint8.
         size (tuple[int, int]): Output size [w, h], pixels.
         padding (int): Grey level beside the image. Defaults to 114.
+        interpolation (int): OpenCV's interpolation. Defaults to ``cv2.INTER_LINEAR``.
 
     Returns:
         np.ndarray: The image in the upper left corner of (h, w, 3).
@@ -24,7 +28,9 @@ def letterbox(
     ratio = letterbox_ratio(image, size)
     new_height, new_width = (max(1, int(n * ratio)) for n in image.shape[:2])
     out = np.full((height, width, 3), padding, np.uint8)
-    out[:new_height, :new_width] = cv2.resize(image, (new_width, new_height))
+    out[:new_height, :new_width] = cv2.resize(
+        image, (new_width, new_height), interpolation=interpolation
+    )
     return out
 
 
