@@ -9,9 +9,11 @@ from .dataset_detection import (
     list_images,
 )
 from .detector import Detector, WholeImageDetector, detect_frames
+from .detector_loading import WHOLE_IMAGE, load_detector
 from .image_writer import ImageWriter
 from .json_list import JsonList
 from .model_zoo import ZooModel, find_model, list_models
+from .onnx_person_detector import OnnxPersonDetector
 from .onnx_pose_estimator import OnnxPoseEstimator
 from .person_detector import PersonDetector
 from .pose_drawer import PoseDrawer
@@ -23,6 +25,7 @@ from .pose_estimator import (
 )
 from .pose_exporter import PoseExporter
 from .rmpe_inferencer import PoseResult, RMPEInferencer
+from .tiled_detector import TiledDetector
 
 __all__ = [
     'Detector',
@@ -32,6 +35,7 @@ __all__ = [
     'ImageDetections',
     'ImageWriter',
     'JsonList',
+    'OnnxPersonDetector',
     'OnnxPoseEstimator',
     'PRECISIONS',
     'PersonDetector',
@@ -40,7 +44,9 @@ __all__ = [
     'PoseExporter',
     'PoseResult',
     'RMPEInferencer',
+    'TiledDetector',
     'TorchPoseEstimator',
+    'WHOLE_IMAGE',
     'WholeImageDetector',
     'ZooModel',
     'alphapose_records',
@@ -49,6 +55,7 @@ __all__ = [
     'find_model',
     'list_images',
     'list_models',
+    'load_detector',
     'load_pose_estimator',
     'read_image',
 ]

@@ -19,9 +19,9 @@ from rmpe_plugin.inference import Frames, read_image
 from rmpe_plugin.structures import boxes_to_records, read_images, require_keys
 from rmpe_plugin.utils.files import ResumeJournal, file_digest, journal_path
 
-from .detector import detect_frames
+from .detector import Detector, detect_frames
+from .detector_loading import load_detector
 from .json_list import JsonList
-from .person_detector import PersonDetector
 
 # Image id and path.
 ImageFile = tuple[int | str, Path]
@@ -29,17 +29,17 @@ ImageFile = tuple[int | str, Path]
 
 @dataclass(frozen=True)
 class DetectorSettings:
-    """Arguments of :class:`PersonDetector`, which each process builds for itself.
+    """Arguments of :func:`load_detector`, which each process calls for itself.
 
     Args:
-        config (str): As :class:`PersonDetector`'s.
-        checkpoint (str): As :class:`PersonDetector`'s.
-        score_thr (float): As :class:`PersonDetector`'s. Defaults to 0.
-        top_k (int): As :class:`PersonDetector`'s. Defaults to 100.
+        config (str): As in :func:`load_detector`.
+        checkpoint (str, optional): As in :func:`load_detector`. Defaults to ``None``.
+        score_thr (float): As in :func:`load_detector`. Defaults to 0.
+        top_k (int): As in :func:`load_detector`. Defaults to 100.
     """
 
     config: str
-    checkpoint: str
+    checkpoint: str | None = None
     score_thr: float = 0.0
     top_k: int = 100
 
@@ -158,7 +158,7 @@ def detect_dataset(
             )
         else:
             device = next(iter(devices), None)
-            detector = PersonDetector(**asdict(settings), device=device)
+            detector = load_detector(**asdict(settings), device=device)
             detected = _detect(detector, pending, batch_size)
         for image in detected:
             if not image.error:
@@ -173,7 +173,7 @@ def detect_dataset(
 
 
 def _detect(
-    detector: PersonDetector, images: Sequence[ImageFile], batch_size: int
+    detector: Detector, images: Sequence[ImageFile], batch_size: int
 ) -> Iterator[ImageDetections]:
     """Read images and detect people in them."""
     reads = (partial(read_image, path, image_id) for image_id, path in images)
@@ -219,18 +219,19 @@ def _work(
 
 
 @cache
-def _build(settings: DetectorSettings, device: str | None) -> PersonDetector:
+def _build(settings: DetectorSettings, device: str | None) -> Detector:
     """Build the detector once, with the first batch, which can raise its errors."""
-    return PersonDetector(**asdict(settings), device=device)
+    return load_detector(**asdict(settings), device=device)
 
 
 def _journal_settings(
     images: Sequence[ImageFile], settings: DetectorSettings
 ) -> dict[str, str]:
-    """What the boxes depend on, with the content of a checkpoint file."""
+    """What the boxes depend on, with the content of the file of weights."""
     found = {name: str(value) for name, value in asdict(settings).items()}
     names = [(image_id, str(path)) for image_id, path in images]
     found['images'] = hashlib.sha256(repr(names).encode()).hexdigest()
-    if Path(settings.checkpoint).is_file():
-        found['sha256'] = file_digest(settings.checkpoint)
+    weights = Path(settings.checkpoint or settings.config)
+    if weights.is_file():
+        found['sha256'] = file_digest(weights)
     return found

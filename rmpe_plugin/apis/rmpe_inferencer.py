@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,11 +18,10 @@ from rmpe_plugin.ops.rmpe.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.structures import SCORE_MODES, person_scores, suppress_instances
 
 from .boxes import Boxes, boxes_by_image, empty_boxes
-from .detector import Detector, WholeImageDetector, detect_frames
+from .detector import Detector, detect_frames
+from .detector_loading import load_detector
 from .onnx_pose_estimator import OnnxPoseEstimator
 from .pose_estimator import PoseEstimator, TorchPoseEstimator
-
-WHOLE_IMAGE = 'whole_image'
 
 
 class PoseResult(NamedTuple):
@@ -50,9 +50,10 @@ class RMPEInferencer:
         config (str | Path | Config): Config of the pose estimator, or an ONNX file.
         checkpoint (str | Path, optional): File or URL of the weights. ``None`` leaves
             the model untrained, for benchmarks. Defaults to ``None``.
-        detector (Detector | str, optional): The person detector, or
-            ``'whole_image'`` for one box of the size of the image. Defaults to
-            ``None``: boxes are given in each call.
+        detector (Detector | str, optional): The person detector, or a name or ONNX
+            file for :func:`load_detector`, such as ``'whole_image'``. Defaults to
+            ``None``: ``'person'``, the detector in this package, in calls without
+            boxes.
         device (str, optional): Defaults to ``None``: the device that MMEngine selects,
             CUDA if available.
         precision (str): ``'float32'``, or ``'bfloat16'`` for autocast, which is faster
@@ -77,20 +78,18 @@ class RMPEInferencer:
 
     Attributes:
         estimator (PoseEstimator): The pose estimator.
+        detector (Detector, optional): The detector that was given.
 
     Example:
-        >>> from rmpe_plugin.apis import PersonDetector, RMPEInferencer
-        >>> detector = PersonDetector(  # doctest: +SKIP
-        ...     'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py', 'rtmdet_tiny.pth')
+        >>> from rmpe_plugin.apis import RMPEInferencer
         >>> inferencer = RMPEInferencer(  # doctest: +SKIP
         ...     'configs/cpn/coco/td-hm_cpn-res50_8xb32-160e_coco-256x192.py',
-        ...     'cpn.pth', detector)
+        ...     'cpn.pth')
         >>> for frame, poses in inferencer('images/'):  # doctest: +SKIP
         ...     print(frame.name, poses.pred_instances.keypoints.shape)
         images/000000000785.jpg (1, 17, 2)
 
         >>> # Boxes (N, 4) or (N, 5) of one image instead of a detector
-        >>> inferencer = RMPEInferencer(config, 'cpn.pth')  # doctest: +SKIP
         >>> (result,) = inferencer(image, [boxes])  # doctest: +SKIP
     """
 
@@ -108,8 +107,13 @@ class RMPEInferencer:
         person_batch: int = 32,
         cfg_options: dict | None = None,
     ) -> None:
-        _check_settings(detector, score_mode, image_batch, person_batch)
-        self.detector = WholeImageDetector() if isinstance(detector, str) else detector
+        _check_settings(score_mode, image_batch, person_batch)
+        self._device = device
+        self.detector = (
+            load_detector(detector, device=device)
+            if isinstance(detector, str)
+            else detector
+        )
         self.score_mode = score_mode
         self.image_batch, self.person_batch = image_batch, person_batch
         self.pose_nms = (
@@ -118,6 +122,11 @@ class RMPEInferencer:
         self.estimator = _load_estimator(
             config, checkpoint, device, precision, cfg_options
         )
+
+    @cached_property
+    def _default_detector(self) -> Detector:
+        """The included detector, loaded when it is needed."""
+        return load_detector(device=self._device)
 
     @property
     def dataset_meta(self) -> dict:
@@ -142,25 +151,24 @@ class RMPEInferencer:
             be read has an ``error`` and no poses.
 
         Raises:
-            ValueError: If there is neither a detector nor boxes, or both; if a box is
-                invalid, or none belongs to any image.
+            ValueError: If there are a detector and boxes, if a box is invalid, or none
+                belongs to any image.
         """
         frames = inputs if isinstance(inputs, Frames) else Frames(inputs)
-        if (boxes is None) == (self.detector is None):
-            raise ValueError(
-                'either a detector or boxes must be given, got '
-                f'{"neither" if boxes is None else "both"}'
-            )
-        people = None if boxes is None else boxes_by_image(boxes, frames)
-        return self._predict(frames, people)
+        if boxes is None:
+            return self._predict(frames, self.detector or self._default_detector, None)
+        if self.detector is not None:
+            raise ValueError('either a detector or boxes can be given, got both')
+        return self._predict(frames, None, boxes_by_image(boxes, frames))
 
     def _predict(
         self,
         frames: Frames,
+        detector: Detector | None,
         boxes: Mapping[int | str, InstanceData] | None,
     ) -> Iterator[PoseResult]:
         """Predict the poses, one batch of frames after another."""
-        batches = detect_frames(self.detector, frames.reads(), self.image_batch)
+        batches = detect_frames(detector, frames.reads(), self.image_batch)
         with closing(batches):
             for batch, people in batches:
                 if boxes is not None:
@@ -234,17 +242,8 @@ def _boxes_of(frame: Frame, boxes: Mapping[int | str, InstanceData]) -> Instance
     return empty_boxes() if found is None else found
 
 
-def _check_settings(
-    detector: Detector | str | None,
-    score_mode: str,
-    image_batch: int,
-    person_batch: int,
-) -> None:
+def _check_settings(score_mode: str, image_batch: int, person_batch: int) -> None:
     """Raise a ValueError if a setting is invalid."""
-    if isinstance(detector, str) and detector != WHOLE_IMAGE:
-        raise ValueError(
-            f'detector must be a Detector, {WHOLE_IMAGE!r} or None, got {detector!r}'
-        )
     if score_mode not in SCORE_MODES:
         raise ValueError(
             f'score_mode must be one of {[*SCORE_MODES]}, got {score_mode!r}'

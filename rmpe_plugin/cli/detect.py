@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-r"""Detect people with a detector of MMDetection and write COCO results.
+r"""Detect people and write COCO results.
 
 The images are those of a folder, or those that COCO annotations list. With annotations,
 the box AP is printed at the end. Finished images are recorded in the resume journal
@@ -39,10 +39,12 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         'config',
-        help='detector config: a file, or the name of an MMDetection config, '
-        'mmdet::NAME',
+        help="'person', the detector in this package; an ONNX file; or the config of a "
+        'detector of MMDetection, a file or a name such as mmdet::NAME',
     )
-    parser.add_argument('checkpoint', help='file or URL of its weights')
+    parser.add_argument(
+        'checkpoint', nargs='?', help='file or URL of the weights of a config'
+    )
     parser.add_argument(
         '--ann', type=existing_file, help='COCO annotations that list the images'
     )

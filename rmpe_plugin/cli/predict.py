@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 r"""Predict the poses of all people in images, videos or a camera's stream.
 
-Person boxes come from a detector of MMDetection, from a JSON file of COCO results, or
-are the whole image. Writes annotated images and videos, COCO results (results.json) and
-AlphaPose results (alphapose-results.json). Files that cannot be read are skipped and
-listed at the end with the reason, as are damaged parts of videos and drawings that
-cannot be written; the exit status is then 1.
+Person boxes come from the detector in this package, from another one (--det), from a
+JSON file of COCO results (--boxes), or are the whole image (--whole-image). Writes
+annotated images and videos, COCO results (results.json) and AlphaPose results
+(alphapose-results.json). Files that cannot be read are skipped and listed at the end
+with the reason, as are damaged parts of videos and drawings that cannot be written; the
+exit status is then 1.
 
-An ONNX file of rmpe export, or the name of a trained model in this package,
-takes the place of config and checkpoint:
+The pose estimator is the model for photographs in this package, a config and its
+checkpoint, or an ONNX file of rmpe export:
+    rmpe predict photo.jpg
+    rmpe predict CONFIG CHECKPOINT INPUTS ...
     rmpe predict MODEL.onnx INPUTS ...
-    rmpe predict --model photo INPUTS ...
 
 Example:
     rmpe predict configs/quickstart/td-hm_cpn-res18_synthetic-128x96.py \
@@ -38,13 +40,16 @@ from rich.table import Table
 
 from rmpe_plugin.apis import (
     PRECISIONS,
+    WHOLE_IMAGE,
+    Detector,
     Frames,
-    PersonDetector,
     PoseDrawer,
     PoseExporter,
     PoseResult,
     RMPEInferencer,
+    TiledDetector,
     find_model,
+    load_detector,
 )
 from rmpe_plugin.cli._exit_status import exit_status
 from rmpe_plugin.ops.rmpe.pose_nms_params import DEFAULT_PRESET
@@ -55,12 +60,15 @@ from rmpe_plugin.utils.tables import table_console
 
 # Number of written files that are listed at the end.
 LISTED = 10
+# The default pose estimator.
+PHOTO_MODEL = 'photo'
+MODEL_ENDINGS = ('.py', '.yaml', '.yml', '.json', '.onnx')
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        usage='%(prog)s (CONFIG CHECKPOINT | MODEL.onnx | --model ALIAS) INPUT ... '
-        '(--det CONFIG CHECKPOINT | --boxes FILE | --whole-image) --out OUT [options]',
+        usage='%(prog)s [CONFIG CHECKPOINT | MODEL.onnx | --model ALIAS] INPUT ... '
+        '[--det DETECTOR | --boxes FILE | --whole-image] [--out OUT] [options]',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -78,8 +86,10 @@ def parse_args() -> argparse.Namespace:
         args.frames = Frames(args.inputs)
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    if args.box_thr is not None and not args.det:
-        parser.error('--box-thr needs --det')
+    if (args.boxes or args.whole_image) and (args.tiles or args.box_thr is not None):
+        parser.error('--box-thr and --tiles need a detector')
+    if len(args.det) > 2:
+        parser.error(f'--det: got {" ".join(args.det)}; inputs come before --det')
     if args.out.resolve() in {path.resolve().parent for path in args.frames.paths}:
         parser.error(
             f'--out {args.out}: input files in this folder would be overwritten'
@@ -95,8 +105,8 @@ def take_model(args: argparse.Namespace) -> tuple[Path, str | None]:
         ValueError: If a model has no such alias, a config's package is unknown, or a
             checkpoint is missing.
     """
-    if args.model is not None:
-        return find_model(args.model)
+    if args.model is not None or not names_model(args.inputs[0]):
+        return find_model(args.model or PHOTO_MODEL)
     config = find_config(args.inputs.pop(0))
     if config.suffix == '.onnx':
         return config, None
@@ -105,23 +115,29 @@ def take_model(args: argparse.Namespace) -> tuple[Path, str | None]:
     return config, args.inputs.pop(0)
 
 
+def names_model(text: str) -> bool:
+    """Whether the first input is a config or an ONNX file."""
+    return '::' in text or text.endswith(MODEL_ENDINGS)
+
+
 def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the models, inputs and outputs."""
     parser.add_argument(
-        'inputs', nargs='+', metavar='CONFIG CHECKPOINT INPUT',
-        help='config of a top-down pose estimator, a file or a name such as '
-        'rmpe_plugin::cpn/coco/NAME.py, and file or URL of its weights; or '
-        'an ONNX file; or neither with --model. Then images, videos, folders, quoted '
-        "globs, 'webcam' or 'webcam:INDEX'",
+        'inputs', nargs='+', metavar='[CONFIG CHECKPOINT] INPUT',
+        help='optionally the pose estimator: a config, which is a file or a name such '
+        'as rmpe_plugin::cpn/coco/NAME.py, and file or URL of its weights, or an ONNX '
+        "file. Then images, videos, folders, quoted globs, 'webcam' or 'webcam:INDEX'",
     )  # fmt: skip
     parser.add_argument(
         '--model', metavar='ALIAS',
-        help="trained model in this package: 'photo' is for photographs",
+        help="trained model in this package (default: 'photo', for photographs)",
     )  # fmt: skip
-    people = parser.add_mutually_exclusive_group(required=True)
+    people = parser.add_mutually_exclusive_group()
     people.add_argument(
-        '--det', nargs=2, metavar=('CONFIG', 'CHECKPOINT'),
-        help='person detector; the config is a file, or a name such as mmdet::NAME',
+        '--det', nargs='+', default=['person'], metavar='DETECTOR',
+        help="person detector: 'person', the one in this package (default); an ONNX "
+        'file; or CONFIG CHECKPOINT of MMDetection, where the config is a file, or a '
+        'name such as mmdet::NAME',
     )  # fmt: skip
     people.add_argument(
         '--boxes', type=Path,
@@ -133,7 +149,14 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='one box per image, of the size of the image',
     )
-    parser.add_argument('--out', type=Path, required=True, help='output folder')
+    parser.add_argument(
+        '--tiles', action='store_true',
+        help='detect in four overlapping tiles too, for people who are small in the '
+        'image; takes five times as long',
+    )  # fmt: skip
+    parser.add_argument(
+        '--out', type=Path, default='poses', help='output folder (default: poses)'
+    )
     parser.add_argument(
         '--no-images', action='store_true',
         help='write only the JSON files, no annotated images and videos',
@@ -147,7 +170,8 @@ def add_threshold_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of what is kept and drawn."""
     parser.add_argument(
         '--box-thr', type=float,
-        help='with --det: boxes with a lower score are dropped (default: 0.3)',
+        help='boxes of the detector with a lower score are dropped (default: 0.35 for '
+        "'person', otherwise 0.3)",
     )  # fmt: skip
     parser.add_argument(
         '--pose-nms', default=DEFAULT_PRESET, metavar='PRESET|FILE|none',
@@ -190,16 +214,21 @@ def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def build_detector(args: argparse.Namespace) -> Detector | None:
+    """Load the person detector; None if boxes are given."""
+    if args.boxes:
+        return None
+    names = [WHOLE_IMAGE] if args.whole_image else args.det
+    detector = load_detector(*names, device=args.device, score_thr=args.box_thr)
+    return TiledDetector(detector) if args.tiles else detector
+
+
 def start(args: argparse.Namespace) -> tuple[RMPEInferencer, Iterator[PoseResult]]:
     """Load the models and start the inference."""
-    detector = 'whole_image' if args.whole_image else None
-    if args.det:
-        box_thr = 0.3 if args.box_thr is None else args.box_thr
-        detector = PersonDetector(*args.det, device=args.device, score_thr=box_thr)
     inferencer = RMPEInferencer(
         args.config,
         args.checkpoint,
-        detector,
+        build_detector(args),
         device=args.device,
         precision=args.precision,
         pose_nms=None if args.pose_nms == 'none' else args.pose_nms,

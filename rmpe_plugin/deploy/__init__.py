@@ -2,11 +2,7 @@
 """Export of pose estimators and detectors to ONNX, and loading of these files."""
 
 from .comparison import PoseErrors, dataset_crops, pytorch_poses, run_in_batches
-from .detector_comparison import (
-    DetectionComparison,
-    compare_detections,
-    letterbox,
-)
+from .detector_comparison import DetectionComparison, compare_detections
 from .detector_graph import PersonDetectorGraph
 from .formats import (
     DTYPES,
@@ -15,6 +11,7 @@ from .formats import (
     PoseFormat,
     RTMLibFormat,
 )
+from .letterboxing import letterbox, letterbox_ratio
 from .metadata import PoseMetadata
 from .onnx_export import write_onnx
 from .quantization import quantize_onnx
@@ -35,6 +32,7 @@ __all__ = [
     'compare_detections',
     'dataset_crops',
     'letterbox',
+    'letterbox_ratio',
     'open_session',
     'pytorch_poses',
     'quantize_onnx',

@@ -4,11 +4,11 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-import cv2
 import numpy as np
 from mmengine.structures import InstanceData
 
 from .detector_graph import MEAN, STD
+from .letterboxing import letterbox
 from .rtmlib_graph import RTMLibNormalisation
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 # Boxes with lower scores are not compared.
 MIN_SCORE = 0.05
-PADDING = 114  # grey level
 
 
 class DetectionComparison(NamedTuple):
@@ -35,24 +34,6 @@ class DetectionComparison(NamedTuple):
     found: int
     unequal: int
     error: float
-
-
-def letterbox(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize and pad an image as rtmlib does.
-
-    Args:
-        image (np.ndarray): BGR (H, W, 3), uint8.
-        size (tuple[int, int]): Output size [w, h], pixels.
-
-    Returns:
-        np.ndarray: The image in the upper left corner of (h, w, 3), on grey.
-    """
-    width, height = size
-    ratio = min(height / image.shape[0], width / image.shape[1])
-    new_height, new_width = (max(1, int(n * ratio)) for n in image.shape[:2])
-    out = np.full((height, width, 3), PADDING, np.uint8)
-    out[:new_height, :new_width] = cv2.resize(image, (new_width, new_height))
-    return out
 
 
 def compare_detections(
