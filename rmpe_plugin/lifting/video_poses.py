@@ -2,6 +2,8 @@
 """The poses of one person in each video, from COCO results."""
 
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +11,14 @@ import numpy as np
 from rmpe_plugin.structures import (
     boxes_from_records,
     group_by_image,
+    iterate_results,
     poses_from_records,
     read_person_boxes,
-    read_results,
 )
 
 from .clips import Clip, annotated_clips, video_clip
 from .people import CHOICES, choose_person
+from .people_file import PeopleFile
 from .pose_sequence import PoseSequence
 
 NUM_KEYPOINTS = 17
@@ -29,6 +32,9 @@ def read_video_poses(
     keypoints: str = 'coco',
 ) -> list[tuple[Clip, PoseSequence]]:
     """Read the poses of one person in each video.
+
+    The results are read one by one, and the people of all frames are kept in a
+    temporary file, so that a video can be long and show many people.
 
     Args:
         results (Path): COCO results with 17 keypoints.
@@ -48,25 +54,30 @@ def read_video_poses(
             a frame has several boxes, or no box belongs to any frame; see also
             :func:`choose_person`.
     """
-    records = read_results(results, {'image_id', 'keypoints', 'bbox', 'score'})
-    numbers = {len(record['keypoints']) // 3 for record in records}
-    if numbers - {NUM_KEYPOINTS}:
-        raise ValueError(
-            f'{results}: results must have {NUM_KEYPOINTS} keypoints, got '
-            f'{sorted(numbers)}'
-        )
-    by_image = group_by_image(records)
-    clips = _clips(video, annotations, set(by_image))
-    boxes = None if person in CHOICES else _read_boxes(Path(person), clips)
-    videos = []
-    for clip in clips:
-        frames = [
-            poses_from_records(by_image.get(i, []), NUM_KEYPOINTS)
-            for i in clip.image_ids
-        ]
-        choice = person if boxes is None else _boxes_of_clip(person, boxes, clip)
-        videos.append((clip, choose_person(frames, choice, keypoints, clip.name)))
+    with PeopleFile() as people:
+        _read_people(results, people)
+        clips = _clips(video, annotations, set(people.image_ids))
+        boxes = None if person in CHOICES else _read_boxes(Path(person), clips)
+        videos = []
+        for clip in clips:
+            frames = map(people.read, clip.image_ids)
+            choice = person if boxes is None else _boxes_of_clip(person, boxes, clip)
+            videos.append((clip, choose_person(frames, choice, keypoints, clip.name)))
     return videos
+
+
+def _read_people(results: Path, people: PeopleFile) -> None:
+    """Copy results to a file, frame after frame."""
+    records = iterate_results(results, {'image_id', 'keypoints', 'bbox', 'score'})
+    for image_id, group in groupby(records, itemgetter('image_id')):
+        frame = list(group)
+        numbers = {len(record['keypoints']) // 3 for record in frame}
+        if numbers != {NUM_KEYPOINTS}:
+            raise ValueError(
+                f'{results}: results must have {NUM_KEYPOINTS} keypoints, got '
+                f'{sorted(numbers)} in image {image_id}'
+            )
+        people.add(image_id, poses_from_records(frame, NUM_KEYPOINTS))
 
 
 def _clips(

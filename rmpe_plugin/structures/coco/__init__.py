@@ -2,6 +2,7 @@
 """COCO annotations and results: reading, validation and conversion."""
 
 from .files import (
+    iterate_results,
     read_annotations,
     read_coco,
     read_results,
@@ -34,6 +35,7 @@ __all__ = [
     'boxes_to_records',
     'group_by_image',
     'is_evaluated',
+    'iterate_results',
     'labelled_keypoints',
     'make_annotation',
     'make_detection',
