@@ -15,8 +15,6 @@ Example:
 
 import argparse
 import sys
-from collections.abc import Callable
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -74,8 +72,9 @@ def parse_args() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument(
         '--images', nargs='+',
-        help='images or folders: whole images are compared, and calibrate, instead of '
-        'crops of the data sets of the config',
+        help='images or folders: whole images are compared instead of crops of the '
+        'data sets of the config; with --int8, the first half of them calibrates and '
+        'the second half is compared',
     )  # fmt: skip
     parser.add_argument(
         '--crops', type=at_least(1), default=64,
@@ -127,19 +126,49 @@ def make_format(
     return PoseFormat(graph, metadata, args.dtype, args.image_pixels)
 
 
-def crop_loader(
+def load_crops(
     args: argparse.Namespace, inferencer: RMPEInferencer
-) -> Callable[[str], list[dict]]:
-    """Make a function that loads the crops of a split of the data."""
-    if not args.images:
-        return partial(crops_of_split, inferencer.estimator.config, number=args.crops)
+) -> tuple[list[dict], list[dict]]:
+    """Load the crops that are compared and, for --int8, others that calibrate."""
+    if args.images:
+        return crops_of_images(args, inferencer)
+    config = inferencer.estimator.config
+    compared = crops_of_split(config, 'test', args.crops)
+    if not args.int8:
+        return compared, []
+    calibration = crops_of_split(config, 'train', args.crops)
+    shared = image_paths(calibration) & image_paths(compared)
+    if shared:
+        raise ValueError(
+            f'{len(shared)} images, such as {min(shared)}, are in the training data, '
+            'which calibrate, and in the test data, which are compared: --images takes '
+            'other images'
+        )
+    return compared, calibration
+
+
+def crops_of_images(
+    args: argparse.Namespace, inferencer: RMPEInferencer
+) -> tuple[list[dict], list[dict]]:
+    """Whole images; of int8, the first half calibrates, the second is compared."""
     readable = (frame for frame in Frames(args.images) if frame.image is not None)
-    frames = list(islice(readable, args.crops))
+    frames = list(islice(readable, args.crops * (1 + args.int8)))
     if not frames:
         raise ValueError(f'--images {args.images}: no image can be read')
+    half = len(frames) // 2 if args.int8 else 0
+    if args.int8 and not half:
+        raise ValueError(
+            f'--images {args.images}: int8 needs two images, one that calibrates and '
+            'one that is compared, got one'
+        )
     images = [frame.image for frame in frames]
     crops = list(inferencer.estimator.crops(images, inferencer.detector(images)))
-    return lambda split: crops
+    return crops[half:], crops[:half]
+
+
+def image_paths(crops: list[dict]) -> set[str]:
+    """Files of the images of crops of a data set."""
+    return {crop['data_samples'].img_path for crop in crops}
 
 
 def crops_of_split(config: Config, split: str, number: int) -> list[dict]:
@@ -158,9 +187,7 @@ def stack(crops: list[dict]) -> np.ndarray:
     return np.stack([crop['inputs'].numpy() for crop in crops])
 
 
-def export(
-    args: argparse.Namespace, form: PoseFormat, load_crops: Callable[[str], list[dict]]
-) -> None:
+def export(args: argparse.Namespace, form: PoseFormat, calibration: list[dict]) -> None:
     """Write the ONNX file."""
     settings = (form.graph, form.examples(), form.outputs)
     properties = form.metadata.to_properties()
@@ -168,14 +195,14 @@ def export(
         write_onnx(*settings, args.out, properties, form.dynamic_batch)
         return
     batch = 8 if form.dynamic_batch else 1
-    images = stack(load_crops('train'))
+    images = stack(calibration)
     with TemporaryDirectory() as folder:
         float32 = Path(folder) / 'float32.onnx'
         write_onnx(*settings, float32, properties, form.dynamic_batch)
-        calibration = (
+        feeds = (
             form.feeds(images[i : i + batch]) for i in range(0, len(images), batch)
         )
-        quantize_onnx(float32, args.out, calibration)
+        quantize_onnx(float32, args.out, feeds)
 
 
 def compare(form: PoseFormat, model: torch.nn.Module, path: Path, crops: list[dict]):
@@ -230,11 +257,10 @@ def main() -> bool:
         device='cpu',
         cfg_options=args.cfg_options,
     )
-    load_crops = crop_loader(args, inferencer)
-    crops = load_crops('test')
+    compared, calibration = load_crops(args, inferencer)
     model = inferencer.estimator.model
     metadata = PoseMetadata.of_model(model, inferencer.estimator.config, args.color)
     dtype = torch.float16 if args.precision == 'fp16' else torch.float32
     form = make_format(args, PoseGraph(model, metadata.color, dtype), metadata)
-    export(args, form, load_crops)
-    return not report(args, compare(form, model, args.out, crops))
+    export(args, form, calibration)
+    return not report(args, compare(form, model, args.out, compared))

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The poses of one person among those of all people."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 from mmengine.structures import InstanceData
 from torchvision.ops import box_iou
 
+from .people_file import NUM_VALUES, flat_poses, split_rows
 from .pose_sequence import PoseSequence
 
 #: How the person of a frame is chosen: there must not be another one, or the one with
@@ -18,7 +19,7 @@ MIN_IOU = 0.3
 
 
 def choose_person(
-    frames: Sequence[InstanceData],
+    frames: Iterable[InstanceData],
     choice: str | np.ndarray,
     layout: str,
     name: str = 'the video',
@@ -26,8 +27,9 @@ def choose_person(
     """Choose one person per frame.
 
     Args:
-        frames (Sequence[InstanceData]): People of each frame: ``keypoints`` (N, 17, 2),
-            ``keypoint_scores`` (N, 17), ``bboxes`` (N, 4), xyxy, and ``scores`` (N,).
+        frames (Iterable[InstanceData]): People of each frame, which are not kept:
+            ``keypoints`` (N, 17, 2), ``keypoint_scores`` (N, 17), ``bboxes`` (N, 4),
+            xyxy, and ``scores`` (N,).
         choice (str | np.ndarray): One of :data:`CHOICES`, or the box of the person in
             each frame (F, 4), xyxy, NaN where it is not known. The person is then the
             one whose box has the highest IoU with it, of at least 0.3.
@@ -42,63 +44,52 @@ def choose_person(
             several people and ``choice`` is ``'only'``; or if the number of boxes is
             not the number of frames.
     """
-    if not len(frames):
-        raise ValueError(f'{name} has no frames')
-    if not any(map(len, frames)):
-        raise ValueError(f'no person was detected in {len(frames)} frames of {name}')
-    if isinstance(choice, str):
-        indices = _by_name(frames, choice, name)
-    else:
-        indices = _by_box(frames, choice, name)
-    number = len(frames)
-    keypoints = np.full((number, *_first(frames).keypoints.shape[1:]), np.nan)
-    scores, bboxes = np.full(keypoints.shape[:2], np.nan), np.full((number, 5), np.nan)
-    for i, (people, index) in enumerate(zip(frames, indices, strict=True)):
-        if index is not None:
-            keypoints[i] = people.keypoints[index]
-            scores[i] = people.keypoint_scores[index]
-            bboxes[i] = [*people.bboxes[index], people.scores[index]]
-    arrays = (a.astype(np.float32) for a in (keypoints, scores, bboxes))
-    return PoseSequence(*arrays, layout)
-
-
-def _first(frames: Sequence[InstanceData]) -> InstanceData:
-    """The first frame with a person."""
-    return next(people for people in frames if len(people))
-
-
-def _by_name(
-    frames: Sequence[InstanceData], choice: str, name: str
-) -> list[int | None]:
-    """Index of the person in each frame."""
-    if choice not in CHOICES:
+    if isinstance(choice, str) and choice not in CHOICES:
         raise ValueError(f'the choice must be one of {CHOICES}, got {choice!r}')
-    several = [i for i, people in enumerate(frames) if len(people) > 1]
-    if choice == 'only' and several:
+    poses, numbers = [], []
+    for i, people in enumerate(frames):
+        index = _index_of(people, choice, i)
+        # A copy, because a row would keep all people of the frame.
+        poses.append(None if index is None else flat_poses(people)[index].copy())
+        numbers.append(len(people))
+    _check_numbers(numbers, choice, name)
+    chosen = [pose is not None for pose in poses]
+    if not any(chosen):
+        raise ValueError(f'no box shows a person that was detected in {name}')
+    rows = np.full((len(poses), NUM_VALUES), np.nan, np.float32)
+    rows[chosen] = [pose for pose in poses if pose is not None]
+    return PoseSequence(*split_rows(rows), layout)
+
+
+def _index_of(people: InstanceData, choice: str | np.ndarray, frame: int) -> int | None:
+    """Index of the person in a frame."""
+    if not len(people):
+        return None
+    if isinstance(choice, str):
+        return int(people.scores.argmax())
+    # Another number of boxes is an error after the last frame.
+    if frame >= len(choice) or np.isnan(choice[frame]).any():
+        return None
+    box = torch.as_tensor(choice[frame], dtype=torch.float64)[None]
+    overlap = box_iou(torch.as_tensor(people.bboxes, dtype=torch.float64), box)
+    best = int(overlap.argmax())
+    return best if overlap[best] >= MIN_IOU else None
+
+
+def _check_numbers(numbers: list[int], choice: str | np.ndarray, name: str) -> None:
+    """Raise if the number of people in each frame (F,) contradicts the choice."""
+    if not numbers:
+        raise ValueError(f'{name} has no frames')
+    if not any(numbers):
+        raise ValueError(f'no person was detected in {len(numbers)} frames of {name}')
+    several = [i for i, number in enumerate(numbers) if number > 1]
+    if isinstance(choice, np.ndarray) and choice.shape != (len(numbers), 4):
+        raise ValueError(
+            f'{name} has {len(numbers)} frames: the boxes must be ({len(numbers)}, 4), '
+            f'got {choice.shape}'
+        )
+    if isinstance(choice, str) and choice == 'only' and several:
         raise ValueError(
             f'{len(several)} frames of {name} show several people, the first is '
             f"{several[0]}: choose 'best', or the boxes of one person"
         )
-    return [int(people.scores.argmax()) if len(people) else None for people in frames]
-
-
-def _by_box(
-    frames: Sequence[InstanceData], boxes: np.ndarray, name: str
-) -> list[int | None]:
-    """Index of the person in the box of each frame."""
-    if boxes.shape != (len(frames), 4):
-        raise ValueError(
-            f'{name} has {len(frames)} frames: the boxes must be ({len(frames)}, 4), '
-            f'got {boxes.shape}'
-        )
-    indices: list[int | None] = []
-    for people, box in zip(frames, boxes, strict=True):
-        if not len(people) or np.isnan(box).any():
-            indices.append(None)
-            continue
-        overlap = box_iou(torch.as_tensor(people.bboxes), torch.as_tensor(box)[None])
-        best = int(overlap.argmax())
-        indices.append(best if overlap[best] >= MIN_IOU else None)
-    if all(index is None for index in indices):
-        raise ValueError(f'no box shows a person that was detected in {name}')
-    return indices

@@ -3,6 +3,8 @@
 
 import logging
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +12,20 @@ from mmengine.logging import print_log
 
 from rmpe_plugin.structures import (
     boxes_from_records,
-    group_by_image,
+    iterate_results,
     match_frames,
     match_images,
     poses_from_records,
     read_person_boxes,
-    read_results,
 )
 
 from .clips import Clip, annotated_clips, video_clip
 from .people import CHOICES, choose_person
+from .people_file import PeopleFile
 from .pose_sequence import PoseSequence
 
 NUM_KEYPOINTS = 17
+IMAGE_KEYS = {'image_id', 'file_name'}
 
 
 def read_video_poses(
@@ -33,6 +36,9 @@ def read_video_poses(
     keypoints: str = 'coco',
 ) -> list[tuple[Clip, PoseSequence]]:
     """Read the poses of one person in each video.
+
+    The results are read one by one, and the people of all frames are kept in a
+    temporary file, so that a video can be long and show many people.
 
     Args:
         results (Path): COCO results with 17 keypoints.
@@ -53,29 +59,39 @@ def read_video_poses(
             several boxes, or no result or box belongs to any frame; see also
             :func:`choose_person`.
     """
-    records = read_results(results, {'image_id', 'keypoints', 'bbox', 'score'})
-    numbers = {len(record['keypoints']) // 3 for record in records}
-    if numbers - {NUM_KEYPOINTS}:
-        raise ValueError(
-            f'{results}: results must have {NUM_KEYPOINTS} keypoints, got '
-            f'{sorted(numbers)}'
-        )
-    by_image = group_by_image(records)
-    clips = _clips(video, annotations, set(by_image))
-    if video is not None:
-        by_image = match_frames(results, records, clips[0].image_ids)
-    else:
-        _log_unused(results, by_image, clips)
-    boxes = None if person in CHOICES else _read_boxes(Path(person), clips)
-    videos = []
-    for clip in clips:
-        frames = [
-            poses_from_records(by_image.get(i, []), NUM_KEYPOINTS)
-            for i in clip.image_ids
-        ]
-        choice = person if boxes is None else _boxes_of_clip(person, boxes, clip)
-        videos.append((clip, choose_person(frames, choice, keypoints, clip.name)))
+    with PeopleFile() as people:
+        images = _read_people(results, people)
+        clips = _clips(video, annotations, set(people.image_ids))
+        if video is None:
+            _log_unused(results, people.image_ids, clips)
+            found = {image_id: [image] for image_id, image in images.items()}
+        else:
+            found = match_frames(results, [*images.values()], clips[0].image_ids)
+        boxes = None if person in CHOICES else _read_boxes(Path(person), clips)
+        videos = []
+        for clip in clips:
+            ids = ([i['image_id'] for i in found.get(f, ())] for f in clip.image_ids)
+            frames = map(people.read, ids)
+            choice = person if boxes is None else _boxes_of_clip(person, boxes, clip)
+            videos.append((clip, choose_person(frames, choice, keypoints, clip.name)))
     return videos
+
+
+def _read_people(results: Path, people: PeopleFile) -> dict[int | str, dict]:
+    """Copy results to a file; id, and file name if there is one, of each image."""
+    images: dict[int | str, dict] = {}
+    records = iterate_results(results, {'image_id', 'keypoints', 'bbox', 'score'})
+    for image_id, group in groupby(records, itemgetter('image_id')):
+        frame = list(group)
+        numbers = {len(record['keypoints']) // 3 for record in frame}
+        if numbers != {NUM_KEYPOINTS}:
+            raise ValueError(
+                f'{results}: results must have {NUM_KEYPOINTS} keypoints, got '
+                f'{sorted(numbers)} in image {image_id}'
+            )
+        people.add(image_id, poses_from_records(frame, NUM_KEYPOINTS))
+        images[image_id] = {k: frame[0][k] for k in IMAGE_KEYS & frame[0].keys()}
+    return images
 
 
 def _clips(
@@ -89,13 +105,13 @@ def _clips(
 
 
 def _log_unused(
-    path: Path, by_image: dict[int | str, list[dict]], clips: Sequence[Clip]
+    path: Path, image_ids: Sequence[int | str], clips: Sequence[Clip]
 ) -> None:
     """Log how many results belong to no image of the annotations."""
-    unused = by_image.keys() - {i for clip in clips for i in clip.image_ids}
+    unused = set(image_ids) - {i for clip in clips for i in clip.image_ids}
     if unused:
         print_log(
-            f'{path}: the results of {len(unused)} of {len(by_image)} images belong to '
+            f'{path}: results of {len(unused)} of {len(image_ids)} images belong to '
             f'no image of the annotations, such as {min(unused, key=str)}',
             logger='current',
             level=logging.WARNING,

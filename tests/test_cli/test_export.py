@@ -2,9 +2,13 @@
 """Command lines of the exports, and of the demo with an exported file."""
 
 import json
+from argparse import Namespace
+from pathlib import Path
 
 import pytest
 
+from rmpe_plugin.apis import RMPEInferencer
+from rmpe_plugin.cli.export import image_paths, load_crops
 from tests.conftest import ROOT, run_command
 from tests.test_apis.conftest import (  # noqa: F401
     CPN,
@@ -28,6 +32,54 @@ def test_export_prints_the_errors(pose_file):
     assert 'largest error of keypoints' in result.stdout
     assert 'float32' in result.stdout
     assert '4 crops' in result.stdout
+
+
+def int8_arguments(**changes):
+    return Namespace(**{**dict(images=None, crops=8, int8=True), **changes})
+
+
+def split_options(synthetic, **names):
+    """Options of a config with synthetic people as data of the splits."""
+    options = {}
+    for split, name in names.items():
+        options[f'{split}_dataloader.dataset'] = dict(
+            data_root=f'{synthetic}/',
+            ann_file=f'annotations/person_keypoints_{name}.json',
+            data_prefix=dict(img=f'{name}/'),
+        )
+    return options
+
+
+def whole_images(model, **options):
+    return RMPEInferencer(*model, 'whole_image', device='cpu', cfg_options=options)
+
+
+def test_training_data_calibrate_and_test_data_are_compared(cpn, synthetic):  # noqa: F811
+    options = split_options(synthetic, train='train', test='val')
+    crops = load_crops(int8_arguments(), whole_images(cpn, **options))
+    for part, folder in zip(crops, ('val', 'train'), strict=True):
+        assert {Path(path).parent.name for path in image_paths(part)} == {folder}
+    inferencer = whole_images(cpn, **split_options(synthetic, train='val', test='val'))
+    with pytest.raises(ValueError, match=r'val/.*jpg, are in the training data'):
+        load_crops(int8_arguments(), inferencer)
+    assert load_crops(int8_arguments(int8=False), inferencer)[1] == []
+
+
+@pytest.mark.parametrize('crops', [1, 3, 8])
+def test_other_images_calibrate_than_are_compared(crops, cpn, synthetic):  # noqa: F811
+    images = sorted(map(str, (synthetic / 'train').iterdir()))[:5]
+    arguments = int8_arguments(images=images, crops=crops)
+    compared, calibration = load_crops(arguments, whole_images(cpn))
+    expected = dict([(1, (1, 1)), (3, (3, 2)), (8, (3, 2))])[crops]
+    assert (len(compared), len(calibration)) == expected
+    everything = [crop['inputs'].numpy().tobytes() for crop in compared + calibration]
+    assert len(set(everything)) == sum(expected)
+
+
+def test_int8_needs_two_images(cpn, synthetic):  # noqa: F811
+    image = next((synthetic / 'train').iterdir())
+    with pytest.raises(ValueError, match='int8 needs two images'):
+        load_crops(int8_arguments(images=[str(image)]), whole_images(cpn))
 
 
 @pytest.mark.slow

@@ -352,4 +352,4 @@ def test_results_of_other_images_are_counted(data, tmp_path):
         '--format', 'mmpose', '--out', tmp_path / 'a.npy', check=False,
     )  # fmt: skip
     text = output.stdout + output.stderr
-    assert 'the results of 1 of 3 images belong to no image of the annotations' in text
+    assert 'results of 1 of 3 images belong to no image of the annotations' in text

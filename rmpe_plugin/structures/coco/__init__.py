@@ -4,6 +4,7 @@
 from .files import (
     check_annotations,
     is_plain_text,
+    iterate_results,
     read_annotations,
     read_coco,
     read_images,
@@ -41,6 +42,7 @@ __all__ = [
     'group_by_image',
     'is_evaluated',
     'is_plain_text',
+    'iterate_results',
     'labelled_keypoints',
     'make_annotation',
     'make_detection',

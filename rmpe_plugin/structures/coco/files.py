@@ -6,9 +6,11 @@ import gzip
 import json
 import lzma
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from .json_stream import iterate_json_list
 
 # A check of a value, and a description of valid values for the error message.
 Rule = tuple[Callable[[Any], bool], str]
@@ -219,12 +221,38 @@ def read_results(path: Path, required_keys: set[str]) -> list[dict]:
     Raises:
         ValueError: If the file is not JSON or a record is invalid.
     """
-    results = _read_json(path)
-    if not isinstance(results, list):
-        raise ValueError(f'{path} must be a list of COCO results')
-    _require_valid(path, 'result', results, RESULT_RULES)
-    require_keys(path, 'result', results, required_keys)
-    return results
+    return list(iterate_results(path, required_keys))
+
+
+def iterate_results(path: Path, required_keys: set[str]) -> Iterator[dict]:
+    """Read COCO results one by one, without keeping them in memory.
+
+    Args:
+        path (Path): Result file.
+        required_keys (set[str]): Keys that every result must have.
+
+    Yields:
+        dict: A result.
+
+    Raises:
+        ValueError: If the file is not JSON or a record is invalid. Records before it
+            are yielded.
+    """
+    for i, record in enumerate(_iterate_list(path, 'COCO results')):
+        _require_valid_record(path, 'result', i, record, RESULT_RULES)
+        _require_keys_of(path, 'result', i, record, required_keys)
+        yield record
+
+
+def _iterate_list(path: Path, content: str) -> Iterator[object]:
+    """Values of a JSON list; other encodings and compressed files are read at once."""
+    if is_plain_text(path):
+        yield from iterate_json_list(path, content)
+        return
+    values = _read_json(path)
+    if not isinstance(values, list):
+        raise ValueError(f'{path} must be a list of {content}')
+    yield from values
 
 
 def require_keys(
@@ -242,12 +270,18 @@ def require_keys(
         ValueError: If a record lacks a key.
     """
     for i, record in enumerate(records):
-        missing = required_keys - record.keys()
-        if missing:
-            raise ValueError(
-                f'{path}: {_describe(kind, i, record)} has no '
-                f'{", ".join(sorted(missing))}'
-            )
+        _require_keys_of(path, kind, i, record, required_keys)
+
+
+def _require_keys_of(
+    path: Path, kind: str, i: int, record: dict, required_keys: set[str]
+) -> None:
+    """Raise if a record lacks a key."""
+    missing = required_keys - record.keys()
+    if missing:
+        raise ValueError(
+            f'{path}: {_describe(kind, i, record)} has no {", ".join(sorted(missing))}'
+        )
 
 
 def require_images(path: Path, kind: str, records: list[dict], dataset: dict) -> None:
@@ -328,14 +362,21 @@ def _require_valid(
     if not isinstance(records, list):
         raise ValueError(f'{path}: the {kind} records must be a list')
     for i, record in enumerate(records):
-        if not isinstance(record, dict):
-            raise ValueError(f'{path}: {kind} {i} must be a JSON object')
-        for key, (is_valid, expected) in rules.items():
-            if key in record and not is_valid(record[key]):
-                raise ValueError(
-                    f'{path}: {_describe(kind, i, record)}: {key} must be {expected}, '
-                    f'got {_shorten(record[key])}'
-                )
+        _require_valid_record(path, kind, i, record, rules)
+
+
+def _require_valid_record(
+    path: Path, kind: str, i: int, record: object, rules: dict[str, Rule]
+) -> None:
+    """Raise if a record is no object whose values follow the rules."""
+    if not isinstance(record, dict):
+        raise ValueError(f'{path}: {kind} {i} must be a JSON object')
+    for key, (is_valid, expected) in rules.items():
+        if key in record and not is_valid(record[key]):
+            raise ValueError(
+                f'{path}: {_describe(kind, i, record)}: {key} must be {expected}, got '
+                f'{_shorten(record[key])}'
+            )
 
 
 def _require_unique(path: Path, kind: str, ids: list[int]) -> None:
