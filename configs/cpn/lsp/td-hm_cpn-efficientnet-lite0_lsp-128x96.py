@@ -71,7 +71,6 @@ val_evaluator = [
 test_evaluator = val_evaluator
 
 # schedule
-randomness = dict(seed=0)
 train_cfg = dict(max_epochs=8, val_interval=8)
 optim_wrapper = dict(
     optimizer=dict(lr=2e-3),
