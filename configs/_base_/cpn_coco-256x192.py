@@ -24,7 +24,9 @@ param_scheduler = [
 ]
 auto_scale_lr = dict(base_batch_size=256)
 
-# hooks: a run that is killed or fails on a full disk resumes with identical results
+# hooks and seed: a run that is killed or fails on a full disk resumes with identical
+# results
+randomness = dict(seed=0)
 default_hooks = dict(
     checkpoint=dict(type='AtomicCheckpointHook', save_best='coco/AP', rule='greater'),
     epoch_seed=dict(type='EpochSeedHook'),

@@ -55,7 +55,6 @@ val_evaluator = dict(ann_file=data_root + 'annotations/person_keypoints_val.json
 test_evaluator = val_evaluator
 
 # schedule
-randomness = dict(seed=0)
 train_cfg = dict(max_epochs=3, val_interval=3)
 auto_scale_lr = dict(base_batch_size=16)
 optim_wrapper = dict(

@@ -88,6 +88,21 @@ class Training:
         return torch.load(path, weights_only=False)['meta']['epoch']
 
 
+class IterationTraining(Training):
+    """A training of nine iterations, as of the config for Human3.6M."""
+
+    def __init__(self, folder, synthetic):
+        super().__init__(folder, synthetic, STAGE1)
+        config = self.config
+        config.train_cfg = dict(type='IterBasedTrainLoop', max_iters=9, val_interval=9)
+        sampler = dict(type='InfiniteSampler', shuffle=True)
+        config.train_dataloader.sampler = sampler
+        config.param_scheduler = []
+        config.log_processor.by_epoch = False
+        config.default_hooks.checkpoint.update(by_epoch=False, interval=3)
+        config.default_hooks.checkpoint.pop('save_best')
+
+
 @pytest.fixture(scope='module')
 def stage1(tmp_path_factory):
     """An untrained checkpoint of stage 1."""
@@ -144,6 +159,21 @@ def test_training_killed_many_times_has_the_same_losses(
     assert training.losses() == expected_losses
     assert training.last_epoch() == 3
     assert [path.name for path in training.folder.glob('epoch_*')] == ['epoch_3.pth']
+
+
+def test_training_of_iterations_has_the_same_losses_after_a_kill(synthetic, tmp_path):
+    uninterrupted = IterationTraining(tmp_path / 'uninterrupted', synthetic)
+    training = IterationTraining(tmp_path / 'work', synthetic)
+    status, output = uninterrupted.run()
+    assert status == 0, output[-3000:]
+    fault = dict(type='KillBeforeIteration', iteration=5)
+    status, output = training.run(fault)
+    assert status == -signal.SIGKILL, output[-3000:]
+    status, output = training.run(resume=True)
+    assert status == 0, output[-3000:]
+    losses = training.losses()
+    assert losses == uninterrupted.losses()
+    assert len(losses) == 9
 
 
 def test_full_disk_keeps_the_last_checkpoint(make_training, expected_losses, tmp_path):

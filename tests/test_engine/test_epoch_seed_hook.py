@@ -6,8 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmpose.registry import HOOKS
 from torch.utils.data import DataLoader, Dataset
+
+from tests.conftest import ROOT
 
 
 class RandomNumbers(Dataset):
@@ -65,3 +68,17 @@ def test_accepts_the_largest_seeds():
 def test_raises_on_persistent_workers():
     with pytest.raises(ValueError, match='train_dataloader.persistent_workers=False'):
         run_epoch(0, 1, persistent_workers=True)
+
+
+def test_configs_with_the_hook_set_a_seed():
+    configs = {
+        path: Config.fromfile(path) for path in sorted((ROOT / 'configs').rglob('*.py'))
+        if '_base_' not in path.parts
+    }  # fmt: skip
+    seeds = [
+        config.get('randomness', {}).get('seed')
+        for config in configs.values()
+        if 'epoch_seed' in config.get('default_hooks', {})
+    ]
+    assert len(seeds) > 40
+    assert None not in seeds

@@ -71,7 +71,6 @@ val_evaluator = [
 test_evaluator = val_evaluator
 
 # schedule
-randomness = dict(seed=0)
 train_cfg = dict(max_epochs=8, val_interval=8)
 auto_scale_lr = dict(base_batch_size=32)
 optim_wrapper = dict(

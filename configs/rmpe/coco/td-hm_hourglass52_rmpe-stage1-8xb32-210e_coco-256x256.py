@@ -31,7 +31,9 @@ test_dataloader = val_dataloader
 # MMPose's number is that of 64 samples per GPU
 auto_scale_lr = dict(base_batch_size=256)
 
-# hooks: a run that is killed or fails on a full disk resumes with identical results
+# hooks and seed: a run that is killed or fails on a full disk resumes with identical
+# results
+randomness = dict(seed=0)
 default_hooks = dict(
     checkpoint=dict(type='AtomicCheckpointHook'), epoch_seed=dict(type='EpochSeedHook')
 )

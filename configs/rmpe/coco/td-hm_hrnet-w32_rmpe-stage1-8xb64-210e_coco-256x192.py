@@ -25,7 +25,9 @@ train_dataloader = dict(
 val_dataloader = dict(dataset=dict(type='CheckedCocoDataset', pipeline=val_pipeline))
 test_dataloader = val_dataloader
 
-# hooks: a run that is killed or fails on a full disk resumes with identical results
+# hooks and seed: a run that is killed or fails on a full disk resumes with identical
+# results
+randomness = dict(seed=0)
 default_hooks = dict(
     checkpoint=dict(type='AtomicCheckpointHook'), epoch_seed=dict(type='EpochSeedHook')
 )

@@ -89,7 +89,9 @@ param_scheduler = _base_.mpii_scheduler
 optim_wrapper = dict(optimizer=dict(type='RMSprop', lr=2.5e-4, alpha=0.99))
 auto_scale_lr = dict(base_batch_size=8)
 
-# hooks: a run that is killed or fails on a full disk resumes with identical results
+# hooks and seed: a run that is killed or fails on a full disk resumes with identical
+# results
+randomness = dict(seed=0)
 default_hooks = dict(
     checkpoint=dict(type='AtomicCheckpointHook', save_best='PCK', rule='greater'),
     epoch_seed=dict(type='EpochSeedHook'),

@@ -27,6 +27,7 @@ class EpochSeedHook(Hook):
     MMEngine seeds once per run, so a resumed run would repeat the augmentations of
     epoch 1. This hook derives a seed from ``randomness.seed``, the epoch and the rank,
     for the process and for the data loader's workers, which must restart every epoch.
+    Set ``randomness.seed`` in the config: without it, the order of the data differs.
     ``train_dataloader.worker_init_fn`` is called before a worker is seeded.
 
     Raises:
