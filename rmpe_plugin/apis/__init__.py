@@ -7,11 +7,13 @@ from .dataset_detection import (
     list_images,
 )
 from .detector import Detector, WholeImageDetector, detect_frames
+from .estimator_loading import load_estimator
 from .frame import Frame, read_image
 from .frames import Frames
 from .image_writer import ImageWriter
 from .json_list import JsonList
 from .model_zoo import ZooModel, find_model, list_models
+from .onnx_cache import cache_folder, cached_onnx
 from .onnx_pose_estimator import OnnxPoseEstimator
 from .person_detector import PersonDetector
 from .pose_drawer import PoseDrawer
@@ -44,11 +46,14 @@ __all__ = [
     'WholeImageDetector',
     'ZooModel',
     'alphapose_records',
+    'cache_folder',
+    'cached_onnx',
     'detect_dataset',
     'detect_frames',
     'find_model',
     'list_images',
     'list_models',
+    'load_estimator',
     'load_pose_estimator',
     'read_image',
 ]

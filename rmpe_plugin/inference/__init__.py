@@ -9,6 +9,7 @@ from .fusion import fuse_batch_norms, fuse_conv_norms
 from .normalisation import network_color, normalise
 from .people_cropper import Images, PeopleCropper
 from .pose_graph import COLORS, PoseGraph
+from .views import predicts_heatmaps
 
 __all__ = [
     'COLORS',
@@ -25,6 +26,7 @@ __all__ = [
     'network_color',
     'normalise',
     'pose_instances',
+    'predicts_heatmaps',
     'tensor_decoder',
     'unit_scores',
 ]

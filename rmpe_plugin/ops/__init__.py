@@ -15,6 +15,7 @@ from .cpn.mmpose_decoding import (
     decode_dark_udp,
     decode_megvii,
     decode_quarter_offset,
+    decode_simcc,
 )
 from .cpn.ohkm import hard_keypoint_loss, keypoint_mse
 from .cpn.resize import resize_bilinear
@@ -99,6 +100,7 @@ __all__ = [
     'decode_dark_udp',
     'decode_megvii',
     'decode_quarter_offset',
+    'decode_simcc',
     'distance_to_atoms',
     'find_atoms',
     'finite_or_identity',
