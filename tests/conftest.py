@@ -26,6 +26,12 @@ def mmpose_scope():
     init_default_scope('mmpose')
 
 
+@pytest.fixture(scope='session', autouse=True)
+def rmpe_cache(tmp_path_factory):
+    """Keep cached ONNX files out of the user's folder, also in subprocesses."""
+    os.environ['RMPE_CACHE'] = str(tmp_path_factory.getbasetemp() / 'rmpe_cache')
+
+
 @pytest.fixture(scope='session')
 def golden():
     """Folder with the numbers of the reference implementations."""

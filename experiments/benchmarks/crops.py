@@ -34,7 +34,7 @@ def main() -> None:
     for size in SIZES:
         matrices = crop_matrices(boxes, size)
         sources = {
-            'OpenCV': HostCrops(images, size, rgb=True),
+            'OpenCV': HostCrops(images, size, True, [args.people]),
             'grid_sample': DeviceCrops(images, size, True, torch.device('cpu')),
         }
         functions = {

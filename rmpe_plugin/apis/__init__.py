@@ -10,9 +10,11 @@ from .dataset_detection import (
 )
 from .detector import Detector, WholeImageDetector, detect_frames
 from .detector_loading import WHOLE_IMAGE, load_detector
+from .estimator_loading import load_estimator
 from .image_writer import ImageWriter
 from .json_list import JsonList
 from .model_zoo import ZooModel, find_model, list_models
+from .onnx_cache import cache_folder, cached_onnx
 from .onnx_person_detector import OnnxPersonDetector
 from .onnx_pose_estimator import OnnxPoseEstimator
 from .person_detector import PersonDetector
@@ -50,12 +52,15 @@ __all__ = [
     'WholeImageDetector',
     'ZooModel',
     'alphapose_records',
+    'cache_folder',
+    'cached_onnx',
     'detect_dataset',
     'detect_frames',
     'find_model',
     'list_images',
     'list_models',
     'load_detector',
+    'load_estimator',
     'load_pose_estimator',
     'read_image',
 ]

@@ -54,9 +54,8 @@ def find_model(alias: str) -> ZooModel:
         ValueError: If no model has this name.
 
     Example:
-        >>> from rmpe_plugin.apis import RMPEInferencer, find_model
-        >>> inferencer = RMPEInferencer(  # doctest: +SKIP
-        ...     *find_model('photo'), 'whole_image')
+        >>> from rmpe_plugin.apis import TorchPoseEstimator, find_model
+        >>> model = TorchPoseEstimator(*find_model('photo')).model  # doctest: +SKIP
     """
     models = list_models()
     if alias not in models:

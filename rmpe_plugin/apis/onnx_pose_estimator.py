@@ -24,6 +24,7 @@ class OnnxPoseEstimator:
 
     Attributes:
         dataset_meta (dict): MMPose's description of the keypoints.
+        runtime (str): See :class:`PoseEstimator`.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -35,14 +36,18 @@ class OnnxPoseEstimator:
         self, path: str | Path, device: str | torch.device | None = None
     ) -> None:
         self.session = open_session(path, device)
+        # not required by this package
+        import onnxruntime
+
         self.metadata = read_metadata(self.session, path)
         self.dataset_meta = self.metadata.dataset_meta
         # Sessions take arrays in host memory.
         self._cropper = PeopleCropper(
             self.metadata.geometry, torch.device('cpu'), self.metadata.color
         )
-        on_cpu = self.session.get_providers()[0] == 'CPUExecutionProvider'
-        self._cores = CorePool() if on_cpu else None
+        provider = self.session.get_providers()[0]
+        self.runtime = f'onnxruntime {onnxruntime.__version__}, {provider}'
+        self._cores = CorePool() if provider == 'CPUExecutionProvider' else None
         is_float = self.session.get_inputs()[0].type == 'tensor(float)'
         self._dtype = 'float32' if is_float else 'uint8'
 

@@ -95,9 +95,11 @@ class PoseEstimator(Protocol):
 
     Attributes:
         dataset_meta (dict): MMPose's description of the keypoints.
+        runtime (str): Name, version and device of the library that computes it.
     """
 
     dataset_meta: dict
+    runtime: str
 
     def estimate(
         self, images: Images, people: Sequence[InstanceData], batch_size: int
@@ -135,6 +137,7 @@ class TorchPoseEstimator:
             config is not of the standard form.
         cropper (PeopleCropper, optional): Makes these batches.
         dataset_meta (dict): See :class:`PoseEstimator`.
+        runtime (str): See :class:`PoseEstimator`.
 
     Raises:
         ValueError: If a setting is invalid, or if the checkpoint does not fit the
@@ -153,13 +156,14 @@ class TorchPoseEstimator:
             raise ValueError(
                 f'precision must be one of {PRECISIONS}, got {precision!r}'
             )
-        self.config = _load_config(config, cfg_options)
+        self.config = load_config(config, cfg_options)
         self.model = load_pose_estimator(self.config, checkpoint, device)
         self.dataset_meta = self.model.dataset_meta
         steps = self.config.test_dataloader.dataset.pipeline
         with DefaultScope.overwrite_default_scope('mmpose'):
             self.pipeline = Compose(steps)
         self.device = next(self.model.parameters()).device
+        self.runtime = f'PyTorch {torch.__version__}, {self.device}'
         self._cores = CorePool() if self.device.type == 'cpu' else None
         self.graph: PoseGraph | None
         self.cropper: PeopleCropper | None
@@ -249,8 +253,21 @@ class TorchPoseEstimator:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16)
 
 
-def _load_config(config: str | Path | Config, cfg_options: dict | None) -> Config:
-    """Load or copy the config of a top-down model and apply the options."""
+def load_config(config: str | Path | Config, cfg_options: dict | None = None) -> Config:
+    """Load or copy the config of a top-down model and apply options.
+
+    Args:
+        config (str | Path | Config): A config, or the file or name of one, see
+            :func:`rmpe_plugin.utils.configs.find_config`.
+        cfg_options (dict, optional): Changes to the config. Defaults to ``None``.
+
+    Returns:
+        Config: The config with the changes.
+
+    Raises:
+        FileNotFoundError: If the config does not exist.
+        ValueError: If its models are not top-down.
+    """
     if not isinstance(config, Config):
         config = Config.fromfile(find_config(config))
     cfg = config.copy()

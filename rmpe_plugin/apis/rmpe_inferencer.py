@@ -20,8 +20,7 @@ from rmpe_plugin.structures import SCORE_MODES, person_scores, suppress_instance
 from .boxes import Boxes, boxes_by_image, empty_boxes
 from .detector import Detector, detect_frames
 from .detector_loading import load_detector
-from .onnx_pose_estimator import OnnxPoseEstimator
-from .pose_estimator import PoseEstimator, TorchPoseEstimator
+from .estimator_loading import load_estimator
 
 
 class PoseResult(NamedTuple):
@@ -42,12 +41,14 @@ class PoseResult(NamedTuple):
 class RMPEInferencer:
     """Multi-person pose inference: detector, top-down pose estimator and pose NMS.
 
-    The pose estimator can be any top-down model of MMPose, or an ONNX file of
-    ``rmpe export``. People are cropped as in the test pipeline of its config.
+    The pose estimator can be a trained model of this package by its alias, any top-down
+    model of MMPose, or an ONNX file of ``rmpe export``. People are cropped as in the
+    test pipeline of its config.
     Files are read and prepared for the detector in threads, one batch ahead.
 
     Args:
-        config (str | Path | Config): Config of the pose estimator, or an ONNX file.
+        config (str | Path | Config): The alias of a trained model, an ONNX file, or the
+            config of a pose estimator, see :func:`load_estimator`.
         checkpoint (str | Path, optional): File or URL of the weights. ``None`` leaves
             the model untrained, for benchmarks. Defaults to ``None``.
         detector (Detector | str, optional): The person detector, or a name or ONNX
@@ -77,14 +78,22 @@ class RMPEInferencer:
             config.
 
     Attributes:
-        estimator (PoseEstimator): The pose estimator.
+        estimator (PoseEstimator): The pose estimator. ``estimator.runtime`` says which
+            library computes it.
         detector (Detector, optional): The detector that was given.
 
     Example:
         >>> from rmpe_plugin.apis import RMPEInferencer
+        >>> inferencer = RMPEInferencer('photo')  # doctest: +SKIP
+        >>> inferencer.estimator.runtime  # doctest: +SKIP
+        'onnxruntime 1.32.0, CPUExecutionProvider'
+
+        >>> from rmpe_plugin.apis import PersonDetector
+        >>> detector = PersonDetector(  # doctest: +SKIP
+        ...     'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py', 'rtmdet_tiny.pth')
         >>> inferencer = RMPEInferencer(  # doctest: +SKIP
         ...     'configs/cpn/coco/td-hm_cpn-res50_8xb32-160e_coco-256x192.py',
-        ...     'cpn.pth')
+        ...     'cpn.pth', detector)
         >>> for frame, poses in inferencer('images/'):  # doctest: +SKIP
         ...     print(frame.name, poses.pred_instances.keypoints.shape)
         images/000000000785.jpg (1, 17, 2)
@@ -119,7 +128,7 @@ class RMPEInferencer:
         self.pose_nms = (
             None if pose_nms is None else PoseNMSParams.from_config(pose_nms)
         )
-        self.estimator = _load_estimator(
+        self.estimator = load_estimator(
             config, checkpoint, device, precision, cfg_options
         )
 
@@ -251,22 +260,3 @@ def _check_settings(score_mode: str, image_batch: int, person_batch: int) -> Non
     for name, value in dict(image_batch=image_batch, person_batch=person_batch).items():
         if value < 1:
             raise ValueError(f'{name} must be at least 1, got {value}')
-
-
-def _load_estimator(
-    config: str | Path | Config,
-    checkpoint: str | Path | None,
-    device: str | None,
-    precision: str,
-    cfg_options: dict | None,
-) -> PoseEstimator:
-    """Load an ONNX file, or a config and its checkpoint."""
-    if isinstance(config, Config) or Path(config).suffix != '.onnx':
-        return TorchPoseEstimator(config, checkpoint, device, precision, cfg_options)
-    if checkpoint is not None or cfg_options or precision != 'float32':
-        raise ValueError(
-            f'{config} contains its weights, precision and settings: checkpoint, '
-            f'precision and cfg_options cannot be changed, got {checkpoint!r}, '
-            f'{precision!r} and {cfg_options!r}'
-        )
-    return OnnxPoseEstimator(config, device)

@@ -97,8 +97,8 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def take_model(args: argparse.Namespace) -> tuple[Path, str | None]:
-    """Take config and checkpoint from the arguments; the inputs are left.
+def take_model(args: argparse.Namespace) -> tuple[str | Path, str | None]:
+    """Take config, or alias, and checkpoint from the arguments; the inputs are left.
 
     Raises:
         FileNotFoundError: If the config does not exist.
@@ -106,7 +106,9 @@ def take_model(args: argparse.Namespace) -> tuple[Path, str | None]:
             checkpoint is missing.
     """
     if args.model is not None or not names_model(args.inputs[0]):
-        return find_model(args.model or PHOTO_MODEL)
+        name = args.model or PHOTO_MODEL
+        find_model(name)
+        return name, None
     config = find_config(args.inputs.pop(0))
     if config.suffix == '.onnx':
         return config, None
@@ -266,11 +268,11 @@ def export(
     return exporter
 
 
-def print_summary(exporter: PoseExporter) -> None:
-    """Print the counts, the written files and the skipped frames."""
-    table = Table('frames', 'people', 'skipped')
+def print_summary(exporter: PoseExporter, runtime: str) -> None:
+    """Print the counts, the runtime, the written files and the skipped frames."""
+    table = Table('frames', 'people', 'skipped', 'runtime')
     counts = (exporter.frames, exporter.people, len(exporter.failed))
-    table.add_row(*map(str, counts))
+    table.add_row(*map(str, counts), runtime)
     table_console().print(table)
     for path in exporter.written[:LISTED]:
         print(path)
@@ -283,6 +285,7 @@ def print_summary(exporter: PoseExporter) -> None:
 @exit_status
 def main() -> bool:
     args = parse_args()
-    exporter = export(args, *start(args))
-    print_summary(exporter)
+    inferencer, results = start(args)
+    exporter = export(args, inferencer, results)
+    print_summary(exporter, inferencer.estimator.runtime)
     return bool(exporter.failed)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rmpe_plugin.inference import PoseGraph
+from rmpe_plugin.inference import PoseGraph, predicts_heatmaps
 
 from .metadata import PoseMetadata
 from .rtmlib_graph import SPLIT_RATIO, RTMLibGraph
@@ -92,11 +92,16 @@ class HeatmapGraph(nn.Module):
         graph (PoseGraph): The graph.
 
     Raises:
-        ValueError: If an SSTN does not warp its heatmaps to the frame of the crop.
+        ValueError: If the head predicts no heatmaps, or an SSTN does not warp them to
+            the frame of the crop.
     """
 
     def __init__(self, graph: PoseGraph) -> None:
         super().__init__()
+        if not predicts_heatmaps(graph.model.head):
+            raise ValueError(
+                f'model.head, a {type(graph.model.head).__name__}, predicts no heatmaps'
+            )
         if getattr(graph.model, 'sdtn_mode', 'heatmaps') != 'heatmaps':
             raise ValueError(
                 "heatmaps of an SSTN need model.test_cfg.sdtn='heatmaps': 'keypoints' "
@@ -106,14 +111,14 @@ class HeatmapGraph(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """Predict heatmaps (B, K, H, W) of crops (B, 3, h, w)."""
-        return self.pose_graph.heatmaps(crops)[0]
+        return self.pose_graph.encoded(crops)[0]
 
 
 class HeatmapFormat(PoseFormat):
     """Crops to heatmaps (B, K, H, W), averaged over the flip test, without decoding.
 
     Raises:
-        ValueError: If an SSTN does not warp its heatmaps to the frame of the crop.
+        ValueError: See :class:`HeatmapGraph`.
     """
 
     outputs = ('heatmaps',)

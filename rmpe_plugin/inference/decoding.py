@@ -8,7 +8,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 import torch
-from mmpose.codecs import MegviiHeatmap
+from mmpose.codecs import MegviiHeatmap, RegressionLabel, SimCCLabel
 from mmpose.codecs.base import BaseKeypointCodec
 from torch import Tensor, nn
 
@@ -18,27 +18,33 @@ from rmpe_plugin.ops import (
     decode_dark_udp,
     decode_megvii,
     decode_quarter_offset,
+    decode_simcc,
 )
+
+from .views import Encoded
 
 #: Codecs that :func:`tensor_decoder` supports.
 DECODED_CODECS = (
     'CPNHeatmap',
     'MegviiHeatmap',
     'MSRAHeatmap',
+    'RegressionLabel',
+    'SimCCLabel(use_dark=False, decode_visibility=False)',
     "UDPHeatmap(heatmap_type='gaussian')",
 )
-Decoder = Callable[[Tensor], tuple[Tensor, Tensor]]
+Decoder = Callable[[Encoded], tuple[Tensor, Tensor]]
 T = TypeVar('T', np.ndarray, Tensor)
 
 
 def tensor_decoder(codec: BaseKeypointCodec) -> Decoder:
-    """Make a function that decodes a batch of heatmaps as a codec does, on any device.
+    """Make a function that decodes a batch as a codec does, on any device.
 
     Args:
         codec (BaseKeypointCodec): One of :data:`DECODED_CODECS`.
 
     Returns:
-        Callable: Function of heatmaps (B, K, H, W), a module if it has buffers. It
+        Callable: Function of heatmaps (B, K, H, W), of two SimCC vectors (B, K, W) and
+        (B, K, H), or of coordinates (B, K, 2 or 4); a module if it has buffers. It
         returns
 
         - keypoints (B, K, 2), pixels of the crop. (0, 0) is the centre of the first
@@ -51,7 +57,14 @@ def tensor_decoder(codec: BaseKeypointCodec) -> Decoder:
     if isinstance(codec, CPNHeatmap):
         # float32: not every runtime computes in float64.
         return partial(codec.decode_tensors, dtype=torch.float32)
+    if isinstance(codec, RegressionLabel):
+        return partial(_decode_regression, codec)
     name = type(codec).__name__
+    if isinstance(codec, SimCCLabel):
+        if not codec.use_dark and not codec.decode_visibility:
+            return partial(_decode_simcc, codec)
+        name += f'(use_dark={codec.use_dark}, decode_visibility='
+        name += f'{codec.decode_visibility})'
     combined = getattr(codec, 'heatmap_type', 'gaussian') != 'gaussian'
     if combined or name not in _FUNCTIONS:
         got = f'{name}(heatmap_type={codec.heatmap_type!r})' if combined else name
@@ -65,8 +78,8 @@ def unit_scores(scores: T, codec: BaseKeypointCodec) -> T:
     """Convert scores of a codec to [0, 1].
 
     Args:
-        scores (Array): Scores of any shape that the codec decodes: values of heatmaps,
-            or of ``MegviiHeatmap`` values / 255 + 0.5.
+        scores (Array): Scores of any shape that the codec decodes: values of heatmaps
+            or vectors, of ``MegviiHeatmap`` values / 255 + 0.5, or of RLE 1 - sigma.
         codec (BaseKeypointCodec): A codec of this package or of MMPose.
 
     Returns:
@@ -96,6 +109,25 @@ class _MMPoseDecoder(nn.Module):
         keypoints, scores = self.function(heatmaps, self.kernel)
         keypoints = keypoints * self.scale.to(keypoints.dtype)
         return keypoints, unit_scores(scores, self.codec)
+
+
+def _decode_simcc(
+    codec: SimCCLabel, vectors: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Decode SimCC vectors (B, K, W) and (B, K, H)."""
+    keypoints, scores = decode_simcc(*vectors)
+    return keypoints / codec.simcc_split_ratio, unit_scores(scores, codec)
+
+
+def _decode_regression(
+    codec: RegressionLabel, coordinates: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Decode coordinates (B, K, 2), or (B, K, 4) with RLE's sigmas."""
+    x, y, *sigmas = coordinates.unbind(dim=-1)
+    width, height = codec.input_size
+    keypoints = torch.stack((x * width, y * height), dim=-1)
+    scores = 1 - sum(sigmas) / 2 if sigmas else torch.ones_like(x)
+    return keypoints, unit_scores(scores, codec)
 
 
 def _msra(codec: BaseKeypointCodec) -> tuple[Callable, int]:

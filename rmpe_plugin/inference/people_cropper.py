@@ -14,6 +14,12 @@ from rmpe_plugin.ops import stack_images, warp_crops
 from .crop_geometry import CropGeometry
 
 Images = Sequence[np.ndarray | None]
+# OpenCV's conversion of warped images, by their channels and whether crops are RGB.
+_CONVERSIONS = {
+    (3, True): cv2.COLOR_BGR2RGB,
+    (4, True): cv2.COLOR_BGRA2RGB,
+    (4, False): cv2.COLOR_BGRA2BGR,
+}
 
 
 class PeopleCropper:
@@ -58,9 +64,10 @@ class PeopleCropper:
         if not len(index):
             return
         matrices = self.geometry.matrices(np.concatenate(bboxes))
+        people = [len(b) for b in bboxes]
         # Images without boxes are not uploaded.
-        cropped = [x if len(b) else None for x, b in zip(images, bboxes, strict=True)]
-        source = self._open(cropped)
+        cropped = [x if n else None for x, n in zip(images, people, strict=True)]
+        source = self._open(cropped, people)
         for start in range(0, len(index), batch_size):
             part = slice(start, start + batch_size)
             yield partial(self._crop, source, index[part], matrices[part])
@@ -75,11 +82,11 @@ class PeopleCropper:
         affine = upload(matrices.astype(np.float32), self.device)
         return source.crop(index, matrices), affine
 
-    def _open(self, images: Images) -> 'HostCrops | DeviceCrops':
+    def _open(self, images: Images, people: Sequence[int]) -> 'HostCrops | DeviceCrops':
         """Select the implementation for the device."""
         settings = (images, self.geometry.input_size, self.color == 'rgb')
         if self.device.type == 'cpu':
-            return HostCrops(*settings)
+            return HostCrops(*settings, people)
         return DeviceCrops(*settings, self.device)
 
 
@@ -90,27 +97,46 @@ class HostCrops:
         images (Images): See :meth:`PeopleCropper.batches`.
         size (tuple[int, int]): Size (w, h) of the crops, pixels.
         rgb (bool): Whether the crops are RGB instead of BGR.
+        people (Sequence[int]): Number of people of each image.
     """
 
-    def __init__(self, images: Images, size: tuple[int, int], rgb: bool) -> None:
-        self.images, self.size, self.rgb = images, size, rgb
+    def __init__(
+        self,
+        images: Images,
+        size: tuple[int, int],
+        rgb: bool,
+        people: Sequence[int],
+    ) -> None:
+        self.size, self.rgb = size, rgb
+        pixels = size[0] * size[1]
+        self.images = [
+            _with_alpha(image, number * pixels)
+            for image, number in zip(images, people, strict=True)
+        ]
 
     def crop(self, index: np.ndarray, matrices: np.ndarray) -> Tensor:
         """Crop people (B,) of images by matrices (B, 2, 3)."""
         width, height = self.size
         crops = np.empty((len(index), height, width, 3), np.uint8)
         for i, matrix, crop in zip(index, matrices, crops, strict=True):
-            cv2.warpAffine(
-                self.images[i],
-                matrix,
-                self.size,
-                dst=crop,
-                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            )
-        if self.rgb:
-            rows = crops.reshape(-1, width, 3)
-            cv2.cvtColor(rows, cv2.COLOR_BGR2RGB, dst=rows)
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            warped = cv2.warpAffine(self.images[i], matrix, self.size, flags=flags)
+            conversion = _CONVERSIONS.get((warped.shape[2], self.rgb))
+            if conversion is None:
+                crop[:] = warped
+            else:
+                cv2.cvtColor(warped, conversion, dst=crop)
         return torch.from_numpy(crops).permute(0, 3, 1, 2)
+
+
+def _with_alpha(image: np.ndarray | None, crop_pixels: int) -> np.ndarray | None:
+    """Add a channel that is not used, unless this takes longer than it saves.
+
+    OpenCV 5 warps four channels 2.7 times as fast as three.
+    """
+    if image is None or image.shape[0] * image.shape[1] > 16 * crop_pixels:
+        return image
+    return cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
 
 
 class DeviceCrops:

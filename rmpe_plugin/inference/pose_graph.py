@@ -5,30 +5,21 @@ from copy import deepcopy
 
 import torch
 from mmpose.models import TopdownPoseEstimator
-from mmpose.models.heads import CPMHead, HeatmapHead, MSPNHead
 from torch import Tensor, nn
 
 from rmpe_plugin.models.heads import (
-    CPNHead,
     Heatmaps,
     add_mirrored,
-    average_views,
     decoded_heatmaps,
-    last_stage,
     split_views,
 )
 from rmpe_plugin.models.pose_estimators import SSTNPoseEstimator
-from rmpe_plugin.ops import (
-    at_least_float32,
-    crop_to_image,
-    finite_or_identity,
-    transform_points,
-)
+from rmpe_plugin.ops import crop_to_image, finite_or_identity, transform_points
 
 from .decoding import tensor_decoder
 from .normalisation import normalise
+from .views import HEADS, Encoded, combine_views
 
-HEADS = (CPNHead, HeatmapHead, CPMHead, MSPNHead)
 COLORS = ('bgr', 'rgb')
 
 
@@ -84,8 +75,8 @@ class PoseGraph(nn.Module):
               ``inverse_affine`` is given. (0, 0) is the centre of the first pixel.
             - scores (B, K) in [0, 1].
         """
-        heatmaps, theta = self.heatmaps(crops)
-        keypoints, scores = self.decode(heatmaps)
+        encoded, theta = self.encoded(crops)
+        keypoints, scores = self.decode(encoded)
         if theta is not None and self.model.sdtn_mode == 'keypoints':
             height, width = crops.shape[-2:]
             size = (height, width)
@@ -94,24 +85,22 @@ class PoseGraph(nn.Module):
             keypoints = crop_to_image(keypoints, inverse_affine)
         return keypoints, scores
 
-    def heatmaps(self, crops: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Predict the heatmaps that are decoded.
+    def encoded(self, crops: Tensor) -> tuple[Encoded, Tensor | None]:
+        """Predict the heatmaps, vectors or coordinates that the codec decodes.
 
         Args:
             crops (Tensor): Crops (B, 3, h, w).
 
         Returns:
-            tuple[Tensor, Tensor | None]: Heatmaps (B, K, H, W), float32, averaged over
-            the flip test, and for an SSTN its windows, theta (B, 2, 3).
+            tuple[Encoded, Tensor | None]: Heatmaps (B, K, H, W); or the SimCC vectors
+            (B, K, W) and (B, K, H); or coordinates (B, K, 2 or 4); float32, averaged
+            over the flip test. For an SSTN also its windows, theta (B, 2, 3).
         """
         views, theta = self._views(crops)
-        # The head decodes the last of several stages.
-        decoded = [at_least_float32(last_stage(view)) for view in views]
-        flip_indices = self.model.dataset_meta['flip_indices']
-        return average_views(decoded, flip_indices, self.model.test_cfg), theta
+        return combine_views(self.model, views), theta
 
     def _views(self, crops: Tensor) -> tuple[list[Heatmaps], Tensor | None]:
-        """Heatmaps of the crops and of the mirrored crops, and theta of an SSTN."""
+        """Outputs for the crops and for the mirrored crops, and theta of an SSTN."""
         x = normalise(self.model.data_preprocessor, crops, self.color).to(self.dtype)
         if isinstance(self.model, SSTNPoseEstimator):
             views, predicted = self.model.test_views(x)
@@ -142,7 +131,7 @@ def _check_supported(model: TopdownPoseEstimator) -> None:
             f'model.head must be one of {names}, got {type(model.head).__name__}'
         )
     if model.head.decoder is None:
-        raise ValueError('model.head.decoder is missing: nothing decodes the heatmaps')
+        raise ValueError('model.head.decoder is missing: nothing decodes the outputs')
     mode = model.test_cfg.get('flip_mode', 'heatmap')
     if model.test_cfg.get('flip_test', False) and mode != 'heatmap':
         raise ValueError(f"model.test_cfg.flip_mode must be 'heatmap', got {mode!r}")

@@ -15,6 +15,7 @@ from .cpn.mmpose_decoding import (
     decode_dark_udp,
     decode_megvii,
     decode_quarter_offset,
+    decode_simcc,
 )
 from .cpn.ohkm import hard_keypoint_loss, keypoint_mse
 from .cpn.resize import resize_bilinear
@@ -101,6 +102,7 @@ __all__ = [
     'decode_megvii',
     'decode_quarter_offset',
     'decode_visibility',
+    'decode_simcc',
     'distance_to_atoms',
     'encode_visibility',
     'find_atoms',

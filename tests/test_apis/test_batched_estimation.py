@@ -81,7 +81,7 @@ def test_crops_of_a_device(cpn, people, monkeypatch):
     monkeypatch.setattr(
         cropper,
         '_open',
-        lambda images: DeviceCrops(
+        lambda images, people: DeviceCrops(
             images, cropper.geometry.input_size, True, model.device
         ),
     )
@@ -165,7 +165,7 @@ def test_estimation_on_cuda_does_not_synchronise(cpn, people):
 
 def test_thousands_of_people_in_one_image(cpn):
     inferencer = RMPEInferencer(*cpn, device='cpu', person_batch=64, pose_nms=None)
-    inferencer.estimator.graph.heatmaps = lambda crops: (
+    inferencer.estimator.graph.encoded = lambda crops: (
         torch.rand(len(crops), 17, 32, 24) * 255,
         None,
     )

@@ -47,7 +47,7 @@ def test_photo_model_finds_the_joints_of_upright_people(coco_cc, image_id):
         key=lambda a: a['area'],
     )
     x, y, w, h = person['bbox']
-    inferencer = RMPEInferencer(*find_model('photo'), device='cpu')
+    inferencer = RMPEInferencer('photo', device='cpu')
     picture = coco_cc / f'{image_id:012}.jpg'
     ((_, poses),) = inferencer(picture, [[[x, y, x + w, y + h]]])
 

@@ -50,6 +50,54 @@ def small_model(sppe, window=None, **test_cfg):
     return model.eval()
 
 
+_SIMCC = dict(
+    in_channels=64,
+    out_channels=5,
+    input_size=(64, 96),
+    in_featuremap_size=(2, 3),
+    simcc_split_ratio=2.0,
+    decoder=dict(type='SimCCLabel', input_size=(64, 96), sigma=4.9),
+)
+_REGRESSION = dict(
+    in_channels=64,
+    num_joints=5,
+    decoder=dict(type='RegressionLabel', input_size=(64, 96)),
+)
+#: Heads of MMPose that predict no heatmaps.
+HEADS = dict(
+    simcc=dict(_SIMCC, type='SimCCHead', deconv_out_channels=None),
+    rtmcc=dict(
+        _SIMCC,
+        type='RTMCCHead',
+        final_layer_kernel_size=3,
+        gau_cfg=dict(
+            hidden_dims=32,
+            s=16,
+            expansion_factor=2,
+            dropout_rate=0.0,
+            drop_path=0.0,
+            act_fn='SiLU',
+            use_rel_bias=False,
+            pos_enc=False,
+        ),
+    ),
+    rle=dict(_REGRESSION, type='RLEHead'),
+    regression=dict(_REGRESSION, type='RegressionHead'),
+)
+
+
+def model_without_heatmaps(name, **test_cfg):
+    """Pose estimator of a head in :data:`HEADS`, as :func:`small_model`."""
+    model = small_model('heatmap', **test_cfg)
+    torch.manual_seed(0)
+    model.head = MODELS.build(HEADS[name])
+    if name in ('rle', 'regression'):
+        model.neck = MODELS.build(dict(type='GlobalAveragePooling'))
+        # Keypoints in the crop, unlike those of random weights.
+        model.head.fc.bias.data += 0.5
+    return model.eval()
+
+
 def random_crops(number=4, seed=0):
     """Crops of a pipeline: 8-bit noise, 96x64."""
     rng = np.random.default_rng(seed)

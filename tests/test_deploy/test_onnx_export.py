@@ -23,6 +23,7 @@ from rmpe_plugin.deploy import (
 from rmpe_plugin.deploy.onnx_export import OPSET
 from rmpe_plugin.inference import PoseGraph
 from tests.test_deploy.conftest import (
+    model_without_heatmaps,
     random_crops,
     small_metadata,
     small_model,
@@ -59,6 +60,15 @@ def test_other_heads(tmp_path, sppe):
     model = small_model(sppe, WINDOW if sppe == 'heatmap' else None)
     form = export(model, tmp_path / 'a.onnx', color='rgb', dtype='float32')
     assert_same_poses(tmp_path / 'a.onnx', form, model)
+
+
+@pytest.mark.parametrize('name', ['simcc', 'rtmcc', 'rle'])
+def test_heads_without_heatmaps(tmp_path, name):
+    model = model_without_heatmaps(name, flip_test=True)
+    form = export(model, tmp_path / 'a.onnx')
+    assert_same_poses(tmp_path / 'a.onnx', form, model)
+    with pytest.raises(ValueError, match='model.head, a .*Head, predicts no heatmaps'):
+        HeatmapFormat(PoseGraph(model), small_metadata(model))
 
 
 def test_heatmaps(tmp_path):

@@ -80,7 +80,11 @@ def test_subclasses_have_the_units_of_their_base(base):
             dict(type='UDPHeatmap', heatmap_type='combined', **SIZES),
             "heatmap_type='combined'",
         ),
-        (dict(type='RegressionLabel', input_size=(64, 96)), 'RegressionLabel'),
+        (
+            dict(type='SimCCLabel', input_size=(64, 96), use_dark=True),
+            r'SimCCLabel\(use_dark=True, decode_visibility=False',
+        ),
+        (dict(type='IntegralRegressionLabel', sigma=2, **SIZES), 'IntegralRegression'),
     ],
 )
 def test_raises_on_other_codecs(config, got):

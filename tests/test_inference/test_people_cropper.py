@@ -140,3 +140,15 @@ def test_thousands_of_people_are_cropped_in_batches(people, monkeypatch):
     next(batches)()
     assert sizes == [64]
     assert sum(len(crop()[0]) for crop in batches) == 5000 - 64
+
+
+@pytest.mark.parametrize('color', ['bgr', 'rgb'])
+def test_few_people_in_a_large_image(people, color):
+    """A large image is not converted; the crops are those of a small one."""
+    image, boxes = people[0][0], people[1][0]
+    large = np.zeros((4 * image.shape[0], 4 * image.shape[1], 3), np.uint8)
+    large[: image.shape[0], : image.shape[1]] = image
+    inside = np.array([[60.0, 60, 120, 160]], np.float32)
+    few, _ = crop_all([large], [inside], color=color)
+    many, _ = crop_all([image], [np.concatenate((inside, *[boxes] * 9))], color=color)
+    assert torch.equal(few[0], many[0])

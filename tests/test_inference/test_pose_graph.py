@@ -4,13 +4,18 @@
 import numpy as np
 import pytest
 import torch
-from mmengine.registry import DefaultScope
 from mmpose.registry import KEYPOINT_CODECS, MODELS
 
 from rmpe_plugin.deploy import pytorch_poses
 from rmpe_plugin.inference import PoseGraph
 from tests.factories import SPPES
-from tests.test_deploy.conftest import random_crops, small_model, stack
+from tests.test_deploy.conftest import (
+    HEADS,
+    model_without_heatmaps,
+    random_crops,
+    small_model,
+    stack,
+)
 
 WINDOW = (0.2, 0.05, -0.1, 0.03, 0.15, 0.1)
 SIZES = dict(input_size=(64, 96), heatmap_size=(16, 24))
@@ -42,6 +47,13 @@ def test_equals_predict(sppe, sdtn, flip_test):
     if sdtn is not None:
         settings['sdtn'] = sdtn
     model = small_model(sppe, None if sdtn is None else WINDOW, **settings)
+    assert_same_poses(model, PoseGraph(model))
+
+
+@pytest.mark.parametrize('flip_test', [False, True])
+@pytest.mark.parametrize('name', HEADS)
+def test_heads_without_heatmaps_equal_predict(name, flip_test):
+    model = model_without_heatmaps(name, flip_test=flip_test)
     assert_same_poses(model, PoseGraph(model))
 
 
@@ -104,18 +116,10 @@ def test_half_precision_keeps_the_model_and_the_means():
 
 
 def test_raises_on_unsupported_models():
-    with DefaultScope.overwrite_default_scope('mmpose'):
-        head = MODELS.build(
-            dict(
-                type='RegressionHead',
-                in_channels=64,
-                num_joints=5,
-                decoder=dict(type='RegressionLabel', input_size=(64, 96)),
-            )
-        )
-    model = small_model('heatmap')
-    model.head = head
-    with pytest.raises(ValueError, match='one of CPNHead, .* got RegressionHead'):
+    model = model_without_heatmaps('rle')
+    head = dict(HEADS['regression'], type='DSNTHead', in_featuremap_size=(2, 3))
+    model.head = MODELS.build(head)
+    with pytest.raises(ValueError, match='one of CPNHead, .* got DSNTHead'):
         PoseGraph(model)
 
 

@@ -77,8 +77,8 @@ def decode_cpn(
     blurred = blur_heatmaps(maps, gaussian_kernel(blur_kernel_size, maps.device))
     first = heatmap_peaks(blurred)
     index = first[:, 1] * width + first[:, 0]
-    others = blurred.flatten(1).scatter(1, index[:, None], 0).view_as(blurred)
-    offset = (heatmap_peaks(others) - first).to(dtype)
+    blurred.flatten(1).scatter_(1, index[:, None], 0)
+    offset = (heatmap_peaks(blurred) - first).to(dtype)
     # The distance is 0 if all other pixels are negative: the maximum, which was set to
     # 0, is found again.
     distance = offset.norm(dim=1, keepdim=True)

@@ -169,6 +169,35 @@ def decode_dark_udp(heatmaps: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
     return peaks + step.where((scores > 0)[..., None], 0), scores
 
 
+def decode_simcc(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Decode as MMPose's ``SimCCLabel``: the maxima of two vectors.
+
+    Li et al., "SimCC: a Simple Coordinate Classification Perspective for Human Pose
+    Estimation".
+
+    Convention:
+        Keypoints are in bins; 0 is the first bin.
+
+    Args:
+        x (Tensor): Vectors of the columns (B, K, W).
+        y (Tensor): Vectors of the rows (B, K, H).
+
+    Returns:
+        tuple[Tensor, Tensor]:
+        - keypoints (B, K, 2), (x, y); (-1, -1) if a maximum is not positive.
+        - scores (B, K), the smaller one of both maxima.
+
+    Example:
+        >>> x, y = torch.tensor([[[0.0, 0.9]]]), torch.tensor([[[0.0, 0.1, 0.5]]])
+        >>> decode_simcc(x, y)
+        (tensor([[[1., 2.]]]), tensor([[0.5000]]))
+    """
+    (max_x, column), (max_y, row) = x.max(dim=-1), y.max(dim=-1)
+    scores = torch.minimum(max_x, max_y)
+    bins = torch.stack((column, row), dim=-1).to(scores.dtype)
+    return bins.where((scores > 0)[..., None], -1), scores
+
+
 def decode_megvii(heatmaps: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
     """Decode as MMPose's ``MegviiHeatmap``, the codec of MSPN.
 
