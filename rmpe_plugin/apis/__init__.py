@@ -11,7 +11,16 @@ from .frame import Frame, read_image
 from .frames import Frames
 from .image_writer import ImageWriter
 from .json_list import JsonList
-from .model_zoo import ZooModel, find_model, list_models
+from .load_detector import load_detector
+from .model_zoo import (
+    ListedModel,
+    ZooDetector,
+    ZooModel,
+    find_detector,
+    find_model,
+    is_model_name,
+    list_models,
+)
 from .onnx_pose_estimator import OnnxPoseEstimator
 from .person_detector import PersonDetector
 from .pose_drawer import PoseDrawer
@@ -32,6 +41,7 @@ __all__ = [
     'ImageDetections',
     'ImageWriter',
     'JsonList',
+    'ListedModel',
     'OnnxPoseEstimator',
     'PRECISIONS',
     'PersonDetector',
@@ -42,13 +52,17 @@ __all__ = [
     'RMPEInferencer',
     'TorchPoseEstimator',
     'WholeImageDetector',
+    'ZooDetector',
     'ZooModel',
     'alphapose_records',
     'detect_dataset',
     'detect_frames',
+    'find_detector',
     'find_model',
+    'is_model_name',
     'list_images',
     'list_models',
+    'load_detector',
     'load_pose_estimator',
     'read_image',
 ]

@@ -17,11 +17,11 @@ from mmengine.logging import print_log
 from rmpe_plugin.structures import boxes_to_records, read_annotations, require_keys
 from rmpe_plugin.utils.files import ResumeJournal, file_digest, journal_path
 
-from .detector import detect_frames
+from .detector import Detector, detect_frames
 from .frame import read_image
 from .frames import Frames
 from .json_list import JsonList
-from .person_detector import PersonDetector
+from .load_detector import load_detector
 
 # Image id and path.
 ImageFile = tuple[int | str, Path]
@@ -29,17 +29,17 @@ ImageFile = tuple[int | str, Path]
 
 @dataclass(frozen=True)
 class DetectorSettings:
-    """Arguments of :class:`PersonDetector`, which each process builds for itself.
+    """Arguments of :func:`load_detector`, with which each process loads it for itself.
 
     Args:
-        config (str): As :class:`PersonDetector`'s.
-        checkpoint (str): As :class:`PersonDetector`'s.
-        score_thr (float): As :class:`PersonDetector`'s. Defaults to 0.
-        top_k (int): As :class:`PersonDetector`'s. Defaults to 100.
+        config (str): As of :func:`load_detector`.
+        checkpoint (str, optional): As of :func:`load_detector`. Defaults to ``None``.
+        score_thr (float): As of :func:`load_detector`. Defaults to 0.
+        top_k (int): As of :func:`load_detector`. Defaults to 100.
     """
 
     config: str
-    checkpoint: str
+    checkpoint: str | None = None
     score_thr: float = 0.0
     top_k: int = 100
 
@@ -126,7 +126,7 @@ def detect_dataset(
     Raises:
         ValueError: If the resume journal belongs to a run with other settings, other
             images or another checkpoint.
-        FileNotFoundError: If the config or the checkpoint does not exist.
+        OSError: See :func:`load_detector`.
         concurrent.futures.process.BrokenProcessPool: If a process is killed.
 
     Example:
@@ -152,7 +152,7 @@ def detect_dataset(
             )
         else:
             device = next(iter(devices), None)
-            detector = PersonDetector(**asdict(settings), device=device)
+            detector = load_detector(**asdict(settings), device=device)
             detected = _detect(detector, pending, batch_size)
         for image in detected:
             if not image.error:
@@ -167,7 +167,7 @@ def detect_dataset(
 
 
 def _detect(
-    detector: PersonDetector, images: Sequence[ImageFile], batch_size: int
+    detector: Detector, images: Sequence[ImageFile], batch_size: int
 ) -> Iterator[ImageDetections]:
     """Read images and detect people in them."""
     reads = (partial(read_image, path, image_id) for image_id, path in images)
@@ -213,9 +213,9 @@ def _work(
 
 
 @cache
-def _build(settings: DetectorSettings, device: str | None) -> PersonDetector:
+def _build(settings: DetectorSettings, device: str | None) -> Detector:
     """Build the detector once, with the first batch, which can raise its errors."""
-    return PersonDetector(**asdict(settings), device=device)
+    return load_detector(**asdict(settings), device=device)
 
 
 def _journal_settings(
@@ -225,6 +225,6 @@ def _journal_settings(
     found = {name: str(value) for name, value in asdict(settings).items()}
     names = [(image_id, str(path)) for image_id, path in images]
     found['images'] = hashlib.sha256(repr(names).encode()).hexdigest()
-    if Path(settings.checkpoint).is_file():
+    if settings.checkpoint and Path(settings.checkpoint).is_file():
         found['sha256'] = file_digest(settings.checkpoint)
     return found

@@ -30,7 +30,8 @@ from rmpe_plugin.inference import (
 )
 from rmpe_plugin.models.heads import return_float32
 from rmpe_plugin.utils.checkpoint import load_weights
-from rmpe_plugin.utils.configs import find_config
+
+from .model_zoo import find_model
 
 PRECISIONS = ('float32', 'bfloat16')
 
@@ -115,10 +116,9 @@ class TorchPoseEstimator:
     :class:`rmpe_plugin.inference.PoseGraph`.
 
     Args:
-        config (str | Path | Config): Its config, or the file or name of it, see
-            :func:`rmpe_plugin.utils.configs.find_config`.
-        checkpoint (str | Path, optional): File or URL of the weights. ``None`` leaves
-            the model untrained.
+        config (str | Path | Config): Its config, or its name, see :func:`find_model`.
+        checkpoint (str | Path, optional): File or URL of the weights. Defaults to
+            ``None``: those in the index; a config is left untrained.
         device (str, optional): Defaults to ``None``: the device that MMEngine selects,
             CUDA if available.
         precision (str): ``'float32'``, or ``'bfloat16'`` for autocast. Defaults to
@@ -142,7 +142,7 @@ class TorchPoseEstimator:
     def __init__(
         self,
         config: str | Path | Config,
-        checkpoint: str | Path | None,
+        checkpoint: str | Path | None = None,
         device: str | None = None,
         precision: str = 'float32',
         cfg_options: dict | None = None,
@@ -151,7 +151,10 @@ class TorchPoseEstimator:
             raise ValueError(
                 f'precision must be one of {PRECISIONS}, got {precision!r}'
             )
-        self.config = _load_config(config, cfg_options)
+        if not isinstance(config, Config):
+            file, checkpoint = find_model(config, checkpoint)
+            config = Config.fromfile(file)
+        self.config = _changed_config(config, cfg_options)
         self.model = load_pose_estimator(self.config, checkpoint, device)
         self.dataset_meta = self.model.dataset_meta
         steps = self.config.test_dataloader.dataset.pipeline
@@ -239,10 +242,8 @@ class TorchPoseEstimator:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16)
 
 
-def _load_config(config: str | Path | Config, cfg_options: dict | None) -> Config:
-    """Load or copy the config of a top-down model and apply the options."""
-    if not isinstance(config, Config):
-        config = Config.fromfile(find_config(config))
+def _changed_config(config: Config, cfg_options: dict | None) -> Config:
+    """Copy the config of a top-down model and apply the options."""
     cfg = config.copy()
     cfg.merge_from_dict(cfg_options or {})
     if cfg.get('data_mode', 'topdown') != 'topdown':

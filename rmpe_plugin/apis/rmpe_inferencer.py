@@ -17,13 +17,13 @@ from rmpe_plugin.ops.rmpe.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.structures import SCORE_MODES, person_scores, suppress_instances
 
 from .boxes import Boxes, boxes_by_image, empty_boxes
-from .detector import Detector, WholeImageDetector, detect_frames
+from .detector import Detector, detect_frames
 from .frame import Frame
 from .frames import Frames, Inputs
+from .load_detector import load_detector
+from .model_zoo import find_model
 from .onnx_pose_estimator import OnnxPoseEstimator
 from .pose_estimator import PoseEstimator, TorchPoseEstimator
-
-WHOLE_IMAGE = 'whole_image'
 
 
 class PoseResult(NamedTuple):
@@ -49,12 +49,13 @@ class RMPEInferencer:
     Files are read and prepared for the detector in threads, one batch ahead.
 
     Args:
-        config (str | Path | Config): Config of the pose estimator, or an ONNX file.
-        checkpoint (str | Path, optional): File or URL of the weights. ``None`` leaves
-            the model untrained, for benchmarks. Defaults to ``None``.
-        detector (Detector | str, optional): The person detector, or
-            ``'whole_image'`` for one box of the size of the image. Defaults to
-            ``None``: boxes are given in each call.
+        config (str | Path | Config): Name of the pose estimator, such as ``'photo'`` or
+            ``'human'``, its config, or an ONNX file, see :func:`find_model`.
+        checkpoint (str | Path, optional): File or URL of the weights. Defaults to
+            ``None``: those in the index; a config is left untrained, for benchmarks.
+        detector (Detector | str | Path, optional): The person detector, or its name,
+            see :func:`load_detector`. Defaults to ``None``: boxes are given in each
+            call.
         device (str, optional): Defaults to ``None``: the device that MMEngine selects,
             CUDA if available.
         precision (str): ``'float32'``, or ``'bfloat16'`` for autocast, which is faster
@@ -74,19 +75,16 @@ class RMPEInferencer:
         cfg_options (dict, optional): Changes to the config. Defaults to ``None``.
 
     Raises:
-        ValueError: If a setting is invalid, or if the checkpoint does not fit the
-            config.
+        OSError: If a file does not exist, or weights cannot be downloaded.
+        ValueError: If a setting is invalid, no model has this name, or the checkpoint
+            does not fit the config.
 
     Attributes:
         estimator (PoseEstimator): The pose estimator.
 
     Example:
-        >>> from rmpe_plugin.apis import PersonDetector, RMPEInferencer
-        >>> detector = PersonDetector(  # doctest: +SKIP
-        ...     'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py', 'rtmdet_tiny.pth')
-        >>> inferencer = RMPEInferencer(  # doctest: +SKIP
-        ...     'configs/cpn/coco/td-hm_cpn-res50_8xb32-160e_coco-256x192.py',
-        ...     'cpn.pth', detector)
+        >>> from rmpe_plugin.apis import RMPEInferencer
+        >>> inferencer = RMPEInferencer('human', detector='human')  # doctest: +SKIP
         >>> for frame, poses in inferencer('images/'):  # doctest: +SKIP
         ...     print(frame.name, poses.pred_instances.keypoints.shape)
         images/000000000785.jpg (1, 17, 2)
@@ -100,7 +98,7 @@ class RMPEInferencer:
         self,
         config: str | Path | Config,
         checkpoint: str | Path | None = None,
-        detector: Detector | str | None = None,
+        detector: Detector | str | Path | None = None,
         *,
         device: str | None = None,
         precision: str = 'float32',
@@ -110,8 +108,10 @@ class RMPEInferencer:
         person_batch: int = 32,
         cfg_options: dict | None = None,
     ) -> None:
-        _check_settings(detector, score_mode, image_batch, person_batch)
-        self.detector = WholeImageDetector() if isinstance(detector, str) else detector
+        _check_settings(score_mode, image_batch, person_batch)
+        if isinstance(detector, str | Path):
+            detector = load_detector(detector, device=device)
+        self.detector = detector
         self.score_mode = score_mode
         self.image_batch, self.person_batch = image_batch, person_batch
         self.pose_nms = (
@@ -236,17 +236,8 @@ def _boxes_of(frame: Frame, boxes: Mapping[int | str, InstanceData]) -> Instance
     return empty_boxes() if found is None else found
 
 
-def _check_settings(
-    detector: Detector | str | None,
-    score_mode: str,
-    image_batch: int,
-    person_batch: int,
-) -> None:
+def _check_settings(score_mode: str, image_batch: int, person_batch: int) -> None:
     """Raise a ValueError if a setting is invalid."""
-    if isinstance(detector, str) and detector != WHOLE_IMAGE:
-        raise ValueError(
-            f'detector must be a Detector, {WHOLE_IMAGE!r} or None, got {detector!r}'
-        )
     if score_mode not in SCORE_MODES:
         raise ValueError(
             f'score_mode must be one of {[*SCORE_MODES]}, got {score_mode!r}'
@@ -264,7 +255,9 @@ def _load_estimator(
     cfg_options: dict | None,
 ) -> PoseEstimator:
     """Load an ONNX file, or a config and its checkpoint."""
-    if isinstance(config, Config) or Path(config).suffix != '.onnx':
+    if not isinstance(config, Config):
+        config, checkpoint = find_model(config, checkpoint)
+    if isinstance(config, Config) or config.suffix != '.onnx':
         return TorchPoseEstimator(config, checkpoint, device, precision, cfg_options)
     if checkpoint is not None or cfg_options or precision != 'float32':
         raise ValueError(

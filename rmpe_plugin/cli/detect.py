@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-r"""Detect people with a detector of MMDetection and write COCO results.
+r"""Detect people and write COCO results.
 
 The images are those of a folder, or those that COCO annotations list. With annotations,
 the box AP is printed at the end. Finished images are recorded in the resume journal
@@ -28,6 +28,7 @@ from rmpe_plugin.apis import (
     list_images,
 )
 from rmpe_plugin.cli._exit_status import exit_status
+from rmpe_plugin.cli._model_arguments import add_model_arguments, check_model
 from rmpe_plugin.evaluation.functional import person_box_ap
 from rmpe_plugin.utils.arguments import at_least, existing_file, existing_folder
 from rmpe_plugin.utils.tables import table_console
@@ -37,12 +38,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        'config',
-        help='detector config: a file, or the name of an MMDetection config, '
-        'mmdet::NAME',
-    )
-    parser.add_argument('checkpoint', help='file or URL of its weights')
+    add_model_arguments(parser, 'detector')
     parser.add_argument(
         '--ann', type=existing_file, help='COCO annotations that list the images'
     )
@@ -75,6 +71,7 @@ def parse_args() -> argparse.Namespace:
         'available, otherwise cpu)',
     )  # fmt: skip
     args = parser.parse_args()
+    check_model(parser, args)
     if not (args.ann or args.images):
         parser.error('--ann or --images must be given')
     return args

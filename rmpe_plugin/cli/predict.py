@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 r"""Predict the poses of all people in images, videos or a camera's stream.
 
-Person boxes come from a detector of MMDetection, from a JSON file of COCO results, or
-are the whole image. Writes annotated images and videos, COCO results (results.json) and
+Person boxes come from a detector, from a JSON file of COCO results, or are the whole
+image. Writes annotated images and videos, COCO results (results.json) and
 AlphaPose results (alphapose-results.json). Files that cannot be read are skipped and
 listed at the end with the reason; the exit status is then 1.
 
-An ONNX file of rmpe export, or the name of a trained model in this package,
-takes the place of config and checkpoint:
-    rmpe predict MODEL.onnx INPUTS ...
-    rmpe predict --model photo INPUTS ...
+The model is a name that rmpe models lists, an ONNX file of rmpe export, or a config and
+its checkpoint. Without a model, it is 'photo', which is in the package. The weights of
+other names are downloaded once.
 
 Example:
+    rmpe predict photograph.jpg --whole-image --out work_dirs/photo
+    rmpe predict human photograph.jpg --det human --out work_dirs/human
     rmpe predict configs/quickstart/td-hm_cpn-res18_synthetic-128x96.py \
         work_dirs/quickstart/epoch_3.pth data/synthetic_people/val \
         --det configs/quickstart/rtmdet-small_synthetic-160x128.py \
@@ -38,19 +39,29 @@ from rich.table import Table
 from rmpe_plugin.apis import (
     PRECISIONS,
     Frames,
-    PersonDetector,
     PoseDrawer,
     PoseExporter,
     PoseResult,
     RMPEInferencer,
     find_model,
+    is_model_name,
+    load_detector,
 )
 from rmpe_plugin.cli._exit_status import exit_status
+from rmpe_plugin.cli._model_arguments import (
+    CHECKPOINT,
+    EXAMPLES,
+    MODEL,
+    is_model_file,
+    take_model,
+)
 from rmpe_plugin.ops.rmpe.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.structures import SCORE_MODES
 from rmpe_plugin.utils.arguments import at_least
-from rmpe_plugin.utils.configs import find_config
 from rmpe_plugin.utils.tables import table_console
+
+# The model without one in the arguments.
+DEFAULT_MODEL = 'photo'
 
 # Number of written files that are listed at the end.
 LISTED = 10
@@ -58,8 +69,8 @@ LISTED = 10
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        usage='%(prog)s (CONFIG CHECKPOINT | MODEL.onnx | --model ALIAS) INPUT ... '
-        '(--det CONFIG CHECKPOINT | --boxes FILE | --whole-image) --out OUT [options]',
+        usage='%(prog)s [MODEL [CHECKPOINT]] INPUT ... '
+        '(--det MODEL [CHECKPOINT] | --boxes FILE | --whole-image) --out OUT [options]',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -68,7 +79,7 @@ def parse_args() -> argparse.Namespace:
     add_runtime_arguments(parser)
     args = parser.parse_args()
     try:
-        args.config, args.checkpoint = take_model(args)
+        take_models(args)
     except (ImportError, OSError, ValueError) as error:
         parser.error(str(error))
     if not args.inputs:
@@ -76,7 +87,8 @@ def parse_args() -> argparse.Namespace:
     try:
         args.frames = Frames(args.inputs)
     except (OSError, ValueError) as error:
-        parser.error(str(error))
+        hint = '' if args.model is None else ', and no model has this name'
+        parser.error(f'{error}{hint}')
     if args.box_thr is not None and not args.det:
         parser.error('--box-thr needs --det')
     if args.out.resolve() in {path.resolve().parent for path in args.frames.paths}:
@@ -86,41 +98,47 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def take_model(args: argparse.Namespace) -> tuple[Path, str | None]:
-    """Take config and checkpoint from the arguments; the inputs are left.
+def take_models(args: argparse.Namespace) -> None:
+    """Take the pose estimator and the detector from the arguments; inputs are left.
 
     Raises:
-        FileNotFoundError: If the config does not exist.
-        ValueError: If a model has no such alias, a config's package is unknown, or a
-            checkpoint is missing.
+        OSError: If a file does not exist.
+        ValueError: If no model has the name, or a checkpoint is missing.
     """
-    if args.model is not None:
-        return find_model(args.model)
-    config = find_config(args.inputs.pop(0))
-    if config.suffix == '.onnx':
-        return config, None
-    if not args.inputs:
-        raise ValueError(f'the checkpoint of {config} is missing')
-    return config, args.inputs.pop(0)
+    if args.model is None and args.inputs and is_model(args.inputs[0]):
+        model = take_model(args.inputs)
+    else:
+        args.model = args.model or DEFAULT_MODEL
+        model = (args.model, None)
+    args.config, args.checkpoint = find_model(*model)
+    if args.det:
+        # Inputs after the detector are not part of it.
+        words, args.det = args.det, take_model(args.det)
+        args.inputs += words
+
+
+def is_model(word: str) -> bool:
+    """Whether the first word is a model. A file or folder of its name is an input."""
+    return is_model_file(word) or (not Path(word).exists() and is_model_name(word))
 
 
 def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the models, inputs and outputs."""
     parser.add_argument(
-        'inputs', nargs='+', metavar='CONFIG CHECKPOINT INPUT',
-        help='config of a top-down pose estimator, a file or a name such as '
-        'rmpe_plugin::cpn/coco/NAME.py, and file or URL of its weights; or '
-        'an ONNX file; or neither with --model. Then images, videos, folders, quoted '
-        "globs, 'webcam' or 'webcam:INDEX'",
+        'inputs', nargs='*', metavar='[MODEL [CHECKPOINT]] INPUT',
+        help=f'the pose model: {MODEL.format(example=EXAMPLES["pose"])}; or an ONNX '
+        f'file (default: {DEFAULT_MODEL}); {CHECKPOINT}. Then images, videos, folders, '
+        "quoted globs, 'webcam' or 'webcam:INDEX'",
     )  # fmt: skip
     parser.add_argument(
-        '--model', metavar='ALIAS',
-        help="trained model in this package: 'photo' is for photographs",
+        '--model', metavar='MODEL',
+        help='the pose model, if an input has its name',
     )  # fmt: skip
     people = parser.add_mutually_exclusive_group(required=True)
     people.add_argument(
-        '--det', nargs=2, metavar=('CONFIG', 'CHECKPOINT'),
-        help='person detector; the config is a file, or a name such as mmdet::NAME',
+        '--det', nargs='+', metavar=('MODEL', 'CHECKPOINT'),
+        help=f'person detector: {MODEL.format(example=EXAMPLES["detector"])}; '
+        f'{CHECKPOINT}',
     )  # fmt: skip
     people.add_argument(
         '--boxes', type=Path,
@@ -194,7 +212,7 @@ def start(args: argparse.Namespace) -> tuple[RMPEInferencer, Iterator[PoseResult
     detector = 'whole_image' if args.whole_image else None
     if args.det:
         box_thr = 0.3 if args.box_thr is None else args.box_thr
-        detector = PersonDetector(*args.det, device=args.device, score_thr=box_thr)
+        detector = load_detector(*args.det, device=args.device, score_thr=box_thr)
     inferencer = RMPEInferencer(
         args.config,
         args.checkpoint,
