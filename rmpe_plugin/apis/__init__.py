@@ -13,7 +13,15 @@ from .detector_loading import WHOLE_IMAGE, load_detector
 from .estimator_loading import load_estimator
 from .image_writer import ImageWriter
 from .json_list import JsonList
-from .model_zoo import ZooModel, find_model, list_models
+from .model_zoo import (
+    ListedModel,
+    ZooDetector,
+    ZooModel,
+    find_detector,
+    find_model,
+    is_model_name,
+    list_models,
+)
 from .onnx_cache import cache_folder, cached_onnx
 from .onnx_person_detector import OnnxPersonDetector
 from .onnx_pose_estimator import OnnxPoseEstimator
@@ -37,6 +45,7 @@ __all__ = [
     'ImageDetections',
     'ImageWriter',
     'JsonList',
+    'ListedModel',
     'OnnxPersonDetector',
     'OnnxPoseEstimator',
     'PRECISIONS',
@@ -50,13 +59,16 @@ __all__ = [
     'TorchPoseEstimator',
     'WHOLE_IMAGE',
     'WholeImageDetector',
+    'ZooDetector',
     'ZooModel',
     'alphapose_records',
     'cache_folder',
     'cached_onnx',
     'detect_dataset',
     'detect_frames',
+    'find_detector',
     'find_model',
+    'is_model_name',
     'list_images',
     'list_models',
     'load_detector',

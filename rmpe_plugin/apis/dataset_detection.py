@@ -132,7 +132,7 @@ def detect_dataset(
     Raises:
         ValueError: If the resume journal belongs to a run with other settings, other
             images or another checkpoint.
-        FileNotFoundError: If the config or the checkpoint does not exist.
+        OSError: See :func:`load_detector`.
         concurrent.futures.process.BrokenProcessPool: If a process is killed.
 
     Example:

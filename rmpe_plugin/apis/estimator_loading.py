@@ -9,10 +9,13 @@ from mmengine.logging import print_log
 
 from rmpe_plugin.deploy.requirements import require
 
-from .model_zoo import ZooModel, list_models
+from .model_zoo import find_model
 from .onnx_cache import cached_onnx
 from .onnx_pose_estimator import OnnxPoseEstimator
 from .pose_estimator import PoseEstimator, TorchPoseEstimator, load_config
+
+# Weights in this package.
+INCLUDED = 'package://rmpe_plugin/'
 
 
 def load_estimator(
@@ -25,13 +28,11 @@ def load_estimator(
     """Load a pose estimator. The log says which runtime computes it.
 
     Args:
-        config (str | Path | Config): One of: the alias of a trained model, see
-            :func:`list_models`; an ONNX file of ``rmpe export``; a config, or the file
-            or name of one. A trained model is computed by onnxruntime on a CPU, if it
-            is installed, otherwise by PyTorch. Config and checkpoint are computed by
-            PyTorch.
-        checkpoint (str | Path, optional): File or URL of the weights. ``None`` leaves
-            the model of a config untrained.
+        config (str | Path | Config): A name, a config or an ONNX file, see
+            :func:`find_model`. Models in this package are computed by onnxruntime on a
+            CPU, if it is installed, otherwise by PyTorch as all other configs.
+        checkpoint (str | Path, optional): See :func:`find_model`. ``None`` leaves the
+            model of a config file untrained.
         device (str, optional): Defaults to ``None``: the device that MMEngine selects,
             CUDA if available.
         precision (str): ``'float32'``, or ``'bfloat16'`` for autocast in PyTorch.
@@ -47,12 +48,13 @@ def load_estimator(
         ValueError: If a setting is invalid, or if the checkpoint does not fit the
             config.
     """
-    models = list_models() if isinstance(config, str) and checkpoint is None else {}
-    if config in models:
-        estimator = _load_trained(models[config], device, precision, cfg_options)
-    elif isinstance(config, Config) or Path(config).suffix != '.onnx':
-        options = (device, precision, cfg_options)
-        estimator = TorchPoseEstimator(config, checkpoint, *options)
+    options = (device, precision, cfg_options)
+    if not isinstance(config, Config):
+        config, checkpoint = find_model(config, checkpoint)
+    if isinstance(config, Config) or config.suffix != '.onnx':
+        included = str(checkpoint).startswith(INCLUDED)
+        load = _load_included if included else TorchPoseEstimator
+        estimator = load(config, checkpoint, *options)
     elif checkpoint is not None or cfg_options or precision != 'float32':
         raise ValueError(
             f'{config} contains its weights, precision and settings: checkpoint, '
@@ -65,18 +67,20 @@ def load_estimator(
     return estimator
 
 
-def _load_trained(
-    model: ZooModel, device: str | None, precision: str, cfg_options: dict | None
+def _load_included(
+    config: Path | Config,
+    weights: str,
+    device: str | None,
+    precision: str,
+    cfg_options: dict | None,
 ) -> PoseEstimator:
-    """Load a trained model for the fastest runtime that is installed."""
+    """Load a model in this package for the fastest runtime that is installed."""
     device = device or get_device()
     if device == 'cpu' and precision == 'float32':
         try:
             require('onnxruntime')
-            config = load_config(model.config, cfg_options)
-            return OnnxPoseEstimator(cached_onnx(config, model.weights), device)
+            changed = load_config(config, cfg_options)
+            return OnnxPoseEstimator(cached_onnx(changed, weights), device)
         except (ImportError, OSError) as error:
             print_log(f'onnxruntime is not used: {error}', logger='current')
-    return TorchPoseEstimator(
-        model.config, model.weights, device, precision, cfg_options
-    )
+    return TorchPoseEstimator(config, weights, device, precision, cfg_options)

@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 import rmpe_plugin
 from rmpe_plugin.deploy import PoseFormat, PoseMetadata, write_onnx
 from rmpe_plugin.inference import PoseGraph
-from rmpe_plugin.utils.checkpoint import file_in_package
+from rmpe_plugin.utils.checkpoint import find_in_package
 from rmpe_plugin.utils.files import file_digest
 
 from .pose_estimator import load_pose_estimator
@@ -70,7 +70,7 @@ def _digest(config: Config, weights: str) -> str:
     digest = hashlib.sha256((settings + weights).encode())
     # Another version of a package may have other weights under the same name.
     if weights.startswith('package://'):
-        digest.update(file_digest(file_in_package(weights)).encode())
+        digest.update(file_digest(find_in_package(weights)).encode())
     for package in EXPORTED_CODE:
         for path in sorted((PACKAGE / package).rglob('*.py')):
             digest.update(path.read_bytes())

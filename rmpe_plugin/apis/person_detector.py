@@ -19,19 +19,21 @@ from mmengine.structures import InstanceData
 
 from rmpe_plugin.ops import valid_boxes
 from rmpe_plugin.utils.checkpoint import load_weights
-from rmpe_plugin.utils.configs import find_config
 
 from .detector import Detector
+from .model_zoo import find_detector
 
 
 class PersonDetector(Detector):
     """A detector of MMDetection that returns only its person boxes.
 
     Args:
-        config (str | Path): Config file, or the name of a config in a package, such
-            as ``'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'``.
-        checkpoint (str | Path, optional): File or URL of the weights. ``None`` leaves
-            the detector untrained, for benchmarks.
+        config (str | Path): Name of a detector or its config, see
+            :func:`find_detector`. With the names in MMPose's table of default
+            detectors, boxes of other objects are returned, such as faces.
+        checkpoint (str | Path, optional): File or URL of the weights. Defaults to
+            ``None``: those in the index; a config file is left untrained, for
+            benchmarks.
         device (str, optional): Defaults to ``None``: the device that MMEngine selects,
             CUDA if available.
         score_thr (float): Boxes with a lower score are dropped. Defaults to 0.
@@ -40,14 +42,16 @@ class PersonDetector(Detector):
 
     Attributes:
         model (BaseDetector): The detector in eval mode.
-        label (int): Index of the class ``person``.
+        labels (tuple[int, ...]): Indices of the detected classes.
         input_size (tuple[int, int], optional): Scale of ``Resize`` in the test
             pipeline, [w, h] in pixels; ``None`` without a scale.
 
     Raises:
-        FileNotFoundError: If the config or the checkpoint does not exist.
-        ValueError: If the checkpoint lacks parameters of the detector or the names of
-            its classes, or if ``person`` is not among them.
+        OSError: If the config or the checkpoint does not exist, or the weights cannot
+            be downloaded.
+        ValueError: If no detector has this name, or the checkpoint lacks parameters of
+            the detector or the names of its classes, or if ``person`` is not among
+            them.
 
     Example:
         >>> from rmpe_plugin.apis import PersonDetector
@@ -62,14 +66,14 @@ class PersonDetector(Detector):
     def __init__(
         self,
         config: str | Path,
-        checkpoint: str | Path | None,
+        checkpoint: str | Path | None = None,
         device: str | None = None,
         score_thr: float = 0.0,
         top_k: int = 100,
     ) -> None:
         self.score_thr, self.top_k = score_thr, top_k
-        name = str(config)
-        cfg = Config.fromfile(find_config(name))
+        file, weights, labels = find_detector(config, checkpoint)
+        cfg = Config.fromfile(file)
         with (
             DefaultScope.overwrite_default_scope('mmdet'),
             # MMDetection warns that it gets no checkpoint, which load_weights reads.
@@ -83,14 +87,12 @@ class PersonDetector(Detector):
             self.input_size = _input_size(steps)
             self.pipeline = Compose([dict(type='mmdet.LoadImageFromNDArray'), *steps])
         meta = self.model.dataset_meta  # COCO's classes
-        if checkpoint is not None:
-            meta['classes'] = _classes(checkpoint, load_weights(self.model, checkpoint))
-        if 'person' not in meta['classes']:
-            raise ValueError(
-                f"the detector of {name} has no class 'person', only "
-                f'{", ".join(meta["classes"])}'
-            )
-        self.label = meta['classes'].index('person')
+        saved = {} if weights is None else load_weights(self.model, weights)
+        if labels is None:
+            if weights is not None:
+                meta['classes'] = _classes(weights, saved)
+            labels = (_person_label(file, meta['classes']),)
+        self.labels = labels
 
     def preprocess(self, image: np.ndarray) -> dict:
         """Run the test pipeline on an image, see :meth:`Detector.preprocess`."""
@@ -114,12 +116,21 @@ class PersonDetector(Detector):
         """Keep the valid person boxes with the highest scores."""
         detections = detections.cpu().numpy()
         people = detections[
-            (detections.labels == self.label)
+            np.isin(detections.labels, self.labels)
             & (detections.scores >= self.score_thr)
             & valid_boxes(detections.bboxes)
         ]
         best = people[np.argsort(-people.scores, kind='stable')[: self.top_k]]
         return InstanceData(bboxes=best.bboxes, bbox_scores=best.scores)
+
+
+def _person_label(config: Path, classes: Sequence[str]) -> int:
+    """Index of the class ``person``."""
+    if 'person' not in classes:
+        raise ValueError(
+            f"the detector of {config} has no class 'person', only {', '.join(classes)}"
+        )
+    return classes.index('person')
 
 
 def _classes(checkpoint: str | Path, meta: dict) -> Sequence[str]:

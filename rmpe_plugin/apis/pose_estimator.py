@@ -32,7 +32,8 @@ from rmpe_plugin.inference import (
 )
 from rmpe_plugin.models.heads import return_float32
 from rmpe_plugin.utils.checkpoint import load_weights
-from rmpe_plugin.utils.configs import find_config
+
+from .model_zoo import find_model
 
 PRECISIONS = ('float32', 'bfloat16')
 
@@ -119,10 +120,9 @@ class TorchPoseEstimator:
     :class:`rmpe_plugin.inference.PoseGraph`.
 
     Args:
-        config (str | Path | Config): Its config, or the file or name of it, see
-            :func:`rmpe_plugin.utils.configs.find_config`.
-        checkpoint (str | Path, optional): File or URL of the weights. ``None`` leaves
-            the model untrained.
+        config (str | Path | Config): Its config, or its name, see :func:`find_model`.
+        checkpoint (str | Path, optional): File or URL of the weights. Defaults to
+            ``None``: those in the index; a config is left untrained.
         device (str, optional): Defaults to ``None``: the device that MMEngine selects,
             CUDA if available.
         precision (str): ``'float32'``, or ``'bfloat16'`` for autocast. Defaults to
@@ -147,7 +147,7 @@ class TorchPoseEstimator:
     def __init__(
         self,
         config: str | Path | Config,
-        checkpoint: str | Path | None,
+        checkpoint: str | Path | None = None,
         device: str | None = None,
         precision: str = 'float32',
         cfg_options: dict | None = None,
@@ -156,6 +156,8 @@ class TorchPoseEstimator:
             raise ValueError(
                 f'precision must be one of {PRECISIONS}, got {precision!r}'
             )
+        if not isinstance(config, Config):
+            config, checkpoint = find_model(config, checkpoint)
         self.config = load_config(config, cfg_options)
         self.model = load_pose_estimator(self.config, checkpoint, device)
         self.dataset_meta = self.model.dataset_meta
@@ -253,23 +255,21 @@ class TorchPoseEstimator:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16)
 
 
-def load_config(config: str | Path | Config, cfg_options: dict | None = None) -> Config:
+def load_config(config: Path | Config, cfg_options: dict | None = None) -> Config:
     """Load or copy the config of a top-down model and apply options.
 
     Args:
-        config (str | Path | Config): A config, or the file or name of one, see
-            :func:`rmpe_plugin.utils.configs.find_config`.
+        config (Path | Config): A config, or its file.
         cfg_options (dict, optional): Changes to the config. Defaults to ``None``.
 
     Returns:
         Config: The config with the changes.
 
     Raises:
-        FileNotFoundError: If the config does not exist.
         ValueError: If its models are not top-down.
     """
     if not isinstance(config, Config):
-        config = Config.fromfile(find_config(config))
+        config = Config.fromfile(config)
     cfg = config.copy()
     cfg.merge_from_dict(cfg_options or {})
     if cfg.get('data_mode', 'topdown') != 'topdown':

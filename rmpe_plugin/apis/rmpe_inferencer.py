@@ -47,14 +47,13 @@ class RMPEInferencer:
     Files are read and prepared for the detector in threads, one batch ahead.
 
     Args:
-        config (str | Path | Config): The alias of a trained model, an ONNX file, or the
-            config of a pose estimator, see :func:`load_estimator`.
-        checkpoint (str | Path, optional): File or URL of the weights. ``None`` leaves
-            the model untrained, for benchmarks. Defaults to ``None``.
-        detector (Detector | str, optional): The person detector, or a name or ONNX
-            file for :func:`load_detector`, such as ``'whole_image'``. Defaults to
-            ``None``: ``'person'``, the detector in this package, in calls without
-            boxes.
+        config (str | Path | Config): Name of the pose estimator, such as ``'photo'`` or
+            ``'human'``, its config, or an ONNX file, see :func:`load_estimator`.
+        checkpoint (str | Path, optional): File or URL of the weights. Defaults to
+            ``None``: those in the index; a config is left untrained, for benchmarks.
+        detector (Detector | str | Path, optional): The person detector, or its name,
+            see :func:`load_detector`. Defaults to ``None``: ``'person'``, the one in
+            this package, in calls without boxes.
         device (str, optional): Defaults to ``None``: the device that MMEngine selects,
             CUDA if available.
         precision (str): ``'float32'``, or ``'bfloat16'`` for autocast, which is faster
@@ -74,8 +73,9 @@ class RMPEInferencer:
         cfg_options (dict, optional): Changes to the config. Defaults to ``None``.
 
     Raises:
-        ValueError: If a setting is invalid, or if the checkpoint does not fit the
-            config.
+        OSError: If a file does not exist, or weights cannot be downloaded.
+        ValueError: If a setting is invalid, no model has this name, or the checkpoint
+            does not fit the config.
 
     Attributes:
         estimator (PoseEstimator): The pose estimator. ``estimator.runtime`` says which
@@ -87,13 +87,7 @@ class RMPEInferencer:
         >>> inferencer = RMPEInferencer('photo')  # doctest: +SKIP
         >>> inferencer.estimator.runtime  # doctest: +SKIP
         'onnxruntime 1.32.0, CPUExecutionProvider'
-
-        >>> from rmpe_plugin.apis import PersonDetector
-        >>> detector = PersonDetector(  # doctest: +SKIP
-        ...     'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py', 'rtmdet_tiny.pth')
-        >>> inferencer = RMPEInferencer(  # doctest: +SKIP
-        ...     'configs/cpn/coco/td-hm_cpn-res50_8xb32-160e_coco-256x192.py',
-        ...     'cpn.pth', detector)
+        >>> inferencer = RMPEInferencer('human', detector='human')  # doctest: +SKIP
         >>> for frame, poses in inferencer('images/'):  # doctest: +SKIP
         ...     print(frame.name, poses.pred_instances.keypoints.shape)
         images/000000000785.jpg (1, 17, 2)
@@ -106,7 +100,7 @@ class RMPEInferencer:
         self,
         config: str | Path | Config,
         checkpoint: str | Path | None = None,
-        detector: Detector | str | None = None,
+        detector: Detector | str | Path | None = None,
         *,
         device: str | None = None,
         precision: str = 'float32',
@@ -118,11 +112,9 @@ class RMPEInferencer:
     ) -> None:
         _check_settings(score_mode, image_batch, person_batch)
         self._device = device
-        self.detector = (
-            load_detector(detector, device=device)
-            if isinstance(detector, str)
-            else detector
-        )
+        if isinstance(detector, str | Path):
+            detector = load_detector(detector, device=device)
+        self.detector = detector
         self.score_mode = score_mode
         self.image_batch, self.person_batch = image_batch, person_batch
         self.pose_nms = (

@@ -6,6 +6,10 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from functools import wraps
 from pathlib import Path
+from pickle import UnpicklingError
+
+# Errors of arguments, environments and files; UnpicklingError of damaged checkpoints.
+ERRORS = (BrokenExecutor, ImportError, OSError, UnpicklingError, ValueError)
 
 
 def exit_status(main: Callable[[], object]) -> Callable[[], int]:
@@ -24,7 +28,7 @@ def exit_status(main: Callable[[], object]) -> Callable[[], int]:
     def run() -> int:
         try:
             return int(bool(main()))
-        except (BrokenExecutor, ImportError, OSError, ValueError) as error:
+        except ERRORS as error:
             print(f'{Path(sys.argv[0]).name}: error: {error}', file=sys.stderr)
             return 2
 

@@ -28,6 +28,7 @@ from rmpe_plugin.apis import (
     list_images,
 )
 from rmpe_plugin.cli._exit_status import exit_status
+from rmpe_plugin.cli._model_arguments import add_model_arguments, check_model
 from rmpe_plugin.evaluation.functional import person_box_ap
 from rmpe_plugin.utils.arguments import at_least, existing_file, existing_folder
 from rmpe_plugin.utils.tables import table_console
@@ -37,14 +38,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        'config',
-        help="'person', the detector in this package; an ONNX file; or the config of a "
-        'detector of MMDetection, a file or a name such as mmdet::NAME',
-    )
-    parser.add_argument(
-        'checkpoint', nargs='?', help='file or URL of the weights of a config'
-    )
+    add_model_arguments(parser, 'detector')
     parser.add_argument(
         '--ann', type=existing_file, help='COCO annotations that list the images'
     )
@@ -77,6 +71,7 @@ def parse_args() -> argparse.Namespace:
         'available, otherwise cpu)',
     )  # fmt: skip
     args = parser.parse_args()
+    check_model(parser, args)
     if not (args.ann or args.images):
         parser.error('--ann or --images must be given')
     return args

@@ -26,6 +26,7 @@ from rich.table import Table
 
 from rmpe_plugin.apis import Frames, RMPEInferencer
 from rmpe_plugin.cli._exit_status import exit_status
+from rmpe_plugin.cli._model_arguments import add_model_arguments, check_model
 from rmpe_plugin.deploy import (
     DTYPES,
     HeatmapFormat,
@@ -52,12 +53,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        'config',
-        help='config of a top-down pose estimator: a file, or a name such as '
-        'rmpe_plugin::cpn/coco/NAME.py',
-    )
-    parser.add_argument('checkpoint', help='file or URL of its weights')
+    add_model_arguments(parser, 'pose')
     parser.add_argument('--out', type=Path, required=True, help='ONNX file to write')
     add_graph_arguments(parser)
     precision = parser.add_mutually_exclusive_group()
@@ -85,6 +81,7 @@ def parse_args() -> argparse.Namespace:
         help='changes to the config, such as model.test_cfg.flip_test=False',
     )  # fmt: skip
     args = parser.parse_args()
+    check_model(parser, args)
     if args.target and (args.color != 'bgr' or args.dtype != 'uint8'):
         parser.error('--for rtmlib sets colour and type: remove --color and --dtype')
     return args

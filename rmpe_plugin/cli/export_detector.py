@@ -23,6 +23,7 @@ from rich.table import Table
 
 from rmpe_plugin.apis import Frames, PersonDetector
 from rmpe_plugin.cli._exit_status import exit_status
+from rmpe_plugin.cli._model_arguments import add_model_arguments, check_model
 from rmpe_plugin.deploy import (
     PersonDetectorGraph,
     compare_detections,
@@ -39,18 +40,15 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        'config',
-        help='config of a detector: a file, or the name of an MMDetection config, '
-        'mmdet::NAME',
-    )
-    parser.add_argument('checkpoint', help='file or URL of its weights')
+    add_model_arguments(parser, 'detector')
     parser.add_argument('--out', type=Path, required=True, help='ONNX file to write')
     parser.add_argument(
         '--images', nargs='+', required=True,
         help=f'images or folders; the first {COMPARED} are compared with PyTorch',
     )  # fmt: skip
-    return parser.parse_args()
+    args = parser.parse_args()
+    check_model(parser, args)
+    return args
 
 
 def read_images(inputs: list[str]) -> list[np.ndarray]:
@@ -73,7 +71,12 @@ def main() -> None:
             'size of the exported input'
         )
     width, height = detector.input_size
-    graph = PersonDetectorGraph(detector.model, detector.label).eval()
+    if len(detector.labels) > 1:
+        raise ValueError(
+            f'{args.config} detects {len(detector.labels)} classes: only detectors of '
+            'one class can be exported'
+        )
+    graph = PersonDetectorGraph(detector.model, *detector.labels).eval()
     inputs = dict(input=torch.zeros(1, 3, height, width))
     write_onnx(graph, inputs, ['dets'], args.out, {}, dynamic_batch=False)
     session = open_session(args.out, 'cpu')

@@ -8,13 +8,13 @@ annotated images and videos, COCO results (results.json) and AlphaPose results
 with the reason, as are damaged parts of videos and drawings that cannot be written; the
 exit status is then 1.
 
-The pose estimator is the model for photographs in this package, a config and its
-checkpoint, or an ONNX file of rmpe export:
-    rmpe predict photo.jpg
-    rmpe predict CONFIG CHECKPOINT INPUTS ...
-    rmpe predict MODEL.onnx INPUTS ...
+The model is a name that rmpe models lists, an ONNX file of rmpe export, or a config and
+its checkpoint. Without a model, it is 'photo', which is in the package. The weights of
+other names are downloaded once.
 
 Example:
+    rmpe predict photograph.jpg --whole-image --out work_dirs/photo
+    rmpe predict human photograph.jpg --det human --out work_dirs/human
     rmpe predict configs/quickstart/td-hm_cpn-res18_synthetic-128x96.py \
         work_dirs/quickstart/epoch_3.pth data/synthetic_people/val \
         --det configs/quickstart/rtmdet-small_synthetic-160x128.py \
@@ -49,26 +49,34 @@ from rmpe_plugin.apis import (
     RMPEInferencer,
     TiledDetector,
     find_model,
+    is_model_name,
     load_detector,
 )
 from rmpe_plugin.cli._exit_status import exit_status
+from rmpe_plugin.cli._model_arguments import (
+    CHECKPOINT,
+    EXAMPLES,
+    MODEL,
+    is_model_file,
+    take_model,
+)
 from rmpe_plugin.ops.rmpe.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.structures import SCORE_MODES
 from rmpe_plugin.utils.arguments import at_least
-from rmpe_plugin.utils.configs import find_config
 from rmpe_plugin.utils.tables import table_console
+
+# The model without one in the arguments.
+DEFAULT_MODEL = 'photo'
 
 # Number of written files that are listed at the end.
 LISTED = 10
-# The default pose estimator.
-PHOTO_MODEL = 'photo'
-MODEL_ENDINGS = ('.py', '.yaml', '.yml', '.json', '.onnx')
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        usage='%(prog)s [CONFIG CHECKPOINT | MODEL.onnx | --model ALIAS] INPUT ... '
-        '[--det DETECTOR | --boxes FILE | --whole-image] [--out OUT] [options]',
+        usage='%(prog)s [MODEL [CHECKPOINT]] INPUT ... '
+        '[--det MODEL [CHECKPOINT] | --boxes FILE | --whole-image] [--out OUT] '
+        '[options]',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -77,7 +85,7 @@ def parse_args() -> argparse.Namespace:
     add_runtime_arguments(parser)
     args = parser.parse_args()
     try:
-        args.config, args.checkpoint = take_model(args)
+        take_models(args)
     except (ImportError, OSError, ValueError) as error:
         parser.error(str(error))
     if not args.inputs:
@@ -85,11 +93,10 @@ def parse_args() -> argparse.Namespace:
     try:
         args.frames = Frames(args.inputs)
     except (OSError, ValueError) as error:
-        parser.error(str(error))
+        hint = '' if args.model is None else ', and no model has this name'
+        parser.error(f'{error}{hint}')
     if (args.boxes or args.whole_image) and (args.tiles or args.box_thr is not None):
         parser.error('--box-thr and --tiles need a detector')
-    if len(args.det) > 2:
-        parser.error(f'--det: got {" ".join(args.det)}; inputs come before --det')
     if args.out.resolve() in {path.resolve().parent for path in args.frames.paths}:
         parser.error(
             f'--out {args.out}: input files in this folder would be overwritten'
@@ -97,49 +104,47 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def take_model(args: argparse.Namespace) -> tuple[str | Path, str | None]:
-    """Take config, or alias, and checkpoint from the arguments; the inputs are left.
+def take_models(args: argparse.Namespace) -> None:
+    """Take the pose estimator and the detector from the arguments; inputs are left.
 
     Raises:
-        FileNotFoundError: If the config does not exist.
-        ValueError: If a model has no such alias, a config's package is unknown, or a
-            checkpoint is missing.
+        OSError: If a file does not exist.
+        ValueError: If no model has the name, or a checkpoint is missing.
     """
-    if args.model is not None or not names_model(args.inputs[0]):
-        name = args.model or PHOTO_MODEL
-        find_model(name)
-        return name, None
-    config = find_config(args.inputs.pop(0))
-    if config.suffix == '.onnx':
-        return config, None
-    if not args.inputs:
-        raise ValueError(f'the checkpoint of {config} is missing')
-    return config, args.inputs.pop(0)
+    if args.model is None and args.inputs and is_model(args.inputs[0]):
+        model = take_model(args.inputs)
+    else:
+        args.model = args.model or DEFAULT_MODEL
+        model = (args.model, None)
+    args.config, args.checkpoint = find_model(*model)
+    if args.det:
+        # Inputs after the detector are not part of it.
+        words, args.det = args.det, take_model(args.det)
+        args.inputs += words
 
 
-def names_model(text: str) -> bool:
-    """Whether the first input is a config or an ONNX file."""
-    return '::' in text or text.endswith(MODEL_ENDINGS)
+def is_model(word: str) -> bool:
+    """Whether the first word is a model. A file or folder of its name is an input."""
+    return is_model_file(word) or (not Path(word).exists() and is_model_name(word))
 
 
 def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the models, inputs and outputs."""
     parser.add_argument(
-        'inputs', nargs='+', metavar='[CONFIG CHECKPOINT] INPUT',
-        help='optionally the pose estimator: a config, which is a file or a name such '
-        'as rmpe_plugin::cpn/coco/NAME.py, and file or URL of its weights, or an ONNX '
-        "file. Then images, videos, folders, quoted globs, 'webcam' or 'webcam:INDEX'",
+        'inputs', nargs='*', metavar='[MODEL [CHECKPOINT]] INPUT',
+        help=f'the pose model: {MODEL.format(example=EXAMPLES["pose"])}; or an ONNX '
+        f'file (default: {DEFAULT_MODEL}); {CHECKPOINT}. Then images, videos, folders, '
+        "quoted globs, 'webcam' or 'webcam:INDEX'",
     )  # fmt: skip
     parser.add_argument(
-        '--model', metavar='ALIAS',
-        help="trained model in this package (default: 'photo', for photographs)",
+        '--model', metavar='MODEL',
+        help='the pose model, if an input has its name',
     )  # fmt: skip
     people = parser.add_mutually_exclusive_group()
     people.add_argument(
-        '--det', nargs='+', default=['person'], metavar='DETECTOR',
-        help="person detector: 'person', the one in this package (default); an ONNX "
-        'file; or CONFIG CHECKPOINT of MMDetection, where the config is a file, or a '
-        'name such as mmdet::NAME',
+        '--det', nargs='+', default=['person'], metavar=('MODEL', 'CHECKPOINT'),
+        help=f'person detector: {MODEL.format(example=EXAMPLES["detector"])}; or an '
+        f"ONNX file; {CHECKPOINT} (default: 'person', in this package)",
     )  # fmt: skip
     people.add_argument(
         '--boxes', type=Path,

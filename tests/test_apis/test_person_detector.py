@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from rmpe_plugin.apis import Frames, PersonDetector
+from rmpe_plugin.utils.configs import find_config
 from tests.test_apis.conftest import DETECTOR, randomize_head, save_untrained
 
 # Its head is shared by the 80 categories, so that it is small.
@@ -67,8 +68,8 @@ def test_threshold_and_top_k(detector_files, detector, image):
 
 
 def test_returns_only_people_of_eighty_categories():
-    detector = PersonDetector(COCO, None, device='cpu', top_k=10_000)
-    assert detector.label == 0
+    detector = PersonDetector(find_config(COCO), device='cpu', top_k=10_000)
+    assert detector.labels == (0,)
     randomize_head(detector.model)
     # Two categories, all of whose boxes are returned.
     head = detector.model.bbox_head
@@ -125,7 +126,8 @@ def test_reads_the_classes_of_mmdetection_2(detector_files, tmp_path):
     config, checkpoint = detector_files
     content = dict(torch.load(checkpoint), meta=dict(CLASSES=('cat', 'person')))
     torch.save(content, tmp_path / 'weights.pth')
-    assert PersonDetector(config, tmp_path / 'weights.pth', device='cpu').label == 1
+    detector = PersonDetector(config, tmp_path / 'weights.pth', device='cpu')
+    assert detector.labels == (1,)
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def detector_file(tmp_path_factory):
         # Scores in [0, 1] instead of nearly equal ones
         torch.nn.init.normal_(layer.weight, std=100)
         torch.nn.init.zeros_(layer.bias)
-    graph = PersonDetectorGraph(detector.model, detector.label).eval()
+    graph = PersonDetectorGraph(detector.model, *detector.labels).eval()
     inputs = dict(input=torch.zeros(1, 3, *SIZE))
     path = folder / 'detector.onnx'
     write_onnx(graph, inputs, ['dets'], path, {}, dynamic_batch=False)
