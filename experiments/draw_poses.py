@@ -103,7 +103,7 @@ def read_files(
         require_keypoints(pred, 'result', results, num_keypoints)
         require_keypoints(ann, 'annotation', annotations, num_keypoints)
         require_keys(ann, 'image', dataset['images'], {'file_name'})
-        annotations = [a for a in annotations if 'keypoints' in a]
+        annotations = [a for a in annotations if a.get('keypoints')]
         require_keys(ann, 'annotation', annotations, {'bbox'})
     except ValueError as error:
         raise SystemExit(str(error)) from error

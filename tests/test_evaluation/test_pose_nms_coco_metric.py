@@ -388,6 +388,16 @@ def test_crowdpose_needs_its_keys(ann_file, tmp_path):
         build(ann_file=str(path), **settings)
 
 
+@pytest.mark.parametrize(
+    'dataset', [dict(categories=None), dict(annotations=None), dict(images=[{}])]
+)
+def test_errors_of_malformed_files_name_the_file(ann_file, tmp_path, dataset):
+    path = tmp_path / 'ann.json'
+    path.write_text(json.dumps(json.loads(ann_file.read_text()) | dataset))
+    with pytest.raises(ValueError, match=r'ann\.json: '):
+        build(ann_file=str(path))
+
+
 @pytest.mark.parametrize('number', [0, 16])
 def test_raises_on_another_number_of_sigmas(ann_file, number):
     meta = dict(COCO, sigmas=COCO['sigmas'][:number])

@@ -4,6 +4,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from mmengine.fileio import get_local_path
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS
 from mmpose.structures.bbox import bbox_xywh2xyxy
@@ -12,6 +13,7 @@ from rmpe_plugin.ops import PoseNMSParams, parametric_pose_nms_batch
 from rmpe_plugin.structures import (
     area_of,
     check_annotations,
+    read_images,
     require_categories,
     require_keys,
 )
@@ -69,6 +71,10 @@ class PoseNMSCocoMetric(CocoMetric):
                 "evaluator.nms_mode must be 'none' if evaluator.pose_nms is given, "
                 f'got {kwargs["nms_mode"]!r}'
             )
+        if kwargs.get('ann_file') is not None and not kwargs.get('format_only'):
+            # xtcocotools names neither file nor record.
+            with get_local_path(kwargs['ann_file']) as path:
+                read_images(Path(path))
         super().__init__(**kwargs)
         if self.coco is not None:
             self._prepare_annotations()

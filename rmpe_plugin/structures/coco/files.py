@@ -52,12 +52,11 @@ def _is_bbox(value: Any) -> bool:
 
 
 def _is_scored_keypoints(value: Any) -> bool:
-    return _is_numbers(value) and len(value) % 3 == 0 and len(value) > 0
+    return _is_numbers(value) and len(value) % 3 == 0
 
 
 def _is_labelled_keypoints(value: Any) -> bool:
-    # An empty list is that of an object without keypoints.
-    return value == [] or (_is_scored_keypoints(value) and {*value[2::3]} <= {0, 1, 2})
+    return _is_scored_keypoints(value) and set(value[2::3]) <= {0, 1, 2}
 
 
 def _is_relative_path(value: Any) -> bool:
@@ -339,8 +338,8 @@ def require_keypoints(
     Args:
         path (Path): File of the records, for the error message.
         kind (str): Kind of the records, for the error message.
-        records (list[dict]): The records; those without ``keypoints``, or with an
-            empty list, are skipped.
+        records (list[dict]): The records; those without ``keypoints`` are skipped, and
+            annotations with an empty list, which have no labels.
         num_keypoints (int): Number of keypoints K.
 
     Raises:
@@ -348,7 +347,9 @@ def require_keypoints(
     """
     for i, record in enumerate(records):
         numbers = record.get('keypoints')
-        if numbers and len(numbers) != 3 * num_keypoints:
+        if numbers is None or (kind == 'annotation' and not numbers):
+            continue
+        if len(numbers) != 3 * num_keypoints:
             raise ValueError(
                 f'{path}: {_describe(kind, i, record)} has {len(numbers)} '
                 f'keypoint numbers, expected 3 x {num_keypoints}'
