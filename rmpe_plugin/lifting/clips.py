@@ -91,8 +91,9 @@ def annotated_clips(
     """Group the images of COCO annotations to videos by their names.
 
     The name of an image is that of the video, ``_`` and the number of the frame,
-    starting with 1, or with 0 if there is an image 0 of the video. The frames are in the order of the annotations. Results belong to
-    images by ``id``, by file name, or by video and frame, ``'VIDEO/index'``.
+    starting with 1, or with 0 if there is an image 0 of the video. The frames are in
+    the order of the annotations. Results belong to images by ``id``, by file name, or
+    by video and frame, ``'VIDEO/index'``.
 
     Args:
         paths (Sequence[Path]): Files of COCO annotations.
