@@ -142,10 +142,11 @@ class RMPEInferencer:
         Args:
             inputs (Inputs | Frames): Images, videos or cameras, see :class:`Frames`.
             boxes (Boxes, optional): Person boxes instead of a detector: the path of a
-                JSON file of COCO results; or, by image id (see
-                :func:`~rmpe_plugin.inference.image_id_of`) or in the order of the
-                images, arrays (N, 5) of xyxy boxes and scores in pixels, or (N, 4),
-                whose scores are 1. Defaults to ``None``.
+                JSON file of COCO results or annotations, whose boxes belong to images
+                by file name, or without names by image id (see
+                :func:`~rmpe_plugin.inference.image_id_of`); or, by image id or in the
+                order of the images, arrays (N, 5) of xyxy boxes and scores in pixels,
+                or (N, 4), whose scores are 1. Defaults to ``None``.
 
         Returns:
             Iterator[PoseResult]: One item for each frame, in order. A frame that cannot

@@ -239,8 +239,9 @@ class VideoSource(MovingSource):
         for index, time in self._grab(capture, fps):
             if index > following:
                 errors.append(f'frame {following}: {_undecodable(index - following)}')
-            if not known:
-                size = capture.retrieve()[1].shape[1::-1]
+            if size == (0, 0):
+                success, image = capture.retrieve()
+                size = image.shape[1::-1] if success else size
             known[index] = time
             following = index + 1
         if error := self._error_at_end(following, time, fps):
@@ -284,12 +285,16 @@ class VideoSource(MovingSource):
         """Why a file ends too early, after its last frame; ``''`` if it is complete."""
         if self.path is None:
             return ''
-        if is_cut(self.path):
+        missing = (self.number or 0) - decoded
+        try:
+            cut = is_cut(self.path)
+            end = edited_seconds(self.path) if missing > 1 else None
+        except OSError as error:
+            return f'{UNREADABLE}: {error}'
+        if cut:
             return f'the file is cut off or damaged: {decoded} frames were decoded'
         if not decoded:
             return UNREADABLE
-        missing = (self.number or 0) - decoded
-        end = edited_seconds(self.path) if missing > 1 else None
         if end is None or time + 1.5 / (fps or _DEFAULT_FPS) >= end:
             return ''
         return f'the last {missing} frames could not be decoded'

@@ -91,8 +91,9 @@ def annotated_clips(
     """Group the images of COCO annotations to videos by their names.
 
     The name of an image is that of the video, ``_`` and the number of the frame,
-    starting with 1. The frames are in the order of the annotations. Results belong to
-    images by ``id``, by file name, or by video and frame, ``'VIDEO/index'``.
+    starting with 1, or with 0 if there is an image 0 of the video. The frames are in
+    the order of the annotations. Results belong to images by ``id``, by file name, or
+    by video and frame, ``'VIDEO/index'``.
 
     Args:
         paths (Sequence[Path]): Files of COCO annotations.
@@ -108,6 +109,8 @@ def annotated_clips(
     images = [image for path in paths for image in _read_images(path)]
     where = ' and '.join(map(str, paths))
     names = [_video_and_index(where, image['file_name']) for image in images]
+    from_0 = {video for video, index in names if index < 0}
+    names = [(video, index + (video in from_0)) for video, index in names]
     ids = _matching_ids(where, images, names, set(result_ids))
     rows_of: dict[str, list[int]] = {}
     for row, (video, _) in enumerate(names):
@@ -154,7 +157,7 @@ def _read_images(path: Path) -> list[dict]:
 
 
 def _video_and_index(where: str, file_name: str) -> tuple[str, int]:
-    """Name of the video and index of the frame of an image."""
+    """Name of the video and index of the frame of an image, counted from 1."""
     match = _FRAME.fullmatch(Path(file_name).stem)
     if match is None:
         raise ValueError(

@@ -11,6 +11,8 @@ from .images import from_pillow, unreadable
 
 # Other formats with several images have copies, layers or other views of one image.
 FORMATS = ('GIF', 'WEBP', 'PNG', 'AVIF', 'TIFF')
+# A folder can have many of these, which are opened later.
+_JPEG = b'\xff\xd8\xff'
 # TIFF's NewSubfileType: reduced copies and masks are no pages.
 _SUBFILE_TYPE, _COPY_OR_MASK = 254, 0b101
 # Browsers show frames whose duration is 0 for so long, seconds.
@@ -27,6 +29,9 @@ def count_frames(path: Path) -> int:
         int: The number; 1 for other formats and for files that cannot be read.
     """
     try:
+        with path.open('rb') as file:
+            if file.read(3) == _JPEG:
+                return 1
         with Image.open(path) as image:
             return max(1, len(_frame_numbers(image)))
     # Decoders raise errors of many types on damaged files.

@@ -12,7 +12,7 @@ from mmpose.datasets.datasets import Human36mDataset
 
 from rmpe_plugin.apis import Frames
 from rmpe_plugin.datasets.synthetic import write_videos
-from rmpe_plugin.lifting import coco_to_h36m
+from rmpe_plugin.lifting import annotated_clips, coco_to_h36m
 from tests.conftest import DATA, run_command
 
 BOX = [10, 20, 30, 60]
@@ -353,3 +353,15 @@ def test_results_of_other_images_are_counted(data, tmp_path):
     )  # fmt: skip
     text = output.stdout + output.stderr
     assert 'results of 1 of 3 images belong to no image of the annotations' in text
+
+
+@pytest.mark.parametrize('first', [0, 1])
+def test_names_of_frames_count_from_0_or_1(tmp_path, first):
+    images = [
+        dict(id=i, file_name=f'walk_{first + i:06d}.png', width=160, height=120)
+        for i in range(4)
+    ]
+    ann = tmp_path / 'ann.json'
+    ann.write_text(json.dumps(dict(images=images, annotations=[])))
+    (clip,) = annotated_clips([ann], {f'walk/{i}' for i in range(4)})
+    assert clip.image_ids == tuple(f'walk/{i}' for i in range(4))

@@ -74,6 +74,16 @@ def test_raises_on_an_image_truncated_at_any_byte(progressive, load, image, tmp_
             load(cut)
 
 
+def test_float32(image, tmp_path):
+    path = tmp_path / 'a.png'
+    Image.fromarray(image).save(path)
+    transform = TRANSFORMS.build(dict(type='LoadIntactImage', to_float32=True))
+    loaded = transform(dict(img_path=str(path)))
+    assert loaded['img'].dtype == np.float32
+    assert loaded['img_shape'] == loaded['ori_shape'] == (60, 80)
+    np.testing.assert_array_equal(loaded['img'], image[..., ::-1])
+
+
 def test_raises_on_missing_file(load, tmp_path):
     with pytest.raises(FileNotFoundError, match=r'a\.jpg'):
         load(tmp_path / 'a.jpg')

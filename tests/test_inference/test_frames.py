@@ -84,6 +84,19 @@ def test_ids_are_those_of_coco(tmp_path):
         Frames(tmp_path)
 
 
+def test_files_that_are_removed_during_a_run(tmp_path, video):
+    shutil.copy(video, tmp_path / 'a.mp4')
+    save(tmp_path / 'b.png', COLOUR)
+    save(tmp_path / 'c.png', COLOUR)
+    frames = Frames(tmp_path)
+    (tmp_path / 'a.mp4').unlink()
+    (tmp_path / 'b.png').unlink()
+    errors = [frame.error for frame in frames]
+    assert 'cannot be read as an image or a video: [Errno 2]' in errors[0]
+    assert '[Errno 2]' in errors[1]
+    assert errors[2] == ''
+
+
 def test_raises_on_missing_inputs(tmp_path):
     with pytest.raises(FileNotFoundError, match='no.jpg does not exist'):
         Frames([GREY, tmp_path / 'no.jpg'])

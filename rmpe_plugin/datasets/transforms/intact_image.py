@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import numpy as np
 from mmpose.datasets.transforms import LoadImage
 from mmpose.registry import TRANSFORMS
 
@@ -28,9 +29,10 @@ class LoadIntactImage(LoadImage):
         """Load ``img_path`` unless ``img`` exists; see the class."""
         if 'img' not in results:
             try:
-                results['img'] = load_image(results['img_path'])
+                image = load_image(results['img_path'])
             except FileNotFoundError:
                 raise
             except OSError as error:
                 raise OSError(f'{results["img_path"]} {error}') from error
+            results['img'] = image.astype(np.float32) if self.to_float32 else image
         return super().transform(results)

@@ -187,10 +187,10 @@ def _names_count_from_0(path: Path, records: Sequence[dict]) -> bool:
 def _describe_mismatch(
     path: Path, records: Sequence[dict], files: Mapping[int | str, str], kind: str
 ) -> str:
-    """Message that no record belongs to any image."""
+    """Message that no box or pose belongs to any image."""
     ids = list(dict.fromkeys(record['image_id'] for record in records))
     names = [*dict.fromkeys(r['file_name'] for r in records if r.get('file_name'))]
-    text = f'{path}: no box belongs to any {kind}: image ids of the boxes are {ids[:3]}'
+    text = f'{path}: no record belongs to any {kind}: image ids of records {ids[:3]}'
     text += f', file names {names[:3]}' if names else ''
     text += f', ids of the {kind}s {[*files][:3]}'
     known = [Path(file).name for file in files.values() if file]
