@@ -57,6 +57,18 @@ def test_poses_of_given_boxes_equal_mmpose(plain, images):
         np.testing.assert_allclose(poses.bbox_scores[order], boxes[:, 4], rtol=1e-6)
 
 
+@pytest.mark.parametrize('pose_nms', [None, 'rmpe-mpii'])
+def test_people_are_sorted_by_their_score(cpn, images, pose_nms):
+    inferencer = RMPEInferencer(
+        *cpn, device='cpu', pose_nms=pose_nms, score_mode='bbox'
+    )
+    boxes = [[10, 20, 90, 200, 0.3], [150, 5, 220, 120, 0.9], [220, 90, 300, 200, 0.6]]
+    (result,) = inferencer(images[:1], [np.array(boxes)])
+    poses = result.poses.pred_instances
+    np.testing.assert_allclose(poses.scores, [0.9, 0.6, 0.3])
+    np.testing.assert_allclose(poses.bboxes[:, 0], [150, 220, 10])
+
+
 @pytest.mark.parametrize('score_mode', ['bbox_keypoint', 'alphapose'])
 def test_scores_are_those_of_the_model(cpn, images, score_mode):
     inferencer = RMPEInferencer(

@@ -137,6 +137,26 @@ def test_converts_the_release(release):
     assert few['num_keypoints'] == 2
 
 
+def test_group_with_a_separated_person_is_no_group(release):
+    """RMPE's evaluation leaves these groups to that of single people."""
+    path = release / 'other.mat'
+    everyone, pair = np.array([[1], [2], [3]]), np.array([[1], [2]])
+    groups = [cells([everyone]), *[cells([])] * 3, cells([pair]), cells([])]
+    savemat(path, dict(groups=cells(groups).T))
+    result = convert(release, 'release.mat', '--groups', path, '--num-val', 1)
+    assert result.returncode == 0, result.stderr
+    people = [
+        person
+        for split in ('train', 'val')
+        for person in read_annotations(release / 'out' / f'mpii_coco_{split}.json')[
+            'annotations'
+        ]
+    ]
+    for image_id, expected in {1: [-1] * 3, 5: [0, 0]}.items():
+        found = [p['group'] for p in people if p['image_id'] == image_id]
+        assert found == expected
+
+
 def test_output_loads_and_is_evaluated(release):
     args = ('--groups', release / 'groups.mat', '--num-val', 2)
     assert convert(release, 'release.mat', *args).returncode == 0

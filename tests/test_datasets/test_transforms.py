@@ -11,6 +11,7 @@ from mmpose.registry import TRANSFORMS
 
 from rmpe_plugin.datasets.transforms import (
     CPNBBoxCenterScale,
+    GroundTruthWindow,
     KeepGroundTruthBox,
     RawVisibility,
 )
@@ -46,6 +47,28 @@ def test_raises_on_boxes_without_area(bbox):
 def test_raises_on_wrong_padding(padding):
     with pytest.raises(ValueError, match='padding must be two factors'):
         CPNBBoxCenterScale(padding)
+
+
+@pytest.mark.parametrize('use_udp', [False, True])
+def test_ground_truth_window_in_closed_form(use_udp):
+    """A box's sides are at the outer borders of the pixels, of UDP at their centres."""
+    results = dict(
+        bbox_center=np.array([[50.0, 60.0]]),
+        bbox_scale=np.array([[60.0, 80.0]]),
+        gt_center=np.array([[47.0, 66.0]]),
+        gt_scale=np.array([[48.0, 64.0]]),
+        gt_flip=False,
+        input_size=(48, 64),
+    )
+    theta = GroundTruthWindow(use_udp).transform(results)['theta_gt']
+    np.testing.assert_allclose(np.diag(theta[:, :2]), [0.8, 0.8], rtol=1e-5)
+    pixels = np.array([48, 64])
+    # Crop pixels for each image pixel, and the crop's middle, in pixels.
+    density = (pixels - use_udp) / [60.0, 80.0]
+    middle = (pixels - use_udp) / 2
+    moved = 0.8 * ((pixels - 1) / 2 - middle) + middle + density * [-3.0, 6.0]
+    expected = moved / ((pixels - 1) / 2) - 1
+    np.testing.assert_allclose(theta[:, 2], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_raw_visibility_distinguishes_occluded_and_visible():

@@ -17,10 +17,13 @@ from rmpe_plugin.deploy import (
     PersonDetectorGraph,
     RTMLibFormat,
     compare_detections,
+    detector_graph,
     letterbox,
     open_session,
+    rtmlib_graph,
     write_onnx,
 )
+from rmpe_plugin.deploy.rtmlib_graph import RTMLibNormalisation
 from rmpe_plugin.inference import PoseGraph
 from tests.conftest import ROOT
 from tests.test_apis.conftest import save_untrained
@@ -79,6 +82,25 @@ def detector_file(tmp_path_factory):
     path = folder / 'detector.onnx'
     write_onnx(graph, inputs, ['dets'], path, {}, dynamic_batch=False)
     return path, detector
+
+
+@pytest.mark.parametrize(
+    ('graph', 'mean', 'std'),
+    [
+        # rtmlib's RTMPose has these numbers in the order of RGB, for BGR images.
+        (rtmlib_graph, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+        (detector_graph, (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)),
+    ],
+)
+def test_normalisations_of_rtmlib(graph, mean, std):
+    images = np.random.default_rng(0).integers(0, 256, (1, 3, 4, 5)).astype(np.uint8)
+    normalisation = RTMLibNormalisation(graph.MEAN, graph.STD)
+    columns = (np.reshape(numbers, (3, 1, 1)) for numbers in (mean, std))
+    mean, std = columns
+    normalised = normalisation.apply_to(images)
+    np.testing.assert_allclose(normalised, (images - mean) / std, rtol=1e-5)
+    reverted = normalisation(torch.from_numpy(normalised))
+    np.testing.assert_allclose(reverted, images, atol=1e-3)
 
 
 def test_poses_on_the_crops_of_rtmlib(rtmlib, pose_file, image):

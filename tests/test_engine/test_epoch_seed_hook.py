@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmpose.registry import HOOKS
 from torch.utils.data import DataLoader, Dataset
 
+from rmpe_plugin.engine.hooks import epoch_seed_hook
 from tests.conftest import ROOT
 
 
@@ -45,6 +46,14 @@ def test_samples_depend_on_epoch_and_seed_only(workers):
         assert not {x for sample in first for x in sample} & {
             x for sample in other for x in sample
         }
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_samples_of_each_rank_differ(workers, monkeypatch):
+    first = run_epoch(1, workers)
+    monkeypatch.setattr(epoch_seed_hook, 'get_rank', lambda: 1)
+    other = run_epoch(1, workers)
+    assert not {x for s in first for x in s} & {x for s in other for x in s}
 
 
 def record_and_seed(path, worker_id):

@@ -10,7 +10,7 @@ from mmpose.models.backbones import HRNet, ResNet
 from mmpose.registry import DATASETS, MODELS
 from mmpose.testing import get_packed_inputs
 
-from rmpe_plugin.models.heads import CPNHead
+from rmpe_plugin.models.heads import CPNHead, average_views
 from rmpe_plugin.models.heads.multilevel_targets import stack_targets
 from tests.conftest import ROOT
 from tests.factories import cpn_samples
@@ -262,6 +262,13 @@ def test_inference_computes_only_the_decoded_stage():
         )
         assert called == [0]
         torch.testing.assert_close(fields[0].heatmaps, head(features())[0][0])
+
+
+@pytest.mark.parametrize('indices', [None, [0, 1]])
+def test_flip_test_raises_without_an_index_for_each_keypoint(indices):
+    views = [torch.zeros(2, 3, 4, 4)] * 2
+    with pytest.raises(ValueError, match='one for each of 3 keypoints, got '):
+        average_views(views, indices, dict(flip_test=True))
 
 
 @pytest.mark.parametrize('flip_test', [False, True])

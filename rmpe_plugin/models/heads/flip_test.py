@@ -36,7 +36,7 @@ def split_views(outputs: Heatmaps, test_cfg: ConfigType) -> list[Heatmaps]:
 
 
 def average_views(
-    views: Sequence[Tensor], flip_indices: Sequence[int], test_cfg: ConfigType
+    views: Sequence[Tensor], flip_indices: Sequence[int] | None, test_cfg: ConfigType
 ) -> Tensor:
     """Average the heatmaps of the images with those of the mirrored images.
 
@@ -47,10 +47,18 @@ def average_views(
 
     Returns:
         Tensor: Heatmaps (B, K, H, W); of one view, these.
+
+    Raises:
+        ValueError: If there are two views and not K ``flip_indices``.
     """
     heatmaps, *mirrored = views
     if not mirrored:
         return heatmaps
+    if flip_indices is None or len(flip_indices) != heatmaps.shape[1]:
+        raise ValueError(
+            'test_cfg.flip_test needs flip_indices of the data set, one for each of '
+            f'{heatmaps.shape[1]} keypoints, got {flip_indices}'
+        )
     flipped = flip_heatmaps(
         mirrored[0],
         flip_mode=test_cfg.get('flip_mode', 'heatmap'),

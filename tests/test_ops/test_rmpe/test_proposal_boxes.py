@@ -24,6 +24,17 @@ def test_short_sides_are_lengthened_around_their_centre():
     np.testing.assert_allclose(actual, [28, 20, 32, 100])
 
 
+@pytest.mark.parametrize('size', [(200, 200), (52, 101)])
+def test_no_side_is_shorter_than_a_tenth_of_the_ground_truth(size):
+    """Nor at the border of the image, in any place and with any offsets."""
+    offsets = np.random.default_rng(0).uniform(-3, 3, (2000, 4))
+    boxes = boxes_from_offsets(BOX, offsets, size)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    np.testing.assert_allclose(sides.min(axis=0), [4.0, 8.0])
+    assert (boxes >= 0).all()
+    assert (boxes[:, 2:] <= size).all()
+
+
 @pytest.mark.parametrize('function', [box_offsets, boxes_from_offsets])
 def test_raises_on_empty_ground_truth_box(function):
     with pytest.raises(ValueError, match=r'x1 < x2 and y1 < y2, got \[\[5.0, 5.0'):
