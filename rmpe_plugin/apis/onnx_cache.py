@@ -9,7 +9,6 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-import rmpe_plugin
 from rmpe_plugin.deploy import PoseFormat, PoseMetadata, write_onnx
 from rmpe_plugin.inference import PoseGraph
 from rmpe_plugin.utils.checkpoint import find_in_package
@@ -17,7 +16,7 @@ from rmpe_plugin.utils.files import file_digest
 
 from .pose_estimator import load_pose_estimator
 
-PACKAGE = Path(rmpe_plugin.__file__).parent
+PACKAGE = Path(__file__).parents[1]
 #: Packages whose code is in an exported file.
 EXPORTED_CODE = ('codecs', 'deploy', 'inference', 'models', 'ops')
 
