@@ -144,10 +144,11 @@ def test_yolox_equals_rtmlib(rtmlib, tmp_path, image):
     """Each box, in images of the size of the input, which are not resized."""
     path = write_detector(RandomGrid(), ['output'], tmp_path, dynamic=False)
     width, height = DETECTOR_SIZE
-    theirs = rtmlib.YOLOX(str(path), (height, width), score_thr=0.5)
+    theirs = rtmlib.YOLOX(str(path), (height, width), 'multiclass', score_thr=0.5)
     ours = OnnxPersonDetector(path, 'cpu', score_thr=0.5)
     for crop in (image[:height, :width], image[50 : 50 + height, 90 : 90 + width]):
-        boxes = np.clip(theirs(crop), 0, [width, height] * 2)
+        boxes, classes = theirs(crop)
+        boxes = np.clip(boxes[classes == 0], 0, [width, height] * 2)
         boxes = boxes[(boxes[:, 2:] > boxes[:, :2]).all(axis=1)]
         (people,) = ours([crop])
         assert len(people) == len(boxes) > 0
