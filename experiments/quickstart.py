@@ -130,10 +130,9 @@ def report(console: Console) -> None:
     console.print(result_table())
     box_ap = validation_metrics(DETECTOR_DIR)['coco/bbox_mAP']
     boxes = count(BOXES) / IMAGES['val']
-    missing = missing_packages()
-    photographs = (
-        f'they need: pip install {missing}' if missing else f'{PHOTO_DIR}/*.jpg'
-    )
+    photographs = f'{PHOTO_DIR}/*.jpg'
+    if missing := missing_packages():
+        photographs = f'they need: pip install {missing}'
     lines = (
         f'Poses in photographs: {photographs}',
         f'Detector: box AP {box_ap:.3f}, {boxes:.1f} boxes per image with a score of '

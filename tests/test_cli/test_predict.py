@@ -93,14 +93,13 @@ def test_demo_with_a_trained_model(coco_cc, tmp_path):
 def test_photographs_need_no_arguments(coco_cc, tmp_path):
     """The included models, the second time with tiles."""
     picture = coco_cc / '000000174375.jpg'  # a tennis player in front of spectators
-    run_command('predict', picture, cwd=tmp_path)
-    folder = tmp_path / 'poses'
-    poses = json.loads((folder / 'results.json').read_text())
+    run_command('predict', picture, '--out', tmp_path)
+    poses = json.loads((tmp_path / 'results.json').read_text())
     assert len(poses) > 3
     assert all(len(pose['keypoints']) == 3 * 14 for pose in poses)
-    assert (folder / picture.name).is_file()
-    run_command('predict', picture, '--tiles', '--no-images', cwd=tmp_path)
-    assert len(json.loads((folder / 'results.json').read_text())) > len(poses)
+    assert (tmp_path / picture.name).is_file()
+    run_command('predict', picture, '--tiles', '--no-images', '--out', tmp_path)
+    assert len(json.loads((tmp_path / 'results.json').read_text())) > len(poses)
 
 
 @pytest.mark.slow
