@@ -70,15 +70,24 @@ def test_included_detector_finds_people_in_photographs(coco_cc, tiles, found, wr
     assert detections['no person with IoU >= 0.5'] <= wrong
 
 
-@pytest.mark.parametrize('layout', ['boxes_file', 'grid_file'])
-def test_batch_equals_single_images(request, images, layout):
-    detector = OnnxPersonDetector(request.getfixturevalue(layout), 'cpu')
+def assert_batch_equals_single_images(detector, images):
     for image, people in zip(images, detector(images), strict=True):
         (expected,) = detector([image])
         assert len(people) == len(expected) > 1
         np.testing.assert_allclose(people.bboxes, expected.bboxes, rtol=1e-4)
         np.testing.assert_allclose(people.bbox_scores, expected.bbox_scores, rtol=1e-4)
     assert detector([]) == []
+
+
+def test_batch_equals_single_images(boxes_file, images):
+    detector = OnnxPersonDetector(boxes_file, 'cpu')
+    assert_batch_equals_single_images(detector, images)
+    # The last scores are those of each image.
+    assert len({people.bbox_scores[-1] for people in detector(images)}) == 3
+
+
+def test_batch_equals_single_images_without_nms_in_the_file(grid_file, images):
+    assert_batch_equals_single_images(OnnxPersonDetector(grid_file, 'cpu'), images)
 
 
 def test_boxes_are_in_pixels_of_the_image(boxes_file):
