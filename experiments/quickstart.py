@@ -54,13 +54,17 @@ def training(name: str, title: str, config: Path, work_dir: Path, seed: int) -> 
     return Step(name, title, command, resume=('--resume',))
 
 
+def missing_packages() -> str:
+    """Packages of the included models that a user's own environment lacks."""
+    return ' '.join(name for name in ('timm', 'onnxruntime') if not find_spec(name))
+
+
 def make_steps(seed: int) -> list[list[Step]]:
     """Return the program; the steps of an inner list run at the same time."""
     pose = last_checkpoint(POSE, POSE_DIR)
     detector = last_checkpoint(DETECTOR, DETECTOR_DIR)
     photo = Step('photo', f'predicting poses in photographs ({PHOTO_DIR})', rmpe(
-        'predict', '--model', 'photo', PHOTOGRAPHS,
-        '--boxes', PHOTOGRAPHS / 'person_keypoints_cc.json', '--out', PHOTO_DIR,
+        'predict', '--model', 'photo', PHOTOGRAPHS, '--out', PHOTO_DIR,
     ))  # fmt: skip
     draw = Step('draw', 'drawing synthetic people', rmpe(
         'synthesize images', DATA, '--difficulty', 'easy',
@@ -81,8 +85,7 @@ def make_steps(seed: int) -> list[list[Step]]:
         'predict', POSE, pose, DATA / 'val' / '00000*.jpg',
         '--boxes', BOXES, '--out', DRAWINGS,
     ))  # fmt: skip
-    # The trained model needs timm, which a user's own environment may lack.
-    first = [[photo]] if find_spec('timm') else []
+    first = [] if missing_packages() else [[photo]]
     return [*first, [draw], trainings, [detect], [test], [demo]]
 
 
@@ -127,11 +130,9 @@ def report(console: Console) -> None:
     console.print(result_table())
     box_ap = validation_metrics(DETECTOR_DIR)['coco/bbox_mAP']
     boxes = count(BOXES) / IMAGES['val']
-    photographs = (
-        f'{PHOTO_DIR}/*.jpg'
-        if find_spec('timm')
-        else "they need timm: pip install 'rmpe_plugin[light]'"
-    )
+    photographs = f'{PHOTO_DIR}/*.jpg'
+    if missing := missing_packages():
+        photographs = f'they need: pip install {missing}'
     lines = (
         f'Poses in photographs: {photographs}',
         f'Detector: box AP {box_ap:.3f}, {boxes:.1f} boxes per image with a score of '

@@ -13,7 +13,10 @@ import yaml
 from rmpe_plugin.version import __version__
 from tests.conftest import ROOT
 
-WEIGHTS = 'weights/cpn_efficientnet-lite0_lsp-256x192.pth'
+WEIGHTS = (
+    'weights/cpn_efficientnet-lite0_lsp-256x192.pth',
+    'weights/nanodet_416_fp16.onnx',
+)
 
 
 def build_wheel(folder):
@@ -22,7 +25,7 @@ def build_wheel(folder):
     # The build writes to the source folder, so it gets a copy.
     for name in ('rmpe_plugin', 'configs', 'tools'):
         shutil.copytree(ROOT / name, source / name)
-    setup = ('setup.cfg', 'setup.py', 'MANIFEST.in', 'README.md', 'LICENSE')
+    setup = ('setup.cfg', 'setup.py', 'MANIFEST.in', 'README.md', 'LICENSE', 'NOTICE')
     for name in (*setup, 'rmpe.py', 'model-index.yml'):
         shutil.copy(ROOT / name, source)
     command = [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps']
@@ -49,9 +52,11 @@ def test_wheel_has_the_package_and_the_files_of_openmim(wheel):
         'model-index.yml',
     ):
         assert f'rmpe_plugin/.mim/{name}' in names
-    package = ('models/heads/cpn_head.py', 'py.typed', WEIGHTS)
+    package = ('models/heads/cpn_head.py', 'py.typed', *WEIGHTS)
     assert {f'rmpe_plugin/{name}' for name in package} <= names
     assert 'rmpe.py' in names
+    licences = {name.rpartition('/')[2] for name in names if '.dist-info/' in name}
+    assert {'LICENSE', 'NOTICE'} <= licences
     assert not any(name.startswith(('tests/', 'experiments/')) for name in names)
 
 
@@ -60,7 +65,7 @@ def test_wheel_does_not_require_torch_or_openmmlab(wheel):
     message = Parser().parsestr(wheel.read(metadata).decode())
     assert message['Version'] == __version__
     required = [r for r in message.get_all('Requires-Dist') if 'extra ==' not in r]
-    assert sorted(required) == ['numpy', 'rich']
+    assert sorted(required) == ['numpy', 'onnxruntime', 'rich']
     assert {'torch', 'mim', 'tests'} <= set(message.get_all('Provides-Extra'))
 
 

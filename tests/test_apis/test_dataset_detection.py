@@ -13,6 +13,7 @@ from rmpe_plugin.apis import (
     list_images,
     read_image,
 )
+from rmpe_plugin.apis.detector_loading import PERSON_FILE
 from rmpe_plugin.structures import boxes_to_records
 from rmpe_plugin.utils.files import file_digest
 from tests.test_apis.conftest import interrupt_detection
@@ -163,3 +164,21 @@ def test_raises_on_missing_config(images, tmp_path):
     with pytest.raises(FileNotFoundError, match='no.py'):
         list(detect_dataset(images, settings, out))
     assert not out.exists()
+
+
+def test_detects_with_the_included_detector_and_with_a_file(coco_cc, tmp_path):
+    """The journal of a file depends on its content."""
+    images = [(790, coco_cc / '000000000790.jpg')]
+    path = shutil.copy(PERSON_FILE, tmp_path / 'detector.onnx')
+    found = []
+    for config in ('person', str(path)):
+        settings = DetectorSettings(config, score_thr=0.35)
+        out = tmp_path / 'boxes.json'
+        run = detect_dataset(images, settings, out, devices=['cpu'])
+        found.append(next(run).boxes)
+        header = (tmp_path / 'boxes.json.journal.jsonl').read_text().splitlines()[0]
+        assert ('sha256' in json.loads(header)) == (config != 'person')
+        assert not list(run)
+        assert json.loads(out.read_text()) == found[-1]
+    assert found[0] == found[1]
+    assert found[0]

@@ -13,7 +13,12 @@ from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
 from mmpose.apis import inference_topdown
 
-from rmpe_plugin.apis import Frames, PersonDetector, RMPEInferencer
+from rmpe_plugin.apis import (
+    Frames,
+    PersonDetector,
+    RMPEInferencer,
+    load_detector,
+)
 from rmpe_plugin.evaluation.metrics import PoseNMSCocoMetric
 from rmpe_plugin.ops import PoseNMSParams, parametric_pose_nms
 from rmpe_plugin.structures import person_scores
@@ -203,6 +208,22 @@ def test_detector_and_whole_image(cpn, detector_files, images):
     )
 
 
+def test_the_included_detector_is_the_default(cpn, coco_cc):
+    photograph = coco_cc / '000000234748.jpg'
+    inferencer = RMPEInferencer(*cpn, device='cpu', pose_nms=None)
+    (result,) = inferencer(photograph)
+    (expected,) = load_detector('person', device='cpu')([result.frame.image])
+    poses = result.poses.pred_instances
+    order = np.argsort(-poses.bbox_scores, kind='stable')
+    assert len(expected) >= 1
+    np.testing.assert_array_equal(poses.bboxes[order], expected.bboxes)
+    # Boxes can still be given.
+    (given,) = inferencer(photograph, [[[273, 130, 417, 384]]])
+    np.testing.assert_array_equal(
+        given.poses.pred_instances.bboxes, [[273, 130, 417, 384]]
+    )
+
+
 def test_image_without_detections_has_no_poses(cpn, detector_files, images):
     detector = PersonDetector(*detector_files, device='cpu', score_thr=1.1)
     inferencer = RMPEInferencer(*cpn, detector, device='cpu')
@@ -277,12 +298,10 @@ def test_given_config_is_not_changed(cpn):
     assert config.to_dict() == before
 
 
-def test_raises_on_invalid_settings(cpn, plain, images):
-    with pytest.raises(ValueError, match='got neither'):
-        plain(images)
+def test_raises_on_invalid_settings(cpn, images):
     with pytest.raises(ValueError, match='got both'):
         RMPEInferencer(*cpn, 'whole_image', device='cpu')(images, BOXES)
-    with pytest.raises(ValueError, match="must be a Detector.*got 'yolo'"):
+    with pytest.raises(ValueError, match='the checkpoint of detector yolo is missing'):
         RMPEInferencer(*cpn, 'yolo', device='cpu')
     with pytest.raises(ValueError, match="score_mode must be .*got 'oks'"):
         RMPEInferencer(*cpn, device='cpu', score_mode='oks')

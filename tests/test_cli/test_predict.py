@@ -119,6 +119,18 @@ def test_one_file_does_not_stop_the_others(coco_cc, tmp_path):
     assert frame.image.shape == (122, 162, 3)
 
 
+def test_photographs_need_no_arguments(coco_cc, tmp_path):
+    """The included models, the second time with tiles."""
+    picture = coco_cc / '000000174375.jpg'  # a tennis player in front of spectators
+    run_command('predict', picture, '--out', tmp_path)
+    poses = json.loads((tmp_path / 'results.json').read_text())
+    assert len(poses) > 3
+    assert all(len(pose['keypoints']) == 3 * 14 for pose in poses)
+    assert (tmp_path / picture.name).is_file()
+    run_command('predict', picture, '--tiles', '--no-images', '--out', tmp_path)
+    assert len(json.loads((tmp_path / 'results.json').read_text())) > len(poses)
+
+
 @pytest.mark.slow
 def test_detect_people_writes_boxes_for_the_demo(
     cpn, detector_files, synthetic, tmp_path  # noqa: F811
@@ -215,7 +227,6 @@ def test_visualize_pipeline_writes_a_sheet(detector_files, images, tmp_path):  #
             ('{config}', 'x', '{images}', '--whole-image', '--out', '{images}'),
             'would be overwritten',
         ),
-        (('{config}', 'x', '{images}'), 'is required'),
         (('{config}', '--whole-image'), 'the checkpoint of {config} is missing'),
         (('{config}', 'x', '--whole-image'), 'inputs are missing'),
         (
@@ -224,8 +235,16 @@ def test_visualize_pipeline_writes_a_sheet(detector_files, images, tmp_path):  #
         ),
         (
             ('{config}', 'x', '{images}', '--whole-image', '--box-thr', '0.5'),
-            '--box-thr needs --det',
+            '--box-thr and --tiles need a detector',
         ),
+        (
+            ('{images}', '--boxes', 'boxes.json', '--tiles'),
+            '--box-thr and --tiles need a detector',
+        ),
+        (('no.jpg',), 'no.jpg does not exist'),
+        (('{images}', '--det', 'a', 'b', 'c'), 'inputs come before --det'),
+        (('{images}', '--det', 'yolo'), 'the checkpoint of detector yolo is missing'),
+        (('{images}', '--det', 'a.onnx', 'b'), 'a.onnx takes no checkpoint, got b'),
         (
             (
                 *('{config}', '{checkpoint}', '{images}', '--whole-image'),

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmpose.registry import MODELS
 
-from rmpe_plugin.apis import PersonDetector
+from rmpe_plugin.apis import OnnxPersonDetector, PersonDetector
 from rmpe_plugin.deploy import (
     PersonDetectorGraph,
     RTMLibFormat,
@@ -27,6 +27,8 @@ from rmpe_plugin.deploy.rtmlib_graph import RTMLibNormalisation
 from rmpe_plugin.inference import PoseGraph
 from tests.conftest import ROOT
 from tests.test_apis.conftest import save_untrained
+from tests.test_apis.small_detectors import SIZE as DETECTOR_SIZE
+from tests.test_apis.small_detectors import RandomGrid, write_detector
 from tests.test_deploy.conftest import small_metadata, small_model
 
 VERSION = '0.0.16'
@@ -147,6 +149,32 @@ def test_detections_equal_pytorch(detector_file, image):
     assert comparison.expected == comparison.found > 10
     assert comparison.unequal == 0
     assert comparison.error < 0.1
+
+
+def test_onnx_person_detector_equals_pytorch(detector_file, image):
+    path, detector = detector_file
+    crops = [image[100:260, 50:210], image[100:260, 210:50:-1].copy()]
+    people = OnnxPersonDetector(path, 'cpu', score_thr=0.05, top_k=1000)(crops)
+    for found, expected in zip(people, detector(crops), strict=True):
+        expected = expected[expected.bbox_scores >= 0.05]
+        assert len(found) == len(expected) > 5
+        np.testing.assert_allclose(found.bboxes, expected.bboxes, atol=0.1)
+        np.testing.assert_allclose(found.bbox_scores, expected.bbox_scores, atol=1e-3)
+
+
+def test_yolox_equals_rtmlib(rtmlib, tmp_path, image):
+    """Each box, in images of the size of the input, which are not resized."""
+    path = write_detector(RandomGrid(), ['output'], tmp_path, dynamic=False)
+    width, height = DETECTOR_SIZE
+    theirs = rtmlib.YOLOX(str(path), (height, width), 'multiclass', score_thr=0.5)
+    ours = OnnxPersonDetector(path, 'cpu', score_thr=0.5)
+    for crop in (image[:height, :width], image[50 : 50 + height, 90 : 90 + width]):
+        boxes, classes = theirs(crop)
+        boxes = np.clip(boxes[classes == 0], 0, [width, height] * 2)
+        boxes = boxes[(boxes[:, 2:] > boxes[:, :2]).all(axis=1)]
+        (people,) = ours([crop])
+        assert len(people) == len(boxes) > 0
+        np.testing.assert_allclose(people.bboxes, boxes, atol=1e-3)
 
 
 class ChangedSession:
