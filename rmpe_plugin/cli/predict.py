@@ -44,7 +44,6 @@ from rmpe_plugin.apis import (
     PoseResult,
     RMPEInferencer,
     find_model,
-    is_model_name,
     load_detector,
 )
 from rmpe_plugin.cli._exit_status import exit_status
@@ -52,7 +51,7 @@ from rmpe_plugin.cli._model_arguments import (
     CHECKPOINT,
     EXAMPLES,
     MODEL,
-    is_model_file,
+    is_pose_model,
     take_model,
 )
 from rmpe_plugin.ops.rmpe.pose_nms_params import DEFAULT_PRESET
@@ -87,8 +86,8 @@ def parse_args() -> argparse.Namespace:
     try:
         args.frames = Frames(args.inputs)
     except (OSError, ValueError) as error:
-        hint = '' if args.model is None else ', and no model has this name'
-        parser.error(f'{error}{hint}')
+        is_word = args.model is not None and not Path(args.inputs[0]).exists()
+        parser.error(f'{error}{", and no model has this name" if is_word else ""}')
     if args.box_thr is not None and not args.det:
         parser.error('--box-thr needs --det')
     if args.out.resolve() in {path.resolve().parent for path in args.frames.paths}:
@@ -105,7 +104,7 @@ def take_models(args: argparse.Namespace) -> None:
         OSError: If a file does not exist.
         ValueError: If no model has the name, or a checkpoint is missing.
     """
-    if args.model is None and args.inputs and is_model(args.inputs[0]):
+    if args.model is None and args.inputs and is_pose_model(args.inputs[0]):
         model = take_model(args.inputs)
     else:
         args.model = args.model or DEFAULT_MODEL
@@ -115,11 +114,6 @@ def take_models(args: argparse.Namespace) -> None:
         # Inputs after the detector are not part of it.
         words, args.det = args.det, take_model(args.det)
         args.inputs += words
-
-
-def is_model(word: str) -> bool:
-    """Whether the first word is a model. A file or folder of its name is an input."""
-    return is_model_file(word) or (not Path(word).exists() and is_model_name(word))
 
 
 def add_input_arguments(parser: argparse.ArgumentParser) -> None:
