@@ -23,7 +23,7 @@ USAGE = """usage: rmpe COMMAND [arguments]
 
 {commands}
 
-example: rmpe predict photo.jpg --model photo --whole-image --out poses
+example: rmpe predict photo.jpg --whole-image --out poses
 """
 
 
