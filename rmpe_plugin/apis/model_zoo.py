@@ -169,7 +169,7 @@ def _find(name: str | Path, checkpoint: str | Path | None, kind: str) -> ZooMode
             f'{name} is no {KINDS[kind]}; rmpe models lists those that can be used'
         )
     if model.config is None:
-        return ZooModel(find_in_package(model.weights), checkpoint)
+        return ZooModel(find_in_package(str(model.weights)), checkpoint)
     return ZooModel(model.config, checkpoint or model.weights)
 
 
@@ -268,4 +268,5 @@ def _defaults() -> Iterator[ListedModel]:
         names.setdefault(id(model), []).append(name)
     for same in names.values():
         found = find_detector(same[0])
-        yield ListedModel('detector', (*same,), '', None, found.config, found.weights)
+        weights = str(found.weights)
+        yield ListedModel('detector', (*same,), '', None, found.config, weights)

@@ -5,6 +5,8 @@ import argparse
 import re
 from pathlib import Path
 
+from rmpe_plugin.apis import is_model_name
+
 MODEL = (
     'a name that rmpe models lists; or a config, a file or PACKAGE::PATH such as '
     '{example}'
@@ -58,16 +60,18 @@ def take_model(words: list[str]) -> tuple[str, str | None]:
     return model, words.pop(0) if follows else None
 
 
-def is_model_file(word: str) -> bool:
-    """Whether a word is a config or an ONNX file by its form, not a name or an input.
+def is_pose_model(word: str) -> bool:
+    """Whether a word is a pose model. A file or folder with the name of one is not.
 
     Args:
         word (str): The word.
 
     Returns:
-        bool: Whether it is a ``.py`` or ``.onnx`` file, or ``PACKAGE::PATH``.
+        bool: Whether it is a ``.py`` or ``.onnx`` file, ``PACKAGE::PATH`` or a name.
     """
-    return bool(re.match(r'\w+::', word)) or Path(word).suffix in ('.py', '.onnx')
+    if re.match(r'\w+::', word) or Path(word).suffix in ('.py', '.onnx'):
+        return True
+    return not Path(word).exists() and is_model_name(word)
 
 
 def _is_config_file(word: str) -> bool:

@@ -49,7 +49,6 @@ from rmpe_plugin.apis import (
     RMPEInferencer,
     TiledDetector,
     find_model,
-    is_model_name,
     load_detector,
 )
 from rmpe_plugin.cli._exit_status import exit_status
@@ -57,7 +56,7 @@ from rmpe_plugin.cli._model_arguments import (
     CHECKPOINT,
     EXAMPLES,
     MODEL,
-    is_model_file,
+    is_pose_model,
     take_model,
 )
 from rmpe_plugin.ops.rmpe.pose_nms_params import DEFAULT_PRESET
@@ -93,8 +92,8 @@ def parse_args() -> argparse.Namespace:
     try:
         args.frames = Frames(args.inputs)
     except (OSError, ValueError) as error:
-        hint = '' if args.model is None else ', and no model has this name'
-        parser.error(f'{error}{hint}')
+        is_word = args.model is not None and not Path(args.inputs[0]).exists()
+        parser.error(f'{error}{", and no model has this name" if is_word else ""}')
     if (args.boxes or args.whole_image) and (args.tiles or args.box_thr is not None):
         parser.error('--box-thr and --tiles need a detector')
     if args.out.resolve() in {path.resolve().parent for path in args.frames.paths}:
@@ -111,7 +110,7 @@ def take_models(args: argparse.Namespace) -> None:
         OSError: If a file does not exist.
         ValueError: If no model has the name, or a checkpoint is missing.
     """
-    if args.model is None and args.inputs and is_model(args.inputs[0]):
+    if args.model is None and args.inputs and is_pose_model(args.inputs[0]):
         model = take_model(args.inputs)
     else:
         args.model = args.model or DEFAULT_MODEL
@@ -121,11 +120,6 @@ def take_models(args: argparse.Namespace) -> None:
         # Inputs after the detector are not part of it.
         words, args.det = args.det, take_model(args.det)
         args.inputs += words
-
-
-def is_model(word: str) -> bool:
-    """Whether the first word is a model. A file or folder of its name is an input."""
-    return is_model_file(word) or (not Path(word).exists() and is_model_name(word))
 
 
 def add_input_arguments(parser: argparse.ArgumentParser) -> None:

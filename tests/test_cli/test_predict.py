@@ -4,14 +4,18 @@
 import json
 import re
 import shutil
+import sys
 from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from rmpe_plugin.apis import DetectorSettings, Frames, list_images
+from rmpe_plugin.apis import DetectorSettings, Frames, find_model, list_images
+from rmpe_plugin.cli import predict
 from tests.conftest import ROOT, run_command, run_experiment
 from tests.test_apis.conftest import (  # noqa: F401
     cpn,
@@ -75,6 +79,67 @@ def test_demo_exports_readable_inputs_and_reports_the_others(
     drawing = cv2.imread(str(tmp_path / '000001.jpg'))
     assert (drawing != cv2.imread(str(images / '000001.jpg'))).any()
     assert cv2.VideoCapture(str(tmp_path / 'walk.mp4')).get(cv2.CAP_PROP_FPS) == 10
+
+
+HUMAN = find_model('human')
+PHOTO = find_model('photo')
+
+
+@pytest.mark.parametrize(
+    ('words', 'model', 'detector', 'inputs'),
+    [
+        ('a.jpg b.jpg --whole-image', PHOTO, None, ['a.jpg', 'b.jpg']),
+        ('--model human a.jpg --whole-image', HUMAN, None, ['a.jpg']),
+        ('human a.jpg --det human', HUMAN, ('human', None), ['a.jpg']),
+        ('--det human a.jpg b.jpg', PHOTO, ('human', None), ['a.jpg', 'b.jpg']),
+        ('--det human m.pth a.jpg', PHOTO, ('human', 'm.pth'), ['a.jpg']),
+        ('a.jpg --det m.py m.bin b.jpg', PHOTO, ('m.py', 'm.bin'), ['a.jpg', 'b.jpg']),
+        ('human m.pth a.jpg --whole-image', (HUMAN[0], 'm.pth'), None, ['a.jpg']),
+        ('m.onnx a.jpg --whole-image', (Path('m.onnx'), None), None, ['a.jpg']),
+        ('m.py m.bin a.jpg --whole-image', (Path('m.py'), 'm.bin'), None, ['a.jpg']),
+        # A folder with the name of a model
+        ('hand --whole-image', PHOTO, None, ['hand']),
+        ('--model hand hand --whole-image', find_model('hand'), None, ['hand']),
+    ],
+)
+def test_models_and_inputs_are_told_apart(
+    words, model, detector, inputs, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ('a.jpg', 'b.jpg', 'hand/a.jpg', 'm.py', 'm.onnx'):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).touch()
+    monkeypatch.setattr(sys, 'argv', ['predict', *words.split(), '--out', 'out'])
+    args = predict.parse_args()
+    assert (args.config, args.checkpoint) == model
+    assert args.det == detector
+    assert args.inputs == inputs
+
+
+@pytest.mark.parametrize(
+    ('command', 'name'),
+    [('export', 'human'), ('export-detector', 'rtmdet-t'), ('detect', 'human')],
+)
+def test_commands_take_a_model_by_name_or_file(command, name, monkeypatch, capsys):
+    module = import_module(f'rmpe_plugin.cli.{command.replace("-", "_")}')
+    rest = ['--out', 'x', '--images', str(ROOT)]
+    for words, expected in (([name], None), (['a.py', 'b'], 'b'), ([name, 'b'], 'b')):
+        monkeypatch.setattr(sys, 'argv', [command, *words, *rest])
+        args = module.parse_args()
+        assert (args.config, args.checkpoint) == (words[0], expected)
+    monkeypatch.setattr(sys, 'argv', [command, 'a.py', *rest])
+    with pytest.raises(SystemExit):
+        module.parse_args()
+    assert 'the checkpoint of a.py is missing' in capsys.readouterr().err
+
+
+def test_error_of_a_damaged_checkpoint_is_one_line(monkeypatch, capsys, tmp_path, cpn):  # noqa: F811
+    (tmp_path / 'a.pth').write_bytes(cpn[1].read_bytes()[:1000])
+    words = (cpn[0], tmp_path / 'a.pth', tmp_path, '--whole-image', '--out', 'x')
+    (tmp_path / 'a.jpg').touch()
+    monkeypatch.setattr(sys, 'argv', ['predict', *map(str, words)])
+    assert predict.main() == 2
+    assert 'a.pth was not loaded: it is damaged' in capsys.readouterr().err
 
 
 def test_demo_with_a_trained_model(coco_cc, tmp_path):
@@ -230,9 +295,19 @@ def test_visualize_pipeline_writes_a_sheet(detector_files, images, tmp_path):  #
         (('{config}', '--whole-image'), 'the checkpoint of {config} is missing'),
         (('{config}', 'x', '--whole-image'), 'inputs are missing'),
         (
-            ('--model', 'x', '{images}', '--whole-image'),
-            'no trained model has the alias',
+            ('--model', 'rtmpse-m', '{images}', '--whole-image'),
+            "no top-down pose estimator has the name 'rtmpse-m'; similar names: rtmpo",
         ),
+        (
+            ('rtmpse-m', '{images}', '--whole-image'),
+            'rtmpse-m does not exist, and no model has this name',
+        ),
+        (('rtmo', '{images}', '--whole-image'), 'rtmo is no top-down pose estimator'),
+        (
+            ('photo', '{images}', '--det', 'humam'),
+            "no object detector has the name 'humam'; similar names: human",
+        ),
+        (('photo', '{images}', '--det', '{config}'), 'of {config} is missing'),
         (
             ('{config}', 'x', '{images}', '--whole-image', '--box-thr', '0.5'),
             '--box-thr and --tiles need a detector',
@@ -242,9 +317,6 @@ def test_visualize_pipeline_writes_a_sheet(detector_files, images, tmp_path):  #
             '--box-thr and --tiles need a detector',
         ),
         (('no.jpg',), 'no.jpg does not exist'),
-        (('{images}', '--det', 'a', 'b', 'c'), 'inputs come before --det'),
-        (('{images}', '--det', 'yolo'), 'the checkpoint of detector yolo is missing'),
-        (('{images}', '--det', 'a.onnx', 'b'), 'a.onnx takes no checkpoint, got b'),
         (
             (
                 *('{config}', '{checkpoint}', '{images}', '--whole-image'),

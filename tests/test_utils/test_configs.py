@@ -9,6 +9,7 @@ import pytest
 from mmengine.config import Config
 from mmpose.registry import METRICS, MODELS
 
+from rmpe_plugin.apis import find_model
 from rmpe_plugin.utils.configs import find_config
 from tests.conftest import ROOT
 
@@ -90,6 +91,17 @@ def test_mmpose_gets_the_paths_of_named_configs(command, monkeypatch):
     run.assert_called_once_with(f'{command}.py')
     path = str(ROOT / 'configs' / CPN)
     assert sys.argv == [command, '--work-dir', 'x', path, 'a.pth']
+
+
+@pytest.mark.parametrize('name', ['human', f'mmpose::{MMPOSE}'])
+def test_mmpose_tests_a_model_of_its_index(name, monkeypatch):
+    config, weights = find_model(name)
+    tool = 'rmpe_plugin.cli._mmpose_tool.run_mmpose_tool'
+    for words, checkpoint in (([], weights), (['a.pth'], 'a.pth')):
+        monkeypatch.setattr(sys, 'argv', ['test', name, *words, '--work-dir', 'x'])
+        with mock.patch(tool, return_value=None):
+            assert not import_module('rmpe_plugin.cli.test').main()
+        assert sys.argv == ['test', str(config), checkpoint, '--work-dir', 'x']
 
 
 @pytest.mark.parametrize(
