@@ -51,15 +51,16 @@ def load_detector(
         >>> from rmpe_plugin.apis import load_detector
         >>> (people,) = load_detector('person')([image])  # doctest: +SKIP
     """
-    if config == WHOLE_IMAGE:
+    is_whole_image = config == WHOLE_IMAGE
+    file = '' if is_whole_image else str(find_detector(config, checkpoint).config)
+    if checkpoint is not None and (is_whole_image or file.endswith('.onnx')):
+        raise ValueError(f'detector {config} takes no checkpoint, got {checkpoint}')
+    if is_whole_image:
         return WholeImageDetector()
     if score_thr is None:
         score_thr = PERSON_SCORE_THR if config == PERSON else SCORE_THR
-    file = find_detector(config).config
-    if file.suffix != '.onnx':
+    if not file.endswith('.onnx'):
         return PersonDetector(config, checkpoint, device, score_thr, top_k)
-    if checkpoint is not None:
-        raise ValueError(f'detector {config} takes no checkpoint, got {checkpoint}')
     # onnxruntime for CPUs is common beside a torch for GPUs.
     onnx_device = 'cpu' if device == 'cpu' else None
     return OnnxPersonDetector(file, onnx_device, score_thr, top_k)

@@ -10,13 +10,15 @@ from rmpe_plugin.apis import (
     DetectorSettings,
     PersonDetector,
     detect_dataset,
+    find_detector,
     list_images,
     read_image,
 )
-from rmpe_plugin.apis.detector_loading import PERSON_FILE
 from rmpe_plugin.structures import boxes_to_records
 from rmpe_plugin.utils.files import file_digest
 from tests.test_apis.conftest import interrupt_detection
+
+PERSON_FILE = find_detector('person').config
 
 
 @pytest.fixture(scope='module')

@@ -265,12 +265,6 @@ def test_boxes_of_all_labels_of_a_default_detector(tmp_path, monkeypatch):
     assert len(everything) > len(some) > 0
 
 
-def test_onnx_files_of_detectors_have_their_own_loader(tmp_path):
-    (tmp_path / 'a.onnx').touch()
-    with pytest.raises(ValueError, match=r'a\.onnx: ONNX files of detectors'):
-        load_detector(tmp_path / 'a.onnx')
-
-
 # A man who leans on a post, a tennis player, and a standing man.
 @pytest.mark.parametrize('image_id', [234748, 174375, 442450])
 def test_photo_model_finds_the_joints_of_upright_people(coco_cc, image_id):

@@ -10,9 +10,9 @@ from rmpe_plugin.apis import (
     Frames,
     OnnxPersonDetector,
     TiledDetector,
+    find_detector,
     load_detector,
 )
-from rmpe_plugin.apis.detector_loading import PERSON_FILE
 from rmpe_plugin.deploy.detector_graph import MEAN, STD
 from rmpe_plugin.fitting.matching import match_detections
 from rmpe_plugin.structures import boxes_to_records, read_annotations
@@ -24,6 +24,8 @@ from tests.test_apis.small_detectors import (
 )
 
 SHA256 = '9e557e8bc1c3bb42043651df5dafe89f9cf375440ac7da5b6216a542722c7fe3'
+
+PERSON_FILE = find_detector('person').config
 
 
 @pytest.fixture(scope='module', params=[True, False], ids=['batch', 'one by one'])
