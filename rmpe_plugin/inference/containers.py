@@ -77,7 +77,8 @@ def edited_seconds(path: Path) -> float | None:
 
     Returns:
         float | None: Seconds of the track that is shown shortest, infinite without an
-        edit list; ``None`` for other containers, which do not count frames exactly.
+        edit list; ``None`` for fragmented files and other containers, which do not
+        count frames exactly.
     """
     with path.open('rb') as file:
         size = file.seek(0, os.SEEK_END)
@@ -92,7 +93,8 @@ def edited_seconds(path: Path) -> float | None:
                 movie = file.read(box.end - position - 8)
             position = box.end
     header = movie.find(b'mvhd')
-    if header < 0:
+    # In a fragmented file, the number of frames is estimated.
+    if header < 0 or b'mvex' in movie:
         return None
     offset = header + (24 if movie[header + 4 : header + 5] == b'\1' else 16)
     scale = int.from_bytes(movie[offset : offset + 4], 'big')

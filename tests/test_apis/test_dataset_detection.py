@@ -146,6 +146,18 @@ def test_boxes_of_other_images_or_weights_are_not_used(
         next(detect_dataset(images, settings, out))
 
 
+def test_videos_in_a_folder_are_named(tmp_path, monkeypatch):
+    logged = []
+    monkeypatch.setattr(
+        'rmpe_plugin.apis.dataset_detection.print_log',
+        lambda text, **_: logged.append(text),
+    )
+    for name in ('video.mts', '1.png'):
+        (tmp_path / name).touch()
+    assert list_images(None, tmp_path) == [(1, tmp_path / '1.png')]
+    assert logged == [f'{tmp_path}: videos are left out: video.mts']
+
+
 def test_raises_on_folder_of_videos(tmp_path):
     (tmp_path / 'video.mp4').touch()
     with pytest.raises(FileNotFoundError, match='contains no images, only videos'):

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Complete and damaged files of all containers."""
 
+import math
 import re
+import struct
 
 import pytest
 
 from rmpe_plugin.inference import Frames
+from rmpe_plugin.inference.containers import edited_seconds
 from tests.test_inference.videos import write_video
 
 CONTAINERS = [
@@ -66,6 +69,35 @@ def test_an_overwritten_end_is_reported(video):
 def test_data_after_the_end_are_no_damage(video):
     video.write_bytes(video.read_bytes() + b'\x01\xff camera' * 9)
     assert errors_of(video) == []
+
+
+def box(kind, *content):
+    """A box of MP4."""
+    body = b''.join(content)
+    return struct.pack('>I', 8 + len(body)) + kind + body
+
+
+@pytest.mark.parametrize(
+    ('lists', 'seconds'),
+    [
+        ([], math.inf),
+        ([struct.pack('>IIIII', 0, 1, 1500, 0, 1)], 1.5),
+        ([struct.pack('>IIQQI', 1 << 24, 1, 2500, 0, 1)], 2.5),
+        ([struct.pack('>IIIIIIII', 0, 2, 500, 0, 1, 700, 9, 1)], 1.2),
+        ([struct.pack('>IIIII', 0, 1, n, 0, 1) for n in (4000, 3000)], 3),
+    ],
+)
+def test_duration_of_edit_lists(tmp_path, lists, seconds):
+    path = tmp_path / 'a.mp4'
+    header = box(b'mvhd', struct.pack('>IIIII', 0, 0, 0, 1000, 9000))
+    tracks = [box(b'trak', box(b'edts', box(b'elst', edits))) for edits in lists]
+    start = box(b'ftyp', b'isom') + box(b'mdat', bytes(99))
+    path.write_bytes(start + box(b'moov', header, *tracks))
+    assert edited_seconds(path) == pytest.approx(seconds)
+    path.write_bytes(start + box(b'moov', header, *tracks, box(b'mvex', bytes(8))))
+    assert edited_seconds(path) is None
+    path.write_bytes(b'RIFF' + bytes(99))
+    assert edited_seconds(path) is None
 
 
 @pytest.mark.parametrize(('suffix', 'codec'), [('webm', 'VP80')])
