@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """MMPose's descriptions of keypoints, checked."""
 
+import math
 from collections.abc import Iterable
 from numbers import Real
 from pathlib import Path
 
 import mmpose
-import numpy as np
 from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
@@ -25,10 +25,10 @@ def parse_metainfo(metainfo: dict) -> dict:
 
     Args:
         metainfo (dict): Description, or ``from_file`` with its path, see
-            ``mmpose.datasets.datasets.utils.parse_pose_metainfo``. Only descriptions of
-            MMPose may have empty ``sigmas``, for data sets that OKS is not used for,
-            such as Human3.6M, and entries ``id`` that differ from their keys, which
-            MMPose ignores.
+            ``mmpose.datasets.datasets.utils.parse_pose_metainfo``. Only MMPose's own
+            files may have empty ``sigmas``, for data sets that OKS is not used for,
+            such as Human3.6M. Their ``joint_weights`` and entries ``id``, some of which
+            are wrong, are not checked.
 
     Returns:
         dict: The description as MMPose parses it.
@@ -37,7 +37,7 @@ def parse_metainfo(metainfo: dict) -> dict:
         FileNotFoundError: If the file does not exist.
         ValueError: If an entry is missing; ids are not 0 to K - 1 in this order; names
             are not unique; ``swap`` is unknown or not mutual; ``link`` is unknown; or
-            the numbers of ``sigmas`` or ``joint_weights`` are not K valid numbers.
+            ``sigmas`` or ``joint_weights`` are not K numbers, positive or not negative.
     """
     source, description = 'metainfo', metainfo
     is_of_mmpose = False
@@ -50,16 +50,14 @@ def parse_metainfo(metainfo: dict) -> dict:
         raise ValueError(f'{source} has no {", ".join(missing)}')
     keypoints = description['keypoint_info']
     _check_keypoints(source, keypoints)
-    for index, keypoint in keypoints.items():
-        if not is_of_mmpose and keypoint.get('id', index) != index:
-            raise ValueError(
-                f'{source}: keypoint_info[{index}] has the id {keypoint["id"]}'
-            )
     _check_links(source, description['skeleton_info'], keypoints)
-    if not is_of_mmpose or len(description['sigmas']):
-        _check_numbers(source, 'sigmas', description['sigmas'], len(keypoints), 1e-9)
-    weights = description['joint_weights']
-    _check_numbers(source, 'joint_weights', weights, len(keypoints), 0)
+    number, sigmas = len(keypoints), description['sigmas']
+    if not is_of_mmpose or len(sigmas):
+        _check_numbers(source, 'sigmas', sigmas, number, False)
+    if not is_of_mmpose:
+        _check_ids(source, keypoints)
+        weights = description['joint_weights']
+        _check_numbers(source, 'joint_weights', weights, number, True)
     return parse_pose_metainfo(metainfo)
 
 
@@ -100,6 +98,15 @@ def _check_keypoints(source: str, keypoints: dict[int, dict]) -> None:
             )
 
 
+def _check_ids(source: str, keypoints: dict[int, dict]) -> None:
+    """Raise if an entry ``id`` differs from its key, which MMPose uses."""
+    for index, keypoint in keypoints.items():
+        if keypoint.get('id', index) != index:
+            raise ValueError(
+                f'{source}: keypoint_info[{index}] has the id {keypoint["id"]}'
+            )
+
+
 def _check_links(source: str, links: dict[int, dict], keypoints: dict) -> None:
     """Raise if a link of the skeleton is not between two keypoints."""
     names = {keypoint['name'] for keypoint in keypoints.values()}
@@ -113,7 +120,7 @@ def _check_links(source: str, links: dict[int, dict], keypoints: dict) -> None:
 
 
 def _check_numbers(
-    source: str, key: str, values: Iterable, number: int, minimum: float
+    source: str, key: str, values: Iterable, number: int, allow_zero: bool
 ) -> None:
     """Raise if ``values`` are not one finite number for each keypoint."""
     values = [*values]
@@ -123,6 +130,7 @@ def _check_numbers(
             f'{len(values)}'
         )
     for value in values:
-        if not (isinstance(value, Real) and np.isfinite(value) and value >= minimum):
-            bound = 'positive' if minimum else 'not negative'
+        is_number = isinstance(value, Real) and math.isfinite(value)
+        if not is_number or value < 0 or (value == 0 and not allow_zero):
+            bound = 'not negative' if allow_zero else 'positive'
             raise ValueError(f'{source}: {key} must be {bound}, got {value!r}')
