@@ -270,7 +270,7 @@ def test_raises_on_invalid_settings(cpn, plain, images):
         plain(images)
     with pytest.raises(ValueError, match='got both'):
         RMPEInferencer(*cpn, 'whole_image', device='cpu')(images, BOXES)
-    with pytest.raises(ValueError, match="must be a Detector.*got 'yolo'"):
+    with pytest.raises(ValueError, match="no object detector has the name 'yolo'"):
         RMPEInferencer(*cpn, 'yolo', device='cpu')
     with pytest.raises(ValueError, match="score_mode must be .*got 'oks'"):
         RMPEInferencer(*cpn, device='cpu', score_mode='oks')
