@@ -301,7 +301,7 @@ def test_given_config_is_not_changed(cpn):
 def test_raises_on_invalid_settings(cpn, images):
     with pytest.raises(ValueError, match='got both'):
         RMPEInferencer(*cpn, 'whole_image', device='cpu')(images, BOXES)
-    with pytest.raises(ValueError, match='the checkpoint of detector yolo is missing'):
+    with pytest.raises(ValueError, match="no object detector has the name 'yolo'"):
         RMPEInferencer(*cpn, 'yolo', device='cpu')
     with pytest.raises(ValueError, match="score_mode must be .*got 'oks'"):
         RMPEInferencer(*cpn, device='cpu', score_mode='oks')
