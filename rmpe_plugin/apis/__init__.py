@@ -7,11 +7,11 @@ from .dataset_detection import (
     list_images,
 )
 from .detector import Detector, WholeImageDetector, detect_frames
-from .detector_loading import WHOLE_IMAGE, load_detector
 from .frame import Frame, read_image
 from .frames import Frames
 from .image_writer import ImageWriter
 from .json_list import JsonList
+from .load_detector import WHOLE_IMAGE, load_detector
 from .model_zoo import ZooModel, find_model, list_models
 from .onnx_person_detector import OnnxPersonDetector
 from .onnx_pose_estimator import OnnxPoseEstimator

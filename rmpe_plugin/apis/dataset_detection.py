@@ -18,10 +18,10 @@ from rmpe_plugin.structures import boxes_to_records, read_annotations, require_k
 from rmpe_plugin.utils.files import ResumeJournal, file_digest, journal_path
 
 from .detector import Detector, detect_frames
-from .detector_loading import load_detector
 from .frame import read_image
 from .frames import Frames
 from .json_list import JsonList
+from .load_detector import load_detector
 
 # Image id and path.
 ImageFile = tuple[int | str, Path]

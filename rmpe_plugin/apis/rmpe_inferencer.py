@@ -19,9 +19,9 @@ from rmpe_plugin.structures import SCORE_MODES, person_scores, suppress_instance
 
 from .boxes import Boxes, boxes_by_image, empty_boxes
 from .detector import Detector, detect_frames
-from .detector_loading import load_detector
 from .frame import Frame
 from .frames import Frames, Inputs
+from .load_detector import load_detector
 from .onnx_pose_estimator import OnnxPoseEstimator
 from .pose_estimator import PoseEstimator, TorchPoseEstimator
 

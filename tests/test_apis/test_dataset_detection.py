@@ -13,7 +13,7 @@ from rmpe_plugin.apis import (
     list_images,
     read_image,
 )
-from rmpe_plugin.apis.detector_loading import PERSON_FILE
+from rmpe_plugin.apis.load_detector import PERSON_FILE
 from rmpe_plugin.structures import boxes_to_records
 from rmpe_plugin.utils.files import file_digest
 from tests.test_apis.conftest import interrupt_detection

@@ -12,7 +12,7 @@ from rmpe_plugin.apis import (
     TiledDetector,
     load_detector,
 )
-from rmpe_plugin.apis.detector_loading import PERSON_FILE
+from rmpe_plugin.apis.load_detector import PERSON_FILE
 from rmpe_plugin.deploy.detector_graph import MEAN, STD
 from rmpe_plugin.fitting.matching import match_detections
 from rmpe_plugin.structures import boxes_to_records, read_annotations
