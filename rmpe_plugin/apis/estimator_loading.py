@@ -29,8 +29,9 @@ def load_estimator(
 
     Args:
         config (str | Path | Config): A name, a config or an ONNX file, see
-            :func:`find_model`. Models in this package are computed by onnxruntime on a
-            CPU, if it is installed, otherwise by PyTorch as all other configs.
+            :func:`find_model`. The name of a model in this package is computed by
+            onnxruntime on a CPU, if it is installed, otherwise by PyTorch, as are all
+            other configs.
         checkpoint (str | Path, optional): See :func:`find_model`. ``None`` leaves the
             model of a config file untrained.
         device (str, optional): Defaults to ``None``: the device that MMEngine selects,
@@ -49,12 +50,13 @@ def load_estimator(
             config.
     """
     options = (device, precision, cfg_options)
+    is_name = not isinstance(config, Config) and checkpoint is None
     if not isinstance(config, Config):
         config, checkpoint = find_model(config, checkpoint)
-    if isinstance(config, Config) or config.suffix != '.onnx':
-        included = str(checkpoint).startswith(INCLUDED)
-        load = _load_included if included else TorchPoseEstimator
-        estimator = load(config, checkpoint, *options)
+    if is_name and str(checkpoint).startswith(INCLUDED):
+        estimator = _load_included(config, checkpoint, *options)
+    elif isinstance(config, Config) or config.suffix != '.onnx':
+        estimator = TorchPoseEstimator(config, checkpoint, *options)
     elif checkpoint is not None or cfg_options or precision != 'float32':
         raise ValueError(
             f'{config} contains its weights, precision and settings: checkpoint, '
@@ -68,7 +70,7 @@ def load_estimator(
 
 
 def _load_included(
-    config: Path | Config,
+    config: Path,
     weights: str,
     device: str | None,
     precision: str,

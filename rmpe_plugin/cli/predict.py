@@ -115,7 +115,8 @@ def take_models(args: argparse.Namespace) -> None:
     else:
         args.model = args.model or DEFAULT_MODEL
         model = (args.model, None)
-    args.config, args.checkpoint = find_model(*model)
+    find_model(*model)  # raises if there is none
+    args.config, args.checkpoint = model
     if args.det:
         # Inputs after the detector are not part of it.
         words, args.det = args.det, take_model(args.det)
