@@ -219,7 +219,10 @@ def test_raises_on_keypoints_from_0_to_1(load):
 @pytest.mark.parametrize('annotations', [None, []])
 def test_bbox_file_needs_no_annotations(load, annotations, tmp_path):
     dataset = content(annotations=annotations)
-    boxes = [detection(), detection([1.0, 2.0, 30.0, 40.0])]
+    boxes = [
+        detection(keypoints=[0.0, 0.0, 1.0] * 17),  # not used
+        detection([1.0, 2.0, 30.0, 40.0], keypoints=[]),
+    ]
     expected = load(dataset, boxes, kind='CocoDataset')
     found = load(dataset, boxes)
     assert ids(found) == ids(expected) == [0, 1]

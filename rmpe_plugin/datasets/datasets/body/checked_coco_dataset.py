@@ -104,7 +104,8 @@ class CheckedCocoDataset(CocoDataset):
         require_keypoints(path, 'annotation', annotations, num_keypoints)
         if not self.bbox_file:
             _check_counts(path, annotations)
-            _check_units(path, annotations)
+            _check_boxes(path, annotations)
+            _check_keypoints(path, annotations)
         return dataset
 
     def _read_boxes(self, dataset: dict) -> tuple[Path, list[dict]]:
@@ -118,7 +119,7 @@ class CheckedCocoDataset(CocoDataset):
                 f'{self.ann_file}: with dataset.bbox_file, annotated people must have '
                 f'category_id {PERSON_CATEGORY}, got {sorted(categories)[:5]}'
             )
-        _check_units(path, results)
+        _check_boxes(path, results)
         return path, results
 
     def _drop(
@@ -205,19 +206,24 @@ def _check_counts(path: Path, annotations: list[dict]) -> None:
             )
 
 
-def _check_units(path: Path, records: list[dict]) -> None:
-    """Raise if the boxes or the labelled keypoints of a file are from 0 to 1."""
-    boxes = np.array([r['bbox'] for r in records if 'bbox' in r], float).reshape(-1, 4)
+def _check_boxes(path: Path, records: list[dict]) -> None:
+    """Raise if the boxes of a file are from 0 to 1."""
+    records = [record for record in records if 'bbox' in record]
+    boxes = np.array([record['bbox'] for record in records], float).reshape(-1, 4)
     if len(boxes) and (boxes[:, 2:] < _MIN_SIDE).all():
         raise ValueError(
             f'{path}: all boxes are below {_MIN_SIDE} x {_MIN_SIDE} pixels; bbox must '
             f'be x, y, width and height in pixels, got {boxes[0].tolist()} '
             f'({_name(records[0])})'
         )
-    people = [r for r in records if is_evaluated(r)]
+
+
+def _check_keypoints(path: Path, annotations: list[dict]) -> None:
+    """Raise if the labelled keypoints of a file are from 0 to 1."""
+    people = [annotation for annotation in annotations if is_evaluated(annotation)]
     if not people:
         return
-    triples = np.concatenate([r['keypoints'] for r in people]).reshape(-1, 3)
+    triples = np.concatenate([person['keypoints'] for person in people]).reshape(-1, 3)
     if (triples[triples[:, 2] > 0, :2] <= 1).all():
         raise ValueError(
             f'{path}: all labelled keypoints are from 0 to 1; keypoints must be in '
