@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 # Characters that are read together.
 CHUNK = 1 << 16
@@ -13,7 +13,7 @@ _SPACE = re.compile(r'[ \t\n\r]*')
 _DECODER = json.JSONDecoder()
 
 
-def iterate_json_list(path: Path, content: str) -> Iterator[object]:
+def iterate_json_list(path: Path, content: str) -> Iterator[Any]:
     """Read the values of a JSON list one by one.
 
     Args:
@@ -21,7 +21,7 @@ def iterate_json_list(path: Path, content: str) -> Iterator[object]:
         content (str): What the list contains, for the error message.
 
     Yields:
-        object: A value of the list.
+        Any: A value of the list.
 
     Raises:
         ValueError: If the file is not a JSON list. Values before an error are yielded.
@@ -47,7 +47,7 @@ def _is_other_json(text: str, file: TextIO) -> bool:
     return True
 
 
-def _values(text: str, file: TextIO) -> Iterator[object]:
+def _values(text: str, file: TextIO) -> Iterator[Any]:
     """Values of a list that begins with this text."""
     position = _skip_space(text, 0)
     while text[position] != ']':
@@ -67,7 +67,7 @@ def _values(text: str, file: TextIO) -> Iterator[object]:
 
 def _value_after(
     text: str, position: int, is_complete: bool = False
-) -> tuple[list[object], int] | None:
+) -> tuple[list[Any], int] | None:
     """The value after a bracket or comma, and the position of the next one of these.
 
     No value after the bracket of an empty list; ``None`` if more text is needed.
