@@ -265,6 +265,26 @@ def test_boxes_of_all_labels_of_a_default_detector(tmp_path, monkeypatch):
     assert len(everything) > len(some) > 0
 
 
+def test_onnx_files_in_the_package_have_names(monkeypatch):
+    # An entry of a metafile without a config: its weights are the file.
+    weights = PUBLISHED[0]['Weights']
+    person = model_zoo._listed(
+        dict(
+            Name='nano',
+            Alias='person',
+            Results=[dict(Task='Object Detection', Dataset='COCO', Metrics={})],
+            Weights=weights,
+        ),
+        ROOT,
+    )
+    assert person == ('detector', ('person', 'nano'), 'COCO', None, None, weights)
+    monkeypatch.setattr(model_zoo, '_index', lambda package: [person])
+    path = ROOT / weights.removeprefix('package://')
+    assert find_detector('person') == (path, None, None)
+    with pytest.raises(ValueError, match='no top-down pose estimator'):
+        find_model('person')
+
+
 def test_onnx_files_of_detectors_have_their_own_loader(tmp_path):
     (tmp_path / 'a.onnx').touch()
     with pytest.raises(ValueError, match=r'a\.onnx: ONNX files of detectors'):
