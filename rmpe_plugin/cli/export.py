@@ -82,6 +82,8 @@ def parse_args() -> argparse.Namespace:
     )  # fmt: skip
     args = parser.parse_args()
     check_model(parser, args)
+    if Path(args.config).suffix == '.onnx':
+        parser.error(f'{args.config} is an ONNX file already')
     if args.target and (args.color != 'bgr' or args.dtype != 'uint8'):
         parser.error('--for rtmlib sets colour and type: remove --color and --dtype')
     return args

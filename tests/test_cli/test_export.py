@@ -136,6 +136,8 @@ def test_demo_with_an_onnx_file(pose_file, synthetic, tmp_path):
     ('arguments', 'message'),
     [
         (('no.py', 'a.pth', '--out', 'a.onnx'), 'no.py does not exist'),
+        (('a.onnx', '--out', 'b.onnx'), 'a.onnx is an ONNX file already'),
+        ((CPN, '--out', 'a.onnx'), 'is missing'),
         (
             (CPN, 'a.pth', '--out', 'a.onnx', '--crops', 0),
             '--crops: must be at least 1',

@@ -95,6 +95,12 @@ PHOTO = find_model('photo')
         ('--det human m.pth a.jpg', PHOTO, ('human', 'm.pth'), ['a.jpg']),
         ('a.jpg --det m.py m.bin b.jpg', PHOTO, ('m.py', 'm.bin'), ['a.jpg', 'b.jpg']),
         ('human m.pth a.jpg --whole-image', (HUMAN[0], 'm.pth'), None, ['a.jpg']),
+        (
+            'human https://h/m.pth a.jpg --whole-image',
+            (HUMAN[0], 'https://h/m.pth'),
+            None,
+            ['a.jpg'],
+        ),
         ('m.onnx a.jpg --whole-image', (Path('m.onnx'), None), None, ['a.jpg']),
         ('m.py m.bin a.jpg --whole-image', (Path('m.py'), 'm.bin'), None, ['a.jpg']),
         # A folder with the name of a model
