@@ -52,8 +52,8 @@ class RMPEInferencer:
         config (str | Path | Config): Config of the pose estimator, or an ONNX file.
         checkpoint (str | Path, optional): File or URL of the weights. ``None`` leaves
             the model untrained, for benchmarks. Defaults to ``None``.
-        detector (Detector | str, optional): The person detector, or a name or ONNX
-            file for :func:`load_detector`, such as ``'whole_image'``. Defaults to
+        detector (Detector | str | Path, optional): The person detector, or a name or
+            ONNX file for :func:`load_detector`, such as ``'whole_image'``. Defaults to
             ``None``: ``'person'``, the detector in this package, in calls without
             boxes.
         device (str, optional): Defaults to ``None``: the device that MMEngine selects,
@@ -99,7 +99,7 @@ class RMPEInferencer:
         self,
         config: str | Path | Config,
         checkpoint: str | Path | None = None,
-        detector: Detector | str | None = None,
+        detector: Detector | str | Path | None = None,
         *,
         device: str | None = None,
         precision: str = 'float32',
@@ -113,7 +113,7 @@ class RMPEInferencer:
         self._device = device
         self.detector = (
             load_detector(detector, device=device)
-            if isinstance(detector, str)
+            if isinstance(detector, str | Path)
             else detector
         )
         self.score_mode = score_mode
