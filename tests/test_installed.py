@@ -136,7 +136,7 @@ def test_rmpe_works_in_any_folder(installed, config, synthetic):
     output = installed.run('rmpe', 'test', config, checkpoint, '--work-dir', work)
     assert 'coco/AP' in output
     picture = synthetic / 'val' / '000001.jpg'
-    options = ('--model', 'photo', '--whole-image', '--out', work / 'poses')
+    options = ('--out', work / 'poses')  # the included models
     assert 'results.json' in installed.run('rmpe', 'predict', picture, *options)
 
 

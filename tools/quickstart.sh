@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Draw poses in photographs with the trained model of this package. Then train a small CPN
-# and a small person detector on synthetic people, test them and draw poses.
+# Find people in photographs and draw their poses with the models of this package. Then
+# train a small CPN and a small person detector on synthetic people, test and draw poses.
 #
 #   bash tools/quickstart.sh [--seed N] [--restart]
 #

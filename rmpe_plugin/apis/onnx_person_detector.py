@@ -87,10 +87,12 @@ class OnnxPersonDetector(Detector):
         # Linear interpolation skips pixels of large photographs.
         interpolation = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
         boxed = letterbox(image, self.input_size, self.format.padding, interpolation)
-        pixels = (boxed - np.float32(self.format.mean)) / np.float32(self.format.std)
+        mean = np.array(self.format.mean, np.float32)
+        pixels = (boxed - mean) / np.array(self.format.std, np.float32)
         height, width = image.shape[:2]
-        pixels = np.ascontiguousarray(pixels.transpose(2, 0, 1))
-        return _Prepared(pixels, ratio, (width, height))
+        return _Prepared(
+            np.ascontiguousarray(pixels.transpose(2, 0, 1)), ratio, (width, height)
+        )
 
     def predict(self, inputs: Sequence[_Prepared]) -> list[InstanceData]:
         """Detect people, sorted by decreasing score, see :meth:`Detector.predict`."""
