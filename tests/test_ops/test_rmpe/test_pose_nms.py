@@ -510,3 +510,14 @@ def test_raises_on_mixed_array_types():
         parametric_pose_nms_batch(
             [keypoints, keypoints[:, :3]], [scores] * 2, [boxes] * 2, PAPER
         )
+
+
+@pytest.mark.parametrize(('min_area', 'number'), [(18.0, 1), (18.01, 0)])
+def test_pose_of_the_minimum_area_is_kept(min_area, number):
+    """The bounds are 2 x 4 pixels, and each side is enlarged by 1.5."""
+    keypoints = np.array([[[0.0, 0.0], [2.0, 4.0]]])
+    boxes = np.array([[0.0, 0.0, 2.0, 4.0]])
+    config = dict(preset='rmpe-mpii', min_area=min_area)
+    params = PoseNMSParams.from_config(config)
+    result = parametric_pose_nms(keypoints, np.ones((1, 2)), boxes, params)
+    assert len(result.keep) == number
