@@ -2,6 +2,7 @@
 """Top-down pose estimators in PyTorch, and the interface of all pose estimators."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -192,15 +193,18 @@ class TorchPoseEstimator:
         """Estimate poses, see :meth:`PoseEstimator.estimate`."""
         if self.graph is None or self.cropper is None:
             return self.estimate_by_pipeline(images, people, batch_size)
+        graph = partial(self._run, self.graph)
         return estimate_poses(
-            self._run, self.cropper, images, people, batch_size, self._cores
+            graph, self.cropper, images, people, batch_size, self._cores
         )
 
-    def _run(self, crops: Tensor, matrices: Tensor) -> tuple[Tensor, Tensor]:
+    def _run(
+        self, graph: PoseGraph, crops: Tensor, matrices: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Keypoints (B, K, 2) in pixels of the images, and scores (B, K)."""
         # Both modes are those of the calling thread.
         with torch.inference_mode(), self._autocast():
-            return self.graph(crops, matrices)
+            return graph(crops, matrices)
 
     def estimate_by_pipeline(
         self, images: Images, people: Sequence[InstanceData], batch_size: int

@@ -123,11 +123,11 @@ def _decode_regression(
     codec: RegressionLabel, coordinates: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Decode coordinates (B, K, 2), or (B, K, 4) with RLE's sigmas."""
-    x, y, *sigmas = coordinates.unbind(dim=-1)
     width, height = codec.input_size
-    keypoints = torch.stack((x * width, y * height), dim=-1)
-    scores = 1 - sum(sigmas) / 2 if sigmas else torch.ones_like(x)
-    return keypoints, unit_scores(scores, codec)
+    x, y = coordinates[..., 0] * width, coordinates[..., 1] * height
+    sigmas = coordinates[..., 2:]
+    scores = 1 - sigmas.mean(dim=-1) if sigmas.shape[-1] else torch.ones_like(x)
+    return torch.stack((x, y), dim=-1), unit_scores(scores, codec)
 
 
 def _msra(codec: BaseKeypointCodec) -> tuple[Callable, int]:

@@ -75,7 +75,7 @@ def _average_vectors(views: Sequence, flip_indices: Sequence[int]) -> Encoded:
 
 
 def _average_coordinates(
-    views: Sequence[Tensor], flip_indices: Sequence[int], model: TopdownPoseEstimator
+    views: Sequence, flip_indices: Sequence[int], model: TopdownPoseEstimator
 ) -> Encoded:
     """Average coordinates (B, K, 2), and RLE's sigmas (B, K, 2) beside them."""
     coordinates, *mirrored = (

@@ -79,9 +79,10 @@ def test_demo_exports_readable_inputs_and_reports_the_others(
 def test_demo_with_a_trained_model(coco_cc, tmp_path):
     pictures = (coco_cc / '000000234748.jpg', coco_cc / '000000397133.jpg')
     boxes = coco_cc / 'person_keypoints_cc.json'
-    run_command(
+    result = run_command(
         'predict', '--model', 'photo', *pictures, '--boxes', boxes, '--out', tmp_path
     )
+    assert 'onnxruntime' in result.stdout
     poses = json.loads((tmp_path / 'results.json').read_text())
     assert {pose['image_id'] for pose in poses} == {234748, 397133}
     assert all(len(pose['keypoints']) == 3 * 14 for pose in poses)
