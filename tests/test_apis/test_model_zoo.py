@@ -2,7 +2,11 @@
 """Models by name."""
 
 import hashlib
+import re
 import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,6 +31,7 @@ from rmpe_plugin.apis import (
 )
 from rmpe_plugin.cli import models
 from rmpe_plugin.structures import read_annotations
+from rmpe_plugin.utils.download import DownloadError
 from tests.conftest import ROOT
 from tests.test_apis.conftest import save_untrained
 
@@ -226,14 +231,40 @@ def cache_untrained(config, weights, scope, folder, **meta):
     return save_untrained(config, path, scope, **meta)
 
 
-def test_inferencer_takes_names(tmp_path, monkeypatch):
+@pytest.fixture
+def served(tmp_path):
+    """A folder, and the address at which a server on this machine has its files."""
+    folder = tmp_path / 'served'
+    folder.mkdir()
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield folder, f'http://127.0.0.1:{server.server_port}'
+        server.shutdown()
+
+
+def test_inferencer_downloads_a_model_by_its_name(served, tmp_path, monkeypatch):
+    folder, address = served
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
-    cache_untrained(*find_model('rtmpose-t'), 'mmpose', tmp_path)
+    monkeypatch.setenv('no_proxy', '127.0.0.1')
+    # The file name of the index, with the hash of this checkpoint.
+    config, weights = find_model('rtmpose-t')
+    made = save_untrained(config, folder / 'made.pth', 'mmpose')
+    digits = hashlib.sha256(made.read_bytes()).hexdigest()[:8]
+    name = re.sub('-[0-9a-f]{8}_', f'-{digits}_', Path(weights).name)
+    models = [
+        m._replace(weights=f'{address}/{name}') if m.config == config else m
+        for m in model_zoo._index('mmpose')
+    ]
+    monkeypatch.setattr(model_zoo, '_index', lambda package: models)
+    with pytest.raises(DownloadError, match=f'{name} was not downloaded: HTTP .* 404'):
+        RMPEInferencer('rtmpose-t', device='cpu')
+    made.rename(folder / name)
     inferencer = RMPEInferencer('rtmpose-t', detector='whole_image', device='cpu')
-    image = np.zeros((90, 120, 3), np.uint8)
-    ((_, poses),) = inferencer(image)
+    ((_, poses),) = inferencer(np.zeros((90, 120, 3), np.uint8))
     assert poses.pred_instances.keypoints.shape == (1, 17, 2)
     assert isinstance(inferencer.detector, WholeImageDetector)
+    assert (tmp_path / 'hub' / 'checkpoints' / name).is_file()
 
 
 def test_inferencer_takes_the_names_of_detectors(tmp_path, monkeypatch):
