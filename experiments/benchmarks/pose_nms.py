@@ -81,11 +81,9 @@ def print_peak_memory(number: int, to_device: Callable) -> None:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         parametric_pose_nms(*poses, PoseNMSParams.preset(name))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        line = f'{number} poses, {name}: peak memory increases by {peak / 1024:.0f} MiB'
-        if torch.is_tensor(poses[0]):
-            on_device = torch.cuda.max_memory_allocated() / 2**20
-            line += f', {on_device:.0f} MiB on the device'
-        table_console().print(line)
+        table_console().print(
+            f'{number} poses, {name}: peak memory increases by {peak / 1024:.0f} MiB'
+        )
 
 
 def nms_functions(nms: Callable, poses: list) -> dict[str, Callable[[], object]]:

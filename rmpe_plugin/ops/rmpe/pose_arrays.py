@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arrays of pose NMS: conversion from and to the caller's arrays, and their checks.
 
-Poses on the CPU are numpy arrays, also if the caller gives tensors: small operations of
-torch take several times as long, and wait for threads when other work occupies the
-cores. Poses on another device are tensors and stay there. Both have the same operators
-and methods; :func:`namespace` gives the functions.
+Pose NMS computes with NumPy, also if the caller gives tensors: small operations of
+torch take several times as long, on the CPU and on a GPU, and on the CPU they wait for
+threads when other work occupies the cores.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,55 +21,53 @@ from torch import Tensor
 Array = Any
 
 
-def namespace(array: Array) -> ModuleType:
-    """Module with the functions for an array: numpy or torch."""
-    return np if isinstance(array, np.ndarray) else torch
+def to_host(
+    arrays: Mapping[str, Sequence[Array]],
+) -> Mapping[str, Sequence[np.ndarray]]:
+    """Convert tensors of images (N, ...) to numpy, float64, with one copy for all."""
+    keypoints = arrays['keypoints']
+    if isinstance(keypoints[0], np.ndarray):
+        return arrays
+    joined = [torch.cat([x.detach() for x in images]) for images in arrays.values()]
+    widths = [math.prod(tensor.shape[1:]) for tensor in joined]
+    columns = [
+        tensor.reshape(len(tensor), width).double()
+        for tensor, width in zip(joined, widths, strict=True)
+    ]
+    ends = np.cumsum(widths)[:-1]
+    parts = np.split(torch.cat(columns, 1).cpu().numpy(), ends, axis=1)
+    last = np.cumsum([len(image) for image in keypoints])[:-1]
+    return {
+        name: np.split(part.reshape(tensor.shape), last)
+        for name, part, tensor in zip(arrays, parts, joined, strict=True)
+    }
 
 
-def to_float64(images: Sequence[Array]) -> Array:
-    """Concatenate arrays (N, ...) of the caller to a new array (T, ...)."""
-    if isinstance(images[0], np.ndarray):
-        return np.concatenate(images, dtype=np.float64, casting='unsafe')
-    tensor = torch.cat([image.detach() for image in images]).double()
-    return tensor.numpy() if tensor.device.type == 'cpu' else tensor
+def to_float64(images: Sequence[np.ndarray]) -> np.ndarray:
+    """Concatenate arrays (N, ...) to a new array (T, ...)."""
+    return np.concatenate(images, dtype=np.float64, casting='unsafe')
 
 
-def poses_last(array: Array) -> Array:
+def poses_last(array: np.ndarray) -> np.ndarray:
     """Reverse the axes, contiguous: (T, K, ...) to (..., K, T)."""
     # NumPy sums fastest over the first axis, here the keypoints.
-    if isinstance(array, np.ndarray):
-        return np.ascontiguousarray(array.T)
-    return array.swapaxes(0, -1).contiguous()
+    return np.ascontiguousarray(array.T)
 
 
-def take(array: Array, index: Any) -> Array:
+def take(array: np.ndarray, index: Any) -> np.ndarray:
     """Numbers ``array[..., index]`` of the poses at an index."""
     # twice as fast as an index of the last axis
-    if isinstance(array, np.ndarray):
-        return array.take(index, axis=-1)
-    return array[..., index]
-
-
-def to_host(array: Array) -> np.ndarray:
-    """Convert to numpy, which waits for the device if there is one."""
-    return array if isinstance(array, np.ndarray) else array.cpu().numpy()
-
-
-def to_device_of(poses: Array, array: np.ndarray) -> Array:
-    """Convert an array to the type and device of the poses."""
-    if isinstance(poses, np.ndarray):
-        return array
-    return torch.as_tensor(array, device=poses.device)
+    return array.take(index, axis=-1)
 
 
 def floating_dtype(images: Sequence[Array]) -> Any:
     """Common dtype of the caller's arrays; float64 if they are integers."""
     dtypes = {image.dtype for image in images}
-    promote = namespace(images[0]).promote_types
-    dtype = reduce(promote, dtypes)
-    if dtype.kind == 'f' if isinstance(dtype, np.dtype) else dtype.is_floating_point:
-        return dtype
-    return namespace(images[0]).float64
+    if isinstance(images[0], np.ndarray):
+        dtype = reduce(np.promote_types, dtypes)
+        return dtype if dtype.kind == 'f' else np.float64
+    dtype = reduce(torch.promote_types, dtypes)
+    return dtype if dtype.is_floating_point else torch.float64
 
 
 def convert_like(array: Array, like: Array, dtype: Any = None) -> Array:

@@ -13,17 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from .pose_arrays import (
     Array,
     check_arrays,
     convert_like,
     floating_dtype,
-    namespace,
     poses_last,
     take,
-    to_device_of,
     to_float64,
     to_host,
 )
@@ -38,8 +35,7 @@ _MIN_WEIGHT = 1e-5
 # Comparing all pairs of so few poses takes less time than selecting the close ones.
 _FEW_POSES = 12
 # Pairs of the images that are processed together.
-_CPU_PAIRS = 2**14
-_GPU_PAIRS = 2**24
+_PAIRS = 2**14
 
 
 class PoseNMSResult(NamedTuple):
@@ -71,7 +67,7 @@ class PoseNMSResult(NamedTuple):
 # --- elimination ----------------------------------------------------------------------
 
 
-def eliminates(pairs: Pairs, params: PoseNMSParams) -> Array:
+def eliminates(pairs: Pairs, params: PoseNMSParams) -> np.ndarray:
     """Elimination criterion (...): whether poses i suppress less confident poses j."""
     criterion = d(pairs, params) > params.eta
     if params.match_count is not None:  # AlphaPose's second criterion
@@ -93,31 +89,31 @@ def _eliminations(
     poses: Poses, rank: np.ndarray, params: PoseNMSParams
 ) -> Iterator[tuple[int, int]]:
     """Pairs of an image for which the criterion holds, most confident i first."""
-    xp, (images, number) = namespace(poses.k), rank.shape
+    images, number = rank.shape
     if number < 2:
         return iter(())
-    pairs = to_device_of(poses.k, rank[..., None] < rank[:, None])  # (B, N, N)
+    pairs = rank[..., None] < rank[:, None]  # (B, N, N)
     if images > 1 or number > _FEW_POSES:
         pairs = pairs & _close(poses, rank.shape, params)
-    i, j = xp.where(pairs.reshape(rank.size, number))
+    i, j = np.where(pairs.reshape(rank.size, number))
     j = i - i % number + j  # from the index in the image to that in poses
     step = poses.chunk_size()
     chunks = [np.s_[n : n + step] for n in range(0, max(1, len(i)), step)]
     criterion = [eliminates(Pairs(poses, i[n], j[n]), params) for n in chunks]
-    eliminated = xp.concatenate(criterion)
-    i, j = to_host(i[eliminated]), to_host(j[eliminated])
+    eliminated = np.concatenate(criterion)
+    i, j = i[eliminated], j[eliminated]
     order = rank.reshape(-1)[i].argsort(kind='stable')
     return zip(i[order].tolist(), j[order].tolist(), strict=True)
 
 
-def _close(poses: Poses, shape: tuple[int, ...], params: PoseNMSParams) -> Array:
+def _close(poses: Poses, shape: tuple[int, ...], params: PoseNMSParams) -> np.ndarray:
     """Pairs (B, N, N) whose bounds are close enough for the criterion to hold."""
     # Farther apart than this, no keypoint matches and lambda * H_sim <= eta. It solves
     # lambda * terms * exp(-distance^p / sigma2) = eta, with p = 1 or 2.
     terms = 1 if params.normalize else len(poses.c)
     power = params.sigma2 * math.log(max(1.0, params.lambda_ * terms / params.eta))
     distance = max(1.0, math.sqrt(power) if params.squared else power)  # units
-    reach = namespace(poses.k).maximum(poses.radius, distance * poses.unit)
+    reach = np.maximum(poses.radius, distance * poses.unit)
     reach = 1.000001 * reach  # rounding must not lose a pair
     low, high = _bounds(poses.k)
     after = (low - reach).reshape(2, *shape, 1) <= high.reshape(2, -1, 1, shape[1])
@@ -126,12 +122,11 @@ def _close(poses: Poses, shape: tuple[int, ...], params: PoseNMSParams) -> Array
     return close[0] & close[1]  # x, y
 
 
-def _bounds(k: Array) -> tuple[Array, Array]:
+def _bounds(k: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Bounds (2, T) of the finite keypoints; inverted if there are none."""
-    xp = namespace(k)
-    missing = xp.isnan(k)
-    low, high = xp.where(missing, xp.inf, k), xp.where(missing, -xp.inf, k)
-    return xp.amin(low, 1), xp.amax(high, 1)
+    missing = np.isnan(k)
+    low, high = np.where(missing, np.inf, k), np.where(missing, -np.inf, k)
+    return np.amin(low, 1), np.amax(high, 1)
 
 
 # --- merging --------------------------------------------------------------------------
@@ -139,9 +134,8 @@ def _bounds(k: Array) -> tuple[Array, Array]:
 
 def merge(
     poses: Poses, suppressed_by: np.ndarray, params: PoseNMSParams
-) -> tuple[np.ndarray, Array, Array]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Merge clusters of two or more: indices (M,) of the kept poses, new k and c."""
-    xp = namespace(poses.k)
     cluster_size = np.bincount(suppressed_by, minlength=len(suppressed_by))  # (T,)
     kept = np.flatnonzero(cluster_size > 1)  # (M,)
     # The S poses of these clusters, one cluster after another.
@@ -152,40 +146,38 @@ def merge(
     c = take(poses.c, members)
     weights = c.clip(_MIN_WEIGHT) * near  # (K, S)
     # Not NaN times 0.
-    x, y = xp.where(near, take(poses.k, members), 0.0)
-    values = xp.stack((weights, weights * x, weights * y, weights * c))
+    x, y = np.where(near, take(poses.k, members), 0.0)
+    values = np.stack((weights, weights * x, weights * y, weights * c))
     total, *sums = _reduce('sum', values, cluster_size[kept])  # (K, M) each
     # The total is 0, and the merged keypoint NaN, only where that of the kept pose is.
-    x, y, mean = (value / xp.where(total > 0, total, xp.nan) for value in sums)
+    x, y, mean = (value / np.where(total > 0, total, np.nan) for value in sums)
     if params.merge == 'weighted-max':
-        return kept, xp.stack((x, y)), _reduce('max', c * near, cluster_size[kept])
-    return kept, xp.stack((x, y)), xp.where(total > 0, mean, 0.0)
+        return kept, np.stack((x, y)), _reduce('max', c * near, cluster_size[kept])
+    return kept, np.stack((x, y)), np.where(total > 0, mean, 0.0)
 
 
-def _reduce(reduction: str, values: Array, lengths: np.ndarray) -> Array:
+def _reduce(reduction: str, values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Sum or maximum (..., M) of the values (..., S) of consecutive clusters."""
-    if isinstance(values, np.ndarray):
-        function = dict(sum=np.add, max=np.maximum)[reduction]
-        return function.reduceat(values, lengths.cumsum() - lengths, axis=-1)
-    on_device = torch.as_tensor(lengths, device=values.device)
-    reduced = torch.segment_reduce(poses_last(values), reduction, lengths=on_device)
-    return poses_last(reduced)
+    function = dict(sum=np.add, max=np.maximum)[reduction]
+    return function.reduceat(values, lengths.cumsum() - lengths, axis=-1)
 
 
 # --- thresholds -----------------------------------------------------------------------
 
 
-def passes_thresholds(k: Array, c: Array, params: PoseNMSParams) -> np.ndarray:
+def passes_thresholds(
+    k: np.ndarray, c: np.ndarray, params: PoseNMSParams
+) -> np.ndarray:
     """Check which poses (T,) reach the thresholds of score and area."""
     passes = np.ones(c.shape[1], dtype=bool)
     if params.max_score_thr > 0:
-        passes &= to_host((c >= params.max_score_thr).any(0))
+        passes &= (c >= params.max_score_thr).any(0)
     if params.mean_score_thr > 0:
-        passes &= to_host(c.mean(0) >= params.mean_score_thr)
+        passes &= c.mean(0) >= params.mean_score_thr
     if params.min_area > 0:
         low, high = _bounds(k)
         width, height = _AREA_FACTOR * (high - low).clip(0)
-        passes &= to_host(width * height >= params.min_area)
+        passes &= width * height >= params.min_area
     return passes
 
 
@@ -194,27 +186,26 @@ def passes_thresholds(k: Array, c: Array, params: PoseNMSParams) -> np.ndarray:
 
 def _equally_many(keypoints: Sequence[Array]) -> Iterator[list[int]]:
     """Group images with equally many poses, in chunks that bound the memory."""
-    on_cpu = isinstance(keypoints[0], np.ndarray) or keypoints[0].device.type == 'cpu'
     by_size: dict[int, list[int]] = {}
     for image, poses in enumerate(keypoints):
         by_size.setdefault(len(poses), []).append(image)
     for size, images in by_size.items():
-        step = max(1, (_CPU_PAIRS if on_cpu else _GPU_PAIRS) // max(1, size**2))
+        step = max(1, _PAIRS // max(1, size**2))
         for start in range(0, len(images), step):
             yield images[start : start + step]
 
 
 def _suppress_images(
-    arrays: Mapping[str, Sequence[Array]],
+    arrays: Mapping[str, Sequence[np.ndarray]],
+    like: Array,
     dtypes: tuple[Any, Any],
     params: PoseNMSParams,
 ) -> list[PoseNMSResult]:
-    """Pose NMS of B images with N poses each."""
-    like = arrays['keypoints'][0]
-    images, number = len(arrays['keypoints']), len(like)
+    """Pose NMS of B images with N poses each; the result is an array like ``like``."""
+    images, number = len(arrays['keypoints']), len(arrays['keypoints'][0])
     k, c, bboxes, *person_scores = map(to_float64, arrays.values())
     poses = Poses.of(k, c, bboxes, params)
-    confidence = to_host(person_scores[0] if person_scores else poses.c.mean(0))
+    confidence = person_scores[0] if person_scores else poses.c.mean(0)
     # Equal scores keep the order of the input, and NaN is last.
     order = np.argsort(-confidence.reshape(images, number), kind='stable')  # (B, N)
     suppressed_by = select(poses, order.argsort(), params)
@@ -223,13 +214,12 @@ def _suppress_images(
     # Thresholds apply before and after merging.
     passes = passes_thresholds(poses.k, poses.c, params)
     if params.merge != 'none' and not is_kept.all():
-        xp = namespace(k)
         kept, merged_k, merged_c = merge(poses, suppressed_by, params)
         passes[kept] &= passes_thresholds(merged_k, merged_c, params)
         merged_k, merged_c = poses_last(merged_k), poses_last(merged_c)
-        missing = xp.isnan(merged_k)
-        k[kept] = xp.where(missing, k[kept], merged_k)
-        c[kept] = xp.where(missing[..., 0], c[kept], merged_c)
+        missing = np.isnan(merged_k)
+        k[kept] = np.where(missing, k[kept], merged_k)
+        c[kept] = np.where(missing[..., 0], c[kept], merged_c)
 
     # Images one after another, their most confident pose first.
     start = (number * np.arange(images))[:, None]  # (B, 1)
@@ -292,10 +282,11 @@ def parametric_pose_nms_batch(
     check_arrays(arrays)
     params = params.for_keypoints(keypoints[0].shape[1])
     dtypes = floating_dtype(keypoints), floating_dtype(keypoint_scores)
+    on_host = to_host(arrays)
     results: dict[int, PoseNMSResult] = {}
     for images in _equally_many(keypoints):
-        group = {name: [a[n] for n in images] for name, a in arrays.items()}
-        nms = _suppress_images(group, dtypes, params)
+        group = {name: [a[n] for n in images] for name, a in on_host.items()}
+        nms = _suppress_images(group, keypoints[0], dtypes, params)
         results.update(zip(images, nms, strict=True))
     return [results[image] for image in range(len(keypoints))]
 
@@ -310,8 +301,8 @@ def parametric_pose_nms(
     """Suppress duplicate poses of one image (RMPE, section 3.2).
 
     All arrays must be numpy arrays, or torch tensors on one device. The result has the
-    same type. The input is not changed. Computation is in float64 and equal confidences
-    keep the order of the input, so CPU and GPU keep the same poses.
+    same type and device. The input is not changed. Computation is in float64 on the
+    CPU, with one copy from the device. Equal confidences keep the order of the input.
 
     Values that are not finite are handled as follows:
 

@@ -22,26 +22,24 @@ from .pose_arrays import (
     Array,
     check_arrays,
     convert_like,
-    namespace,
     poses_last,
     take,
-    to_device_of,
     to_float64,
+    to_host,
 )
 from .pose_nms_params import PoseNMSParams
 
 # Minimum unit of distances, pixels. Only equal keypoints are similar on a box whose
 # width and height are 0.
 _MIN_UNIT = 1e-9
-# Limits of the memory, in bytes, for pairs that are compared together. On the CPU they
-# fit into the cache; on a GPU they are large enough to use the whole device.
-CPU_CHUNK_BYTES = 2**21
-GPU_CHUNK_BYTES = 2**30
+# Limit of the memory, in bytes, for pairs that are compared together: they fit into the
+# cache.
+CHUNK_BYTES = 2**21
 # Intermediate results of one pair of keypoints: up to 16 float64 numbers.
 _BYTES_PER_KEYPOINT = 128
 
 
-def K_sim(pairs: Pairs, params: PoseNMSParams) -> Array:
+def K_sim(pairs: Pairs, params: PoseNMSParams) -> np.ndarray:
     """Number of keypoints of j in the region R of i, weighted by confidence (...)."""
     poses, i, j = pairs.poses, pairs.i, pairs.j
     if params.region == 'circle':
@@ -52,18 +50,18 @@ def K_sim(pairs: Pairs, params: PoseNMSParams) -> Array:
     return (take(poses.tanh_c, i) * take(poses.tanh_c, j) * matched).sum(0)
 
 
-def H_sim(pairs: Pairs, params: PoseNMSParams) -> Array:
+def H_sim(pairs: Pairs, params: PoseNMSParams) -> np.ndarray:
     """Spatial closeness of all keypoints, 1 for each pair at the same place (...)."""
-    xp, unit = namespace(pairs.square), take(pairs.poses.unit, pairs.i)
+    unit = take(pairs.poses.unit, pairs.i)
     if params.squared:
-        closeness = xp.exp(pairs.square / (-params.sigma2 * unit**2))
+        closeness = np.exp(pairs.square / (-params.sigma2 * unit**2))
     else:
-        closeness = xp.exp(xp.sqrt(pairs.square) / (-params.sigma2 * unit))
+        closeness = np.exp(np.sqrt(pairs.square) / (-params.sigma2 * unit))
     # NaN where a keypoint is missing
-    return xp.where(closeness > 0, closeness, 0.0).sum(0)
+    return np.where(closeness > 0, closeness, 0.0).sum(0)
 
 
-def d(pairs: Pairs, params: PoseNMSParams) -> Array:
+def d(pairs: Pairs, params: PoseNMSParams) -> np.ndarray:
     """Similarity of poses i and j (...)."""
     similarity = K_sim(pairs, params) + params.lambda_ * H_sim(pairs, params)
     return similarity / len(pairs.square) if params.normalize else similarity
@@ -73,66 +71,66 @@ class Poses(NamedTuple):
     """T poses, float64, with the poses on the last axis.
 
     Attributes:
-        k (Array): Keypoints (2, K, T), x and y in pixels, NaN if one is not finite.
-        c (Array): Their scores (K, T), 0 where one is not finite or negative or the
-            position is NaN.
-        tanh_c (Array): tanh(c / sigma1) (K, T).
-        half_region (Array): Half of ``alpha`` times width and height of the boxes
+        k (np.ndarray): Keypoints (2, K, T), x and y in pixels, NaN if one is not
+            finite.
+        c (np.ndarray): Their scores (K, T), 0 where one is not finite or negative or
+            the position is NaN.
+        tanh_c (np.ndarray): tanh(c / sigma1) (K, T).
+        half_region (np.ndarray): Half of ``alpha`` times width and height of the boxes
             (2, T), pixels.
-        radius (Array): ``alpha`` times their longer side (T,), pixels.
-        unit (Array): Unit of distances (T,), pixels.
+        radius (np.ndarray): ``alpha`` times their longer side (T,), pixels.
+        unit (np.ndarray): Unit of distances (T,), pixels.
     """
 
-    k: Array
-    c: Array
-    tanh_c: Array
-    half_region: Array
-    radius: Array
-    unit: Array
+    k: np.ndarray
+    c: np.ndarray
+    tanh_c: np.ndarray
+    half_region: np.ndarray
+    radius: np.ndarray
+    unit: np.ndarray
 
     @classmethod
-    def of(cls, k: Array, c: Array, bboxes: Array, params: PoseNMSParams) -> Poses:
+    def of(
+        cls, k: np.ndarray, c: np.ndarray, bboxes: np.ndarray, params: PoseNMSParams
+    ) -> Poses:
         """Prepare keypoints (T, K, 2), their scores (T, K) and boxes (T, 4)."""
-        xp = namespace(k)
         size = bboxes[:, 2:] - bboxes[:, :2]  # (T, 2)
-        valid = (size >= 0) & (size < xp.inf)
+        valid = (size >= 0) & (size < np.inf)
         if not valid.all():
             raise ValueError(
                 'bboxes must be finite x1, y1, x2, y2 with x1 <= x2 and y1 <= y2, got '
                 f'{bboxes[~valid.all(-1)][0].tolist()}'
             )
         k, c, region = poses_last(k), poses_last(c), params.alpha * poses_last(size)
-        radius = xp.maximum(region[0], region[1])
+        radius = np.maximum(region[0], region[1])
         in_pixels = params.units == 'pixel'
-        finite = xp.isfinite(k)
+        finite = np.isfinite(k)
         finite = finite[0] & finite[1]  # (K, T)
-        c = xp.where(finite & (c > 0) & (c < xp.inf), c, 0.0)
+        c = np.where(finite & (c > 0) & (c < np.inf), c, 0.0)
         return cls(
-            k=xp.where(finite, k, xp.nan),
+            k=np.where(finite, k, np.nan),
             c=c,
-            tanh_c=xp.tanh(c / params.sigma1),
+            tanh_c=np.tanh(c / params.sigma1),
             half_region=0.5 * region,
             radius=radius,
-            unit=xp.ones_like(radius) if in_pixels else radius.clip(_MIN_UNIT),
+            unit=np.ones_like(radius) if in_pixels else radius.clip(_MIN_UNIT),
         )
 
     def chunk_size(self) -> int:
         """Number of pairs that are compared together, which bounds the memory."""
-        on_cpu = isinstance(self.k, np.ndarray)
-        limit = CPU_CHUNK_BYTES if on_cpu else GPU_CHUNK_BYTES
-        return max(1, limit // (_BYTES_PER_KEYPOINT * len(self.c)))
+        return max(1, CHUNK_BYTES // (_BYTES_PER_KEYPOINT * len(self.c)))
 
 
 class Pairs:
     """Pairs of the poses at indices i and j, (...) together."""
 
-    def __init__(self, poses: Poses, i: Array, j: Array) -> None:
+    def __init__(self, poses: Poses, i: np.ndarray, j: np.ndarray) -> None:
         self.poses, self.i, self.j = poses, i, j
         self.dx, self.dy = (take(x, i) - take(x, j) for x in poses.k)  # (K, ...)
         # Squared distance (K, ...), NaN where a keypoint is missing.
         self.square = self.dx * self.dx + self.dy * self.dy
 
-    def within(self, radius: float | None) -> Array:
+    def within(self, radius: float | None) -> np.ndarray:
         """Keypoints (K, ...) of j at most ``alpha`` times the longer side from i's."""
         limit = take(self.poses.radius, self.i)
         limit = limit if radius is None else limit.clip(max=radius)
@@ -145,7 +143,7 @@ def pose_similarity(
     """Compute the similarity of all pairs of poses in an image.
 
     This is d of RMPE, section 3.2. All arrays must be numpy arrays, or torch tensors on
-    one device. The result has the same type.
+    one device. The result has the same type and device.
 
     Args:
         keypoints (Array): Keypoints (N, K, 2), pixels. See :func:`parametric_pose_nms`
@@ -175,12 +173,12 @@ def pose_similarity(
     )
     check_arrays(arrays)
     number = len(keypoints)
-    k, c, boxes = map(to_float64, arrays.values())
+    k, c, boxes = map(to_float64, to_host(arrays).values())
     poses = Poses.of(k, c, boxes, params)
-    index = to_device_of(k, np.arange(number))
+    index = np.arange(number)
     step = max(1, poses.chunk_size() // max(1, number))
     rows = [
         d(Pairs(poses, index[start : start + step, None], index[None]), params)
         for start in range(0, max(1, number), step)
     ]
-    return convert_like(namespace(poses.k).concatenate(rows), keypoints)
+    return convert_like(np.concatenate(rows), keypoints)

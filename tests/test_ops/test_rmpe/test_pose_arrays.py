@@ -6,8 +6,8 @@ import torch
 from rmpe_plugin.ops.rmpe.pose_arrays import (
     convert_like,
     floating_dtype,
-    namespace,
     to_float64,
+    to_host,
 )
 
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -24,20 +24,30 @@ def test_numpy_arrays_are_copied_to_float64(dtype):
 
 
 @pytest.mark.parametrize('dtype', [*FLOATS, torch.int64])
-def test_tensors_on_the_cpu_become_numpy_arrays(dtype):
-    tensor = torch.ones(2, 3, dtype=dtype)
-    array = to_float64([tensor])
-    assert isinstance(array, np.ndarray)
-    assert array.dtype == np.float64
-    array[:] = 7
-    assert (tensor == 1).all()
+def test_tensors_become_numpy_arrays_with_one_copy(dtype, monkeypatch):
+    copies = []
+    cpu = torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, 'cpu', lambda x: copies.append(x) or cpu(x))
+    lengths = (2, 0, 1)
+    arrays = dict(
+        keypoints=[torch.full((n, 3, 2), 2, dtype=dtype) for n in lengths],
+        keypoint_scores=[torch.full((n, 3), n, dtype=dtype) for n in lengths],
+        person_scores=[torch.arange(n).to(dtype) for n in lengths],
+    )
+    on_host = to_host(arrays)
+    assert len(copies) == 1
+    for name, images in arrays.items():
+        for tensor, array in zip(images, on_host[name], strict=True):
+            assert array.dtype == np.float64
+            assert array.shape == tensor.shape
+            assert array.tolist() == tensor.tolist()
+            array[:] = 7
+    assert (arrays['keypoints'][0] == 2).all()
 
 
-def test_tensors_on_another_device_stay_there():
-    array = to_float64([torch.ones(2, 3, device='meta')])
-    assert array.device.type == 'meta'
-    assert array.dtype == torch.float64
-    assert namespace(array) is torch
+def test_numpy_arrays_stay_as_they_are():
+    arrays = dict(keypoints=[np.zeros((1, 3, 2), 'float32')])
+    assert to_host(arrays) is arrays
 
 
 @pytest.mark.parametrize(

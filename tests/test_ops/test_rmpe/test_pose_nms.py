@@ -191,7 +191,7 @@ def test_chunk_size_does_not_change_result(monkeypatch):
     images = [random_poses(rng, 30) for _ in range(5)]
     arguments = (*zip(*images, strict=True), PAPER)
     expected = parametric_pose_nms_batch(*arguments)
-    monkeypatch.setattr('rmpe_plugin.ops.rmpe.pose_similarity.CPU_CHUNK_BYTES', 12800)
+    monkeypatch.setattr('rmpe_plugin.ops.rmpe.pose_similarity.CHUNK_BYTES', 12800)
     for a, b in zip(expected, parametric_pose_nms_batch(*arguments), strict=True):
         np.testing.assert_array_equal(a.cluster_of, b.cluster_of)
 
@@ -229,7 +229,7 @@ def test_memory_is_bounded(name, function, monkeypatch):
         tracemalloc.stop()
         return memory
 
-    chunk_bytes = 'rmpe_plugin.ops.rmpe.pose_similarity.CPU_CHUNK_BYTES'
+    chunk_bytes = 'rmpe_plugin.ops.rmpe.pose_similarity.CHUNK_BYTES'
     monkeypatch.setattr(chunk_bytes, limit)
     assert peak() < limit + others
     monkeypatch.setattr(chunk_bytes, 2**40)
@@ -280,20 +280,9 @@ def test_torch_equals_numpy(name, device):
         np.testing.assert_array_equal(tensor.detach().cpu(), array)
 
 
-@pytest.fixture
-def tensors_only(monkeypatch):
-    """Compute with tensors, as on a GPU."""
-
-    def to_float64(images):
-        return torch.cat([torch.as_tensor(image) for image in images]).double()
-
-    for module in ('pose_nms', 'pose_similarity'):
-        monkeypatch.setattr(f'rmpe_plugin.ops.rmpe.{module}.to_float64', to_float64)
-
-
 @pytest.mark.parametrize('name', [*PRESETS, 'random'])
 @pytest.mark.parametrize('missing', [False, True])
-def test_computation_with_tensors_equals_numpy(name, missing, request):
+def test_batch_of_tensors_equals_numpy(name, missing):
     rng = np.random.default_rng(15)
     images = [random_poses(rng, n) for n in (3, 0, 30, 1, 30, 300)]
     if missing:
@@ -303,7 +292,6 @@ def test_computation_with_tensors_equals_numpy(name, missing, request):
     params = random_params(rng, 17) if name == 'random' else PoseNMSParams.preset(name)
     expected = parametric_pose_nms_batch(*zip(*images, strict=True), params)
     similarity = pose_similarity(*images[2], params)
-    request.getfixturevalue('tensors_only')
     tensors = [tuple(map(torch.from_numpy, image)) for image in images]
     results = parametric_pose_nms_batch(*zip(*tensors, strict=True), params)
     for result, arrays in zip(results, expected, strict=True):

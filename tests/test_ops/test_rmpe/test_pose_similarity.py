@@ -59,7 +59,7 @@ def test_no_poses():
 def test_chunk_size_does_not_change_similarity(monkeypatch):
     poses = random_poses(np.random.default_rng(4), 30)
     expected = pose_similarity(*poses, PAPER)
-    monkeypatch.setattr('rmpe_plugin.ops.rmpe.pose_similarity.CPU_CHUNK_BYTES', 12800)
+    monkeypatch.setattr('rmpe_plugin.ops.rmpe.pose_similarity.CHUNK_BYTES', 12800)
     np.testing.assert_array_equal(pose_similarity(*poses, PAPER), expected)
 
 
