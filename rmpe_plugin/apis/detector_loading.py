@@ -10,7 +10,7 @@ from .person_detector import PersonDetector
 
 PERSON = 'person'
 WHOLE_IMAGE = 'whole_image'
-# With this threshold docs/photographs.md measures the included detector.
+# With this threshold docs/model_cards.md measures the included detector.
 PERSON_SCORE_THR = 0.35
 SCORE_THR = 0.3
 

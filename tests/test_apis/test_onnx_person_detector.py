@@ -49,7 +49,7 @@ def images():
 def test_included_weights_have_the_checksum_of_the_model_card():
     content = PERSON_FILE.read_bytes()
     assert hashlib.sha256(content).hexdigest() == SHA256
-    card = (PERSON_FILE.parents[2] / 'docs' / 'photographs.md').read_text()
+    card = (PERSON_FILE.parents[2] / 'docs' / 'model_cards.md').read_text()
     assert SHA256 in card
 
 
