@@ -8,10 +8,12 @@ import sys
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import Config
 from PIL import Image
 
 from rmpe_plugin.apis import DetectorSettings, Frames, find_model, list_images
@@ -120,6 +122,56 @@ def test_models_and_inputs_are_told_apart(
     assert (args.config, args.checkpoint) == model
     assert args.det == detector
     assert args.inputs == inputs
+
+
+def parse(monkeypatch, *words):
+    """Arguments of the command."""
+    monkeypatch.setattr(sys, 'argv', ['predict', *map(str, words)])
+    return predict.parse_args()
+
+
+@pytest.mark.parametrize(
+    ('option', 'expected'), [('--flip', True), ('--no-flip', False), ((), None)]
+)
+def test_flip_test_is_that_of_the_option_or_the_config(
+    option, expected, cpn, coco_cc, monkeypatch  # noqa: F811
+):  # fmt: skip
+    words = [*cpn, coco_cc, '--whole-image', '--device', 'cpu']
+    words += [option] if option else []
+    inferencer, _ = predict.start(parse(monkeypatch, *words))
+    configured = Config.fromfile(cpn[0]).model.test_cfg.flip_test
+    expected = configured if expected is None else expected
+    assert inferencer.estimator.model.test_cfg['flip_test'] == expected
+
+
+def test_drawings_are_as_the_options_say(coco_cc, monkeypatch):
+    def drawer(*options):
+        seen = {}
+        monkeypatch.setattr(
+            predict, 'PoseDrawer', lambda *args, **kwargs: seen.update(kwargs)
+        )
+        monkeypatch.setattr(predict, 'PoseExporter', lambda *args: 1 / 0)
+        args = parse(monkeypatch, coco_cc, '--whole-image', *options)
+        with pytest.raises(ZeroDivisionError):
+            predict.export(args, SimpleNamespace(dataset_meta={}), iter(()))
+        return seen
+
+    default = dict(boxes=True, black=False, color_by='keypoint')
+    assert drawer() == default
+    assert drawer('--no-boxes') == {**default, 'boxes': False}
+    assert drawer('--skeleton-only') == {**default, 'boxes': False, 'black': True}
+    assert drawer('--color-by', 'person') == {**default, 'color_by': 'person'}
+
+
+def test_small_boxes_are_dropped(coco_cc, monkeypatch):
+    image = cv2.imread(str(coco_cc / '000000174375.jpg'))
+    (people,) = predict.build_detector(parse(monkeypatch, coco_cc))([image])
+    areas = (people.bboxes[:, 2:] - people.bboxes[:, :2]).prod(axis=1)
+    limit = np.median(areas)
+    args = parse(monkeypatch, coco_cc, '--min-box-area', limit)
+    (large,) = predict.build_detector(args)([image])
+    np.testing.assert_array_equal(large.bboxes, people.bboxes[areas >= limit])
+    assert 0 < len(large) < len(people)
 
 
 @pytest.mark.parametrize(
@@ -317,11 +369,15 @@ def test_visualize_pipeline_writes_a_sheet(detector_files, images, tmp_path):  #
         (('photo', '{images}', '--det', '{config}'), 'of {config} is missing'),
         (
             ('{config}', 'x', '{images}', '--whole-image', '--box-thr', '0.5'),
-            '--box-thr and --tiles need a detector',
+            '--box-thr, --min-box-area and --tiles need a detector',
         ),
         (
             ('{images}', '--boxes', 'boxes.json', '--tiles'),
-            '--box-thr and --tiles need a detector',
+            '--box-thr, --min-box-area and --tiles need a detector',
+        ),
+        (
+            ('{images}', '--whole-image', '--min-box-area', '9'),
+            '--box-thr, --min-box-area and --tiles need a detector',
         ),
         (('no.jpg',), 'no.jpg does not exist'),
         (
