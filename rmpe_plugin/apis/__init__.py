@@ -26,6 +26,7 @@ from .model_zoo import (
 from .onnx_cache import cache_folder, cached_onnx
 from .onnx_person_detector import OnnxPersonDetector
 from .onnx_pose_estimator import OnnxPoseEstimator
+from .openpose import OPENPOSE_FORMATS, OpenPoseWriter
 from .person_detector import PersonDetector
 from .pose_drawer import COLOR_BY, PoseDrawer
 from .pose_estimator import (
@@ -49,8 +50,10 @@ __all__ = [
     'JsonList',
     'ListedModel',
     'MinAreaDetector',
+    'OPENPOSE_FORMATS',
     'OnnxPersonDetector',
     'OnnxPoseEstimator',
+    'OpenPoseWriter',
     'PRECISIONS',
     'PersonDetector',
     'PoseDrawer',

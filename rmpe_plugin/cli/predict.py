@@ -3,10 +3,10 @@ r"""Predict the poses of all people in images, videos or a camera's stream.
 
 Person boxes come from the detector in this package, from another one (--det), from a
 JSON file of COCO results (--boxes), or are the whole image (--whole-image). Writes
-annotated images and videos, COCO results (results.json) and AlphaPose results
-(alphapose-results.json). Files that cannot be read are skipped and listed at the end
-with the reason, as are damaged parts of videos and drawings that cannot be written; the
-exit status is then 1.
+annotated images and videos, COCO results (results.json), AlphaPose results
+(alphapose-results.json) and OpenPose results (--format). Files that cannot be read are
+skipped and listed at the end with the reason, as are damaged parts of videos and files
+that cannot be written; the exit status is then 1.
 
 The model is a name that rmpe models lists, an ONNX file of rmpe export, or a config and
 its checkpoint. Without a model, it is 'photo', which is in the package. The weights of
@@ -40,11 +40,13 @@ from rich.table import Table
 
 from rmpe_plugin.apis import (
     COLOR_BY,
+    OPENPOSE_FORMATS,
     PRECISIONS,
     WHOLE_IMAGE,
     Detector,
     Frames,
     MinAreaDetector,
+    OpenPoseWriter,
     PoseDrawer,
     PoseExporter,
     PoseResult,
@@ -165,6 +167,11 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--out', type=Path, default='poses', help='output folder (default: poses)'
     )
+    parser.add_argument(
+        '--format', choices=OPENPOSE_FORMATS,
+        help='write results of OpenPose to the folder OUT/openpose, too: its default '
+        'with 25 points, or 18 points as AlphaPose',
+    )  # fmt: skip
     parser.add_argument(
         '--no-images', action='store_true',
         help='write only the JSON files, no annotated images and videos',
@@ -291,7 +298,11 @@ def export(
         black=args.skeleton_only,
         color_by=args.color_by,
     )
-    exporter = PoseExporter(args.out, drawer, not args.no_images, args.show)
+    openpose = None
+    if args.format:
+        folder, meta = args.out / 'openpose', inferencer.dataset_meta
+        openpose = OpenPoseWriter(folder, meta, args.format)
+    exporter = PoseExporter(args.out, drawer, not args.no_images, args.show, openpose)
     columns = (
         TextColumn('poses'),
         BarColumn(),

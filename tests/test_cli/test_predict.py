@@ -204,12 +204,27 @@ def test_demo_with_a_trained_model(coco_cc, tmp_path):
     pictures = (coco_cc / '000000234748.jpg', coco_cc / '000000397133.jpg')
     boxes = coco_cc / 'person_keypoints_cc.json'
     result = run_command(
-        'predict', '--model', 'photo', *pictures, '--boxes', boxes, '--out', tmp_path
+        'predict',
+        '--model',
+        'photo',
+        *pictures,
+        '--boxes',
+        boxes,
+        '--out',
+        tmp_path,
+        '--format',
+        'openpose-18',
     )
     assert 'onnxruntime' in result.stdout
     poses = json.loads((tmp_path / 'results.json').read_text())
     assert {pose['image_id'] for pose in poses} == {234748, 397133}
     assert all(len(pose['keypoints']) == 3 * 14 for pose in poses)
+    (first, *_) = (pose for pose in poses if pose['image_id'] == 234748)
+    file = tmp_path / 'openpose' / '000000234748_keypoints.json'
+    person = json.loads(file.read_text())['people'][0]['pose_keypoints_2d']
+    assert len(person) == 3 * 18
+    # The right knee is LSP's second keypoint, and OpenPose's tenth.
+    np.testing.assert_allclose(person[27:30], first['keypoints'][3:6])
     for picture in pictures:
         drawing = cv2.imread(str(tmp_path / picture.name))
         assert (drawing != cv2.imread(str(picture))).any()
