@@ -137,7 +137,9 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
         'inputs', nargs='*', metavar='[MODEL [CHECKPOINT]] INPUT',
         help=f'the pose model: {MODEL.format(example=EXAMPLES["pose"])}; or an ONNX '
         f'file (default: {DEFAULT_MODEL}); {CHECKPOINT}. Then images, videos, folders, '
-        "quoted globs, 'webcam' or 'webcam:INDEX'",
+        "quoted globs, 'webcam' or 'webcam:INDEX', addresses of images or streams "
+        "(http://, https://, rtsp://), a text file (.txt) of these, one a line, or '-' "
+        'for such a list on the standard input',
     )  # fmt: skip
     parser.add_argument(
         '--model', metavar='MODEL',

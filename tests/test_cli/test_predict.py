@@ -5,8 +5,12 @@ import json
 import re
 import shutil
 import sys
+import threading
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -256,6 +260,33 @@ def test_one_file_does_not_stop_the_others(coco_cc, tmp_path):
     assert ids == {'film/0', 'film/1', 'good.png', 'grey.pgm'}
     frame, _ = Frames(out / 'film.mp4')
     assert frame.image.shape == (122, 162, 3)
+
+
+def test_lists_with_addresses(coco_cc, tmp_path, monkeypatch):
+    monkeypatch.setenv('no_proxy', '127.0.0.1')
+    handler = partial(SimpleHTTPRequestHandler, directory=coco_cc)
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f'http://127.0.0.1:{server.server_port}'
+        names = [f'{url}/000000234748.jpg', f'{url}/no.jpg', tmp_path / 'gone.jpg']
+        names.append(coco_cc / '000000397133.jpg')
+        (tmp_path / 'names.txt').write_text('\n'.join(map(str, names)))
+        result = run_command(
+            'predict', tmp_path / 'names.txt', '--out', tmp_path / 'out',
+            '--boxes', coco_cc / 'person_keypoints_cc.json', check=False,
+        )  # fmt: skip
+        server.shutdown()
+    assert result.returncode == 1
+    assert f'skipped: {url}/no.jpg: HTTP Error 404' in result.stderr
+    assert f'skipped: {tmp_path}/gone.jpg: [Errno 2]' in result.stderr
+    poses = json.loads((tmp_path / 'out' / 'results.json').read_text())
+    assert {pose['image_id'] for pose in poses} == {234748, 397133}
+    assert (tmp_path / 'out' / '000000234748.jpg').is_file()
+
+
+def test_inputs_come_from_the_standard_input(coco_cc, monkeypatch):
+    monkeypatch.setattr(sys, 'stdin', StringIO(f'{coco_cc}/000000397133.jpg\n'))
+    assert parse(monkeypatch, '-', '--no-boxes').frames.ids == [397133]
 
 
 def test_photographs_need_no_arguments(coco_cc, tmp_path):
