@@ -13,6 +13,7 @@ from .detector_loading import WHOLE_IMAGE, load_detector
 from .estimator_loading import load_estimator
 from .image_writer import ImageWriter
 from .json_list import JsonList
+from .min_area_detector import MinAreaDetector
 from .model_zoo import (
     ListedModel,
     ZooDetector,
@@ -25,8 +26,9 @@ from .model_zoo import (
 from .onnx_cache import cache_folder, cached_onnx
 from .onnx_person_detector import OnnxPersonDetector
 from .onnx_pose_estimator import OnnxPoseEstimator
+from .openpose import OPENPOSE_FORMATS, OpenPoseWriter
 from .person_detector import PersonDetector
-from .pose_drawer import PoseDrawer
+from .pose_drawer import COLOR_BY, PoseDrawer
 from .pose_estimator import (
     PRECISIONS,
     PoseEstimator,
@@ -38,6 +40,7 @@ from .rmpe_inferencer import PoseResult, RMPEInferencer
 from .tiled_detector import TiledDetector
 
 __all__ = [
+    'COLOR_BY',
     'Detector',
     'DetectorSettings',
     'Frame',
@@ -46,8 +49,11 @@ __all__ = [
     'ImageWriter',
     'JsonList',
     'ListedModel',
+    'MinAreaDetector',
+    'OPENPOSE_FORMATS',
     'OnnxPersonDetector',
     'OnnxPoseEstimator',
+    'OpenPoseWriter',
     'PRECISIONS',
     'PersonDetector',
     'PoseDrawer',

@@ -8,7 +8,7 @@ import numpy as np
 from mmengine.structures import InstanceData
 from numpy.typing import ArrayLike
 
-from rmpe_plugin.inference import Frames, FrameSource, MovingSource
+from rmpe_plugin.inference import Frames, FrameSource, MovingSource, WebImageSource
 from rmpe_plugin.ops import valid_boxes
 from rmpe_plugin.structures import (
     boxes_from_records,
@@ -85,7 +85,7 @@ def _match(path: Path, frames: Frames) -> dict[int | str, list[dict]]:
     stems = {video.stem for video in videos}
     matched = {i: by_id[i] for i in by_id if str(i).rpartition('/')[0] in stems}
     files = {
-        source.image_id: str(source.path or '')
+        source.image_id: _name_of(source)
         for source in frames.sources
         if source.image_id is not None
     }
@@ -93,6 +93,11 @@ def _match(path: Path, frames: Frames) -> dict[int | str, list[dict]]:
         return by_id
     others = [record for record in records if record['image_id'] not in matched]
     return {**matched, **match_images(path, others, files)}
+
+
+def _name_of(source: FrameSource) -> str:
+    """Path or address of an image; ``''`` for an image in memory."""
+    return source.name if isinstance(source, WebImageSource) else str(source.path or '')
 
 
 def _in_order(boxes: Sequence[ArrayLike], frames: Frames) -> BoxesById:
@@ -108,7 +113,7 @@ def _ids_of(source: FrameSource) -> list[int | str]:
     if source.image_id is not None:
         return [source.image_id]
     if source.path is None or not isinstance(source, MovingSource):
-        raise ValueError('the frames of a camera have no boxes in their order')
+        raise ValueError('the frames of a camera or stream have no boxes in order')
     return [source.id_of(index) for index in range(len(source.timeline().times))]
 
 

@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drawing of poses on images."""
 
+from colorsys import hsv_to_rgb
+
 import numpy as np
+from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 
 from rmpe_plugin.visualization import NumpySafePoseVisualizer
+
+COLOR_BY = ('keypoint', 'person')
+# Multiples of the golden ratio are hues that differ from all before.
+_HUE_STEP = 0.618034
 
 
 class PoseDrawer:
@@ -14,14 +21,36 @@ class PoseDrawer:
         dataset_meta (dict): MMPose's description of the keypoints.
         kpt_thr (float): Keypoints with a lower score are not drawn. Defaults to 0.3.
         score_thr (float): People with a lower score are not drawn. Defaults to 0.
+        boxes (bool): Whether boxes are drawn. Defaults to ``True``.
+        black (bool): Whether poses are drawn on black instead of the image. Defaults to
+            ``False``.
+        color_by (str): ``'keypoint'``, the colours of ``dataset_meta``, or
+            ``'person'``, one colour for each person of an image, the most confident one
+            first. Defaults to ``'keypoint'``.
+
+    Raises:
+        ValueError: If ``color_by`` is unknown.
     """
 
     def __init__(
-        self, dataset_meta: dict, kpt_thr: float = 0.3, score_thr: float = 0.0
+        self,
+        dataset_meta: dict,
+        kpt_thr: float = 0.3,
+        score_thr: float = 0.0,
+        boxes: bool = True,
+        black: bool = False,
+        color_by: str = 'keypoint',
     ) -> None:
+        if color_by not in COLOR_BY:
+            raise ValueError(f'color_by must be one of {COLOR_BY}, got {color_by!r}')
         self.kpt_thr, self.score_thr = kpt_thr, score_thr
+        self.boxes, self.black, self.color_by = boxes, black, color_by
         self.visualizer = NumpySafePoseVisualizer(bbox_color='green')
         self.visualizer.set_dataset_meta(dataset_meta)
+        self._numbers = (
+            dataset_meta['num_keypoints'],
+            len(dataset_meta['skeleton_links']),
+        )
 
     def draw(self, image: np.ndarray, poses: PoseDataSample) -> np.ndarray:
         """Draw boxes and poses.
@@ -33,18 +62,36 @@ class PoseDrawer:
         Returns:
             np.ndarray: The drawing, BGR (H, W, 3), uint8.
         """
-        drawn = poses.new()
         people = poses.pred_instances
-        drawn.pred_instances = people[people.scores >= self.score_thr]
+        people = people[people.scores >= self.score_thr]
         # Lines and dots scale with the size of the image.
         width = max(1, round(max(image.shape[:2]) / 400))
         self.visualizer.line_width, self.visualizer.radius = width, width + 1
-        drawing = self.visualizer.add_datasample(
+        background = np.zeros_like(image) if self.black else image
+        drawing = np.ascontiguousarray(background[..., ::-1])
+        if self.color_by == 'keypoint':
+            drawing = self._draw(drawing, people)
+        else:
+            for i in range(len(people)):
+                self._set_color(i)
+                drawing = self._draw(drawing, people[i])
+        return np.ascontiguousarray(drawing[..., ::-1])
+
+    def _draw(self, image: np.ndarray, people: InstanceData) -> np.ndarray:
+        """Draw people on an RGB image in the colours of the visualizer."""
+        return self.visualizer.add_datasample(
             'poses',
-            np.ascontiguousarray(image[..., ::-1]),
-            drawn,
+            image,
+            PoseDataSample(pred_instances=people),
             draw_gt=False,
-            draw_bbox=True,
+            draw_bbox=self.boxes,
             kpt_thr=self.kpt_thr,
         )
-        return np.ascontiguousarray(drawing[..., ::-1])
+
+    def _set_color(self, index: int) -> None:
+        """Set the colour of a person."""
+        color = tuple(round(255 * x) for x in hsv_to_rgb(index * _HUE_STEP % 1, 1, 1))
+        keypoints, links = self._numbers
+        self.visualizer.bbox_color = color
+        self.visualizer.kpt_color = np.tile(color, (keypoints, 1))
+        self.visualizer.link_color = np.tile(color, (links, 1))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Export of predicted poses: JSON, annotated images and videos, and a window."""
 
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from rmpe_plugin.structures import poses_to_records
 from .alphapose import alphapose_records
 from .image_writer import ImageWriter
 from .json_list import JsonList
+from .openpose import OpenPoseWriter
 from .pose_drawer import PoseDrawer
 from .rmpe_inferencer import PoseResult
 
@@ -30,10 +32,12 @@ class PoseExporter:
         save_images (bool): Whether to write annotated images and videos. Defaults to
             ``True``.
         show (bool): Whether to show the drawings in a window. Defaults to ``False``.
+        openpose (OpenPoseWriter, optional): Writes OpenPose results, too. Defaults to
+            ``None``.
 
     Attributes:
-        failed (list[Frame]): Frames that were skipped, and images and videos that could
-            not be written, with the reason.
+        failed (list[Frame]): Frames that were skipped, and those whose drawing or
+            OpenPose result could not be written, with the reason.
         frames (int): Number of exported frames.
         people (int): Number of exported people.
     """
@@ -44,7 +48,9 @@ class PoseExporter:
         drawer: PoseDrawer,
         save_images: bool = True,
         show: bool = False,
+        openpose: OpenPoseWriter | None = None,
     ) -> None:
+        self.openpose = openpose
         self.drawer, self.save_images, self.show = drawer, save_images, show
         self.failed: list[Frame] = []
         self.frames = self.people = 0
@@ -54,8 +60,9 @@ class PoseExporter:
 
     @property
     def written(self) -> list[Path]:
-        """The files that were written."""
-        return [self._coco.path, self._alphapose.path, *self._writer.written]
+        """The files that were written, and the folder of OpenPose results."""
+        folders = [self.openpose.folder] if self.openpose else []
+        return [self._coco.path, self._alphapose.path, *folders, *self._writer.written]
 
     def add(self, result: PoseResult) -> bool:
         """Export the poses of a frame.
@@ -77,17 +84,19 @@ class PoseExporter:
         self.people += len(poses.pred_instances)
         self._coco.extend(poses_to_records(frame.image_id, poses.pred_instances))
         self._alphapose.extend(alphapose_records(frame, poses))
+        if self.openpose:
+            self._write(frame, self.openpose.write, poses)
         if not self.save_images and not self.show:
             return True
         drawing = self.drawer.draw(frame.image, poses)
         if self.save_images:
-            self._write(frame, drawing)
+            self._write(frame, self._writer.write, drawing)
         return not (self.show and show_image(drawing))
 
-    def _write(self, frame: Frame, drawing: np.ndarray) -> None:
-        """Write a drawing; the other ones are written if it fails."""
+    def _write(self, frame: Frame, write: Callable, content: object) -> None:
+        """Write a file of a frame; the other ones are written if it fails."""
         try:
-            self._writer.write(frame, drawing)
+            write(frame, content)
         except OSError as error:
             name = frame.video or frame.name
             if name not in {failed.name for failed in self.failed}:

@@ -3,10 +3,10 @@ r"""Predict the poses of all people in images, videos or a camera's stream.
 
 Person boxes come from the detector in this package, from another one (--det), from a
 JSON file of COCO results (--boxes), or are the whole image (--whole-image). Writes
-annotated images and videos, COCO results (results.json) and AlphaPose results
-(alphapose-results.json). Files that cannot be read are skipped and listed at the end
-with the reason, as are damaged parts of videos and drawings that cannot be written; the
-exit status is then 1.
+annotated images and videos, COCO results (results.json), AlphaPose results
+(alphapose-results.json) and OpenPose results (--format). Files that cannot be read are
+skipped and listed at the end with the reason, as are damaged parts of videos and files
+that cannot be written; the exit status is then 1.
 
 The model is a name that rmpe models lists, an ONNX file of rmpe export, or a config and
 its checkpoint. Without a model, it is 'photo', which is in the package. The weights of
@@ -39,10 +39,14 @@ from rich.progress import (
 from rich.table import Table
 
 from rmpe_plugin.apis import (
+    COLOR_BY,
+    OPENPOSE_FORMATS,
     PRECISIONS,
     WHOLE_IMAGE,
     Detector,
     Frames,
+    MinAreaDetector,
+    OpenPoseWriter,
     PoseDrawer,
     PoseExporter,
     PoseResult,
@@ -81,6 +85,7 @@ def parse_args() -> argparse.Namespace:
     )
     add_input_arguments(parser)
     add_threshold_arguments(parser)
+    add_drawing_arguments(parser)
     add_runtime_arguments(parser)
     args = parser.parse_args()
     try:
@@ -94,8 +99,11 @@ def parse_args() -> argparse.Namespace:
     except (OSError, ValueError) as error:
         is_word = args.model is not None and not Path(args.inputs[0]).exists()
         parser.error(f'{error}{", and no model has this name" if is_word else ""}')
-    if (args.boxes or args.whole_image) and (args.tiles or args.box_thr is not None):
-        parser.error('--box-thr and --tiles need a detector')
+    has_detector_options = (
+        args.tiles or args.min_box_area is not None or args.box_thr is not None
+    )
+    if (args.boxes or args.whole_image) and has_detector_options:
+        parser.error('--box-thr, --min-box-area and --tiles need a detector')
     if args.out.resolve() in {path.resolve().parent for path in args.frames.paths}:
         parser.error(
             f'--out {args.out}: input files in this folder would be overwritten'
@@ -129,7 +137,9 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
         'inputs', nargs='*', metavar='[MODEL [CHECKPOINT]] INPUT',
         help=f'the pose model: {MODEL.format(example=EXAMPLES["pose"])}; or an ONNX '
         f'file (default: {DEFAULT_MODEL}); {CHECKPOINT}. Then images, videos, folders, '
-        "quoted globs, 'webcam' or 'webcam:INDEX'",
+        "quoted globs, 'webcam' or 'webcam:INDEX', addresses of images or streams "
+        "(http://, https://, rtsp://), a text file (.txt) of these, one a line, or '-' "
+        'for such a list on the standard input',
     )  # fmt: skip
     parser.add_argument(
         '--model', metavar='MODEL',
@@ -160,6 +170,11 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
         '--out', type=Path, default='poses', help='output folder (default: poses)'
     )
     parser.add_argument(
+        '--format', choices=OPENPOSE_FORMATS,
+        help='write results of OpenPose to the folder OUT/openpose, too: its default '
+        'with 25 points, or 18 points as AlphaPose',
+    )  # fmt: skip
+    parser.add_argument(
         '--no-images', action='store_true',
         help='write only the JSON files, no annotated images and videos',
     )  # fmt: skip
@@ -169,11 +184,16 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_threshold_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of what is kept and drawn."""
+    """Add the arguments of which people are kept."""
     parser.add_argument(
         '--box-thr', type=float,
         help='boxes of the detector with a lower score are dropped (default: 0.35 for '
         "'person', otherwise 0.3)",
+    )  # fmt: skip
+    parser.add_argument(
+        '--min-box-area', type=float, metavar='AREA',
+        help='boxes of the detector with a smaller area in square pixels are dropped '
+        '(default: none are)',
     )  # fmt: skip
     parser.add_argument(
         '--pose-nms', default=DEFAULT_PRESET, metavar='PRESET|FILE|none',
@@ -184,6 +204,10 @@ def add_threshold_arguments(parser: argparse.ArgumentParser) -> None:
         '--score-mode', choices=SCORE_MODES, default='bbox_keypoint',
         help='person score in the COCO results (default: bbox_keypoint)',
     )  # fmt: skip
+
+
+def add_drawing_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of what is drawn."""
     parser.add_argument(
         '--score-thr', type=float, default=0.1,
         help='people with a lower score are not drawn (default: 0.1)',
@@ -191,6 +215,16 @@ def add_threshold_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--kpt-thr', type=float, default=0.3,
         help='keypoints with a lower score are not drawn (default: 0.3)',
+    )  # fmt: skip
+    parser.add_argument('--no-boxes', action='store_true', help='draw no boxes')
+    parser.add_argument(
+        '--skeleton-only', action='store_true',
+        help='draw poses on black instead of the image, without boxes',
+    )  # fmt: skip
+    parser.add_argument(
+        '--color-by', choices=COLOR_BY, default='keypoint',
+        help="colours: the model's of each keypoint, or one of each person of an "
+        'image, which is not the same in the next frame (default: keypoint)',
     )  # fmt: skip
 
 
@@ -209,6 +243,11 @@ def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
         help='bfloat16 is faster for many people on CPUs with AMX or AVX512-BF16 '
         '(default: float32)',
     )  # fmt: skip
+    parser.add_argument(
+        '--flip', action=argparse.BooleanOptionalAction,
+        help='flip test: average with the poses in the mirrored crop, which takes '
+        "twice as long (default: as the model's config)",
+    )  # fmt: skip
     parser.add_argument('--device', help='default: cuda if available, otherwise cpu')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
@@ -222,11 +261,18 @@ def build_detector(args: argparse.Namespace) -> Detector | None:
         return None
     names = [WHOLE_IMAGE] if args.whole_image else args.det
     detector = load_detector(*names, device=args.device, score_thr=args.box_thr)
-    return TiledDetector(detector) if args.tiles else detector
+    if args.tiles:
+        detector = TiledDetector(detector)
+    if args.min_box_area is not None:
+        detector = MinAreaDetector(detector, args.min_box_area)
+    return detector
 
 
 def start(args: argparse.Namespace) -> tuple[RMPEInferencer, Iterator[PoseResult]]:
     """Load the models and start the inference."""
+    cfg_options = dict(args.cfg_options or {})
+    if args.flip is not None:
+        cfg_options['model.test_cfg.flip_test'] = args.flip
     inferencer = RMPEInferencer(
         args.config,
         args.checkpoint,
@@ -237,7 +283,7 @@ def start(args: argparse.Namespace) -> tuple[RMPEInferencer, Iterator[PoseResult
         score_mode=args.score_mode,
         image_batch=args.image_batch,
         person_batch=args.person_batch,
-        cfg_options=args.cfg_options,
+        cfg_options=cfg_options,
     )
     return inferencer, inferencer(args.frames, args.boxes)
 
@@ -246,8 +292,19 @@ def export(
     args: argparse.Namespace, inferencer: RMPEInferencer, results: Iterator[PoseResult]
 ) -> PoseExporter:
     """Export all poses, with a progress bar, until the end, q or Ctrl-C."""
-    drawer = PoseDrawer(inferencer.dataset_meta, args.kpt_thr, args.score_thr)
-    exporter = PoseExporter(args.out, drawer, not args.no_images, args.show)
+    drawer = PoseDrawer(
+        inferencer.dataset_meta,
+        args.kpt_thr,
+        args.score_thr,
+        boxes=not (args.no_boxes or args.skeleton_only),
+        black=args.skeleton_only,
+        color_by=args.color_by,
+    )
+    openpose = None
+    if args.format:
+        folder, meta = args.out / 'openpose', inferencer.dataset_meta
+        openpose = OpenPoseWriter(folder, meta, args.format)
+    exporter = PoseExporter(args.out, drawer, not args.no_images, args.show, openpose)
     columns = (
         TextColumn('poses'),
         BarColumn(),

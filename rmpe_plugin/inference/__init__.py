@@ -12,6 +12,7 @@ from .frame_sources import (
     MovingSource,
     Timeline,
     VideoSource,
+    WebImageSource,
     open_source,
 )
 from .frames import Frames, Inputs
@@ -38,6 +39,7 @@ __all__ = [
     'PoseGraph',
     'Timeline',
     'VideoSource',
+    'WebImageSource',
     'available_cores',
     'estimate_poses',
     'fuse_batch_norms',

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sources of frames: an image in memory, an image, animation or video file, a camera.
+"""Sources of frames: images, animations, videos, streams and cameras.
 
 :func:`open_source` opens each of them.
 """
@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cached_property, partial
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,11 +17,12 @@ import numpy as np
 from PIL import Image
 
 from rmpe_plugin.utils.animations import count_frames, load_frames
-from rmpe_plugin.utils.images import ImageLike, to_bgr
+from rmpe_plugin.utils.images import ImageLike, load_image, to_bgr
 
 from .containers import edited_seconds, is_cut
 from .frame import Frame, image_id_of, read_image
 from .media_types import media_type
+from .web import download, is_address, is_image_address, public_name
 
 # Frames that may be undecodable in sequence before the end of a file is assumed.
 _PATIENCE = 1000
@@ -131,6 +133,36 @@ class ImageSource(FrameSource):
         yield partial(read_image, self.path, self.image_id)
 
 
+class WebImageSource(FrameSource):
+    """An image by address, which is downloaded into memory when it is read.
+
+    Args:
+        url (str): The address, ``http://`` or ``https://``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url, self.name = url, public_name(url)
+        self.image_id: int | str = image_id_of(Path(self.name))
+
+    def frames(self) -> Iterator[Frame]:
+        """Download the image."""
+        yield self._read()
+
+    def reads(self) -> Iterator[Callable[[], Frame]]:
+        """Make a function that downloads the image."""
+        yield self._read
+
+    def _read(self) -> Frame:
+        """Download the image, or tell why it cannot be read."""
+        try:
+            content = download(self.url)
+            if count_frames(BytesIO(content)) > 1:
+                raise OSError('an animation by address is unsupported: download it')
+            return Frame(self.image_id, self.name, load_image(content))
+        except OSError as error:
+            return Frame(self.image_id, self.name, error=str(error))
+
+
 class MovingSource(FrameSource):
     """A source of several frames.
 
@@ -185,22 +217,25 @@ class MovingSource(FrameSource):
 
 
 class VideoSource(MovingSource):
-    """A video file or a camera.
+    """A video file, a stream or a camera.
 
     Args:
-        source (Path | int): The file, or the index of the camera.
+        source (Path | str | int): The file, the address of the stream, or the index of
+            the camera.
         name (str): As :class:`MovingSource`'s.
         prefix_ids (bool): As :class:`MovingSource`'s. Defaults to ``False``.
     """
 
-    def __init__(self, source: Path | int, name: str, prefix_ids: bool = False) -> None:
+    def __init__(
+        self, source: Path | str | int, name: str, prefix_ids: bool = False
+    ) -> None:
         super().__init__(name, prefix_ids)
         self.path = source if isinstance(source, Path) else None
         self._source = str(source) if isinstance(source, Path) else source
 
     @cached_property
     def number(self) -> int | None:
-        """Number of frames according to the header; ``None`` for a camera."""
+        """Number of frames in the header; ``None`` for a stream or a camera."""
         if self.path is None:
             return None
         capture = cv2.VideoCapture(self._source)
@@ -213,7 +248,7 @@ class VideoSource(MovingSource):
         """Decode the video until its end.
 
         A run of undecodable frames gives one frame with an error, and so does the end
-        of a file that is cut off.
+        of a file that is cut off, and a stream or camera without frames.
         """
         capture = cv2.VideoCapture(self._source)
         fps = self._frame_rate(capture) if capture.isOpened() else 0.0
@@ -227,7 +262,7 @@ class VideoSource(MovingSource):
             else:
                 yield self._frame(index, error=_undecodable(1))
             following = index + 1
-        if error := self._error_at_end(following, time, fps):
+        if error := self._error_at_end(capture, following, time, fps):
             yield self._frame(following, error=error)
 
     def timeline(self) -> Timeline:
@@ -244,7 +279,7 @@ class VideoSource(MovingSource):
                 size = image.shape[1::-1] if success else size
             known[index] = time
             following = index + 1
-        if error := self._error_at_end(following, time, fps):
+        if error := self._error_at_end(capture, following, time, fps):
             errors.append(error)
         if not known:
             raise ValueError(f'{self.name} cannot be read as a video: {errors[0]}')
@@ -281,9 +316,17 @@ class VideoSource(MovingSource):
         measured = min(1 / shortest, _MAX_MEASURED_FPS)
         return measured if measured > 1.1 * declared else declared
 
-    def _error_at_end(self, decoded: int, time: float, fps: float) -> str:
-        """Why a file ends too early, after its last frame; ``''`` if it is complete."""
+    def _error_at_end(
+        self, capture: cv2.VideoCapture, decoded: int, time: float, fps: float
+    ) -> str:
+        """Why a video ends too early, after its last frame; ``''`` if it does not."""
+        following = time + 1.5 / (fps or _DEFAULT_FPS)
         if self.path is None:
+            if not decoded:
+                return 'cannot be opened, or has no frames'
+            declared = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+            if fps and decoded + 1 < declared and following < declared / fps:
+                return f'the stream ended early: {decoded} frames were decoded'
             return ''
         missing = (self.number or 0) - decoded
         try:
@@ -295,7 +338,7 @@ class VideoSource(MovingSource):
             return f'the file is cut off or damaged: {decoded} frames were decoded'
         if not decoded:
             return UNREADABLE
-        if end is None or time + 1.5 / (fps or _DEFAULT_FPS) >= end:
+        if end is None or following >= end:
             return ''
         return f'the last {missing} frames could not be decoded'
 
@@ -401,12 +444,13 @@ def _identity(frame: Frame) -> Frame:
 def open_source(
     item: ImageLike | Path | str, index: int = 0, prefix_ids: bool = False
 ) -> FrameSource:
-    """Open an image, a file or a camera.
+    """Open an image, a file, an address or a camera.
 
     Args:
-        item (ImageLike | Path | str): An image in memory, the path of a file, or a
-            camera: ``'webcam'``, the first one, or ``'webcam:INDEX'``. Files that are
-            not named as videos are images if Pillow knows them.
+        item (ImageLike | Path | str): An image in memory, the path of a file, an
+            address, or a camera: ``'webcam'``, the first one, or ``'webcam:INDEX'``.
+            Files that are not named as videos are images if Pillow knows them. An
+            address that does not end as an image is a stream.
         index (int): ``image_id`` of an image in memory. Defaults to 0.
         prefix_ids (bool): As :class:`MovingSource`'s. Defaults to ``False``.
 
@@ -420,6 +464,8 @@ def open_source(
         return ArraySource(item, index)
     if is_camera(item):
         return _open_camera(str(item), prefix_ids)
+    if is_address(item):
+        return _open_address(str(item), prefix_ids)
     path = Path(item)
     kind = media_type(path)
     if kind == 'video' or (not kind and not _is_image(path)):
@@ -450,6 +496,13 @@ def _open_camera(name: str, prefix_ids: bool) -> VideoSource:
             f"a camera must be 'webcam' or 'webcam:INDEX', got {name!r}"
         ) from error
     return VideoSource(index, name, prefix_ids)
+
+
+def _open_address(url: str, prefix_ids: bool) -> FrameSource:
+    """Open an image or a stream by its address."""
+    if is_image_address(url):
+        return WebImageSource(url)
+    return VideoSource(url, public_name(url), prefix_ids)
 
 
 def _is_image(path: Path) -> bool:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The frames of all inputs: files, folders, globs, videos, cameras and arrays."""
+"""The frames of all inputs: files, folders, lists, addresses, cameras and arrays."""
 
 import logging
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from glob import glob, has_magic
@@ -15,6 +16,7 @@ from rmpe_plugin.utils.images import ImageLike
 from .frame import Frame
 from .frame_sources import ImageSource, MovingSource, is_camera, open_source
 from .media_types import media_type
+from .web import is_address
 
 Inputs = str | Path | ImageLike | Sequence[str | Path | ImageLike]
 # Number of files in a folder that are named as left out.
@@ -26,17 +28,20 @@ class Frames:
 
     Args:
         inputs (Inputs): Path of an image or a video, a folder, a glob, ``'webcam'`` or
-            ``'webcam:1'``; an array, tensor or image of Pillow as
+            ``'webcam:1'``, the address of an image or a stream; a text file ``.txt`` of
+            these, one a line, or ``'-'`` for such a list on the standard input; an
+            array, tensor or image of Pillow as
             :func:`~rmpe_plugin.utils.images.to_bgr` accepts it, or tensors (N, C, H,
-            W); or a sequence of these. A folder stands for the images and videos in it,
-            without its subfolders; other files in it are logged. A GIF, WebP, APNG,
-            AVIF or TIFF of several frames or pages is a video.
+            W); or a sequence of these. What a list names and does not exist is an error
+            when it is read. A folder stands for the images and videos in it, without
+            its subfolders; other files in it are logged. A GIF, WebP, APNG, AVIF or
+            TIFF of several frames or pages is a video.
 
     Raises:
         FileNotFoundError: If a path does not exist, or if a folder or glob contains no
             images or videos.
-        ValueError: If two images or videos have the same id in results, or a camera's
-            index is not a number.
+        ValueError: If two images or videos have the same id in results, a camera's
+            index is not a number, or a list is empty or not in UTF-8.
 
     Example:
         >>> frames = Frames([np.zeros((4, 6, 3), np.uint8)])
@@ -107,18 +112,53 @@ class Frames:
 
 
 def _expand(inputs: Inputs) -> list[ImageLike | Path | str]:
-    """List the images, files and cameras (as str) of the inputs."""
+    """List the images, files, and cameras and addresses (as str) of the inputs."""
     if not isinstance(inputs, Sequence) or isinstance(inputs, str):
         inputs = [inputs]
     items: list[ImageLike | Path | str] = []
     for item in inputs:
         if isinstance(item, torch.Tensor) and item.ndim == 4:
             items += [*item]
-        elif not isinstance(item, (str, Path)) or is_camera(item):
+        elif not isinstance(item, (str, Path)):
             items.append(item)
+        elif _is_list(item):
+            items += _find_listed(item)
         else:
-            items += _find_files(str(item))
+            items += _find(item)
     return items
+
+
+def _is_list(item: str | Path) -> bool:
+    """Whether an input is a list of inputs."""
+    path = Path(item)
+    return str(item) == '-' or (path.suffix.lower() == '.txt' and path.is_file())
+
+
+def _find_listed(source: str | Path) -> list[Path | str]:
+    """List the inputs in a text file or on the standard input."""
+    try:
+        # Editors of Windows write a byte order mark.
+        text = (
+            sys.stdin.read()
+            if str(source) == '-'
+            else Path(source).read_text('utf-8-sig')
+        )
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{source} must be a list in UTF-8: {error}') from error
+    items: list[Path | str] = []
+    for name in filter(None, map(str.strip, text.splitlines())):
+        try:
+            items += _find(name)
+        except FileNotFoundError:
+            items.append(Path(name))  # an error when it is read, after the others
+    if not items:
+        raise ValueError(f'{source} contains no names of images or videos')
+    return items
+
+
+def _find(item: str | Path) -> list[Path | str]:
+    """List the files of an input that is no array."""
+    return [item] if is_camera(item) or is_address(item) else [*_find_files(str(item))]
 
 
 def _find_files(pattern: str) -> list[Path]:

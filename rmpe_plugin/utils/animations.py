@@ -2,6 +2,7 @@
 """Image files with several frames or pages."""
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -19,21 +20,22 @@ _SUBFILE_TYPE, _COPY_OR_MASK = 254, 0b101
 _DEFAULT_DURATION = 0.1
 
 
-def count_frames(path: Path) -> int:
+def count_frames(source: Path | BytesIO) -> int:
     """Count the frames of a GIF, WebP, APNG or AVIF, or the pages of a TIFF.
 
     Args:
-        path (Path): Image file.
+        source (Path | BytesIO): Image file, or its content.
 
     Returns:
         int: The number; 1 for other formats and for files that cannot be read.
     """
     try:
-        with path.open('rb') as file:
+        with source.open('rb') if isinstance(source, Path) else source as file:
             if file.read(3) == _JPEG:
                 return 1
-        with Image.open(path) as image:
-            return max(1, len(_frame_numbers(image)))
+            file.seek(0)
+            with Image.open(file) as image:
+                return max(1, len(_frame_numbers(image)))
     # Decoders raise errors of many types on damaged files.
     except Exception:
         return 1

@@ -29,7 +29,7 @@ _VIEWS = ('MPO', 'PSD', 'ICO', 'ICNS')
 ImageLike = np.ndarray | torch.Tensor | Image.Image
 
 
-def load_image(path: str | Path) -> np.ndarray:
+def load_image(file: str | Path | bytes) -> np.ndarray:
     """Read an image file, rotated as its EXIF data say; transparency is dropped.
 
     Pillow reads it; OpenCV reads ordinary JPEGs, which is faster, and pixels that
@@ -37,7 +37,7 @@ def load_image(path: str | Path) -> np.ndarray:
     one is read.
 
     Args:
-        path (str | Path): The file.
+        file (str | Path | bytes): The file, or its content.
 
     Returns:
         np.ndarray: BGR (H, W, 3), uint8, see :func:`to_bgr` for other numbers.
@@ -47,15 +47,15 @@ def load_image(path: str | Path) -> np.ndarray:
         OSError: If it is truncated or is not an image. The message does not contain the
             path.
     """
-    data = Path(path).read_bytes()
+    data = file if isinstance(file, bytes) else Path(file).read_bytes()
     if (pixels := _load_ordinary_jpeg(data)) is not None:
         return pixels
     try:
-        with Image.open(path) as image:
+        with Image.open(BytesIO(data)) as image:
             pixels = from_pillow(image)
             is_cut = image.format in ('JPEG', 'MPO') and _is_cut_jpeg(image, data)
     except UnidentifiedImageError as error:
-        pixels, is_cut = _load_with_opencv(path, error), False
+        pixels, is_cut = _load_with_opencv(data, error), False
     # Decoders raise errors of many types on damaged files.
     except Exception as error:
         raise unreadable(error) from error
@@ -164,12 +164,12 @@ def _to_8_bits(image: np.ndarray) -> np.ndarray:
     )
 
 
-def _load_with_opencv(path: str | Path, error: Exception) -> np.ndarray:
+def _load_with_opencv(data: bytes, error: Exception) -> np.ndarray:
     """Read an image that Pillow does not know."""
     try:
-        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         if image is None:
-            raise error
+            raise UnidentifiedImageError('its format is unknown')
         return to_bgr(image)
     except (cv2.error, OSError, ValueError) as reason:
         raise unreadable(reason) from error

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
+
 import numpy as np
+from mmengine.structures import InstanceData
 
 from rmpe_plugin.apis import Frame, alphapose_records
 from rmpe_plugin.structures import person_scores
@@ -25,3 +28,20 @@ def test_frames_of_a_video_are_named_by_their_index():
     frame = Frame(3, 'walk.mp4 frame 3', IMAGE, video='walk.mp4', fps=25)
     assert alphapose_records(frame, random_poses(2))[0]['image_id'] == '3.jpg'
     assert alphapose_records(frame, random_poses(0)) == []
+
+
+def test_json_is_that_of_alphapose():
+    """The text that ``write_json`` writes for these poses."""
+    poses = random_poses(1)
+    people = InstanceData(scores=np.array([0.9], np.float32))
+    people.keypoints = np.array([[[1.5, 2], [3, 4]]], np.float32)
+    people.keypoint_scores = np.array([[0.5, 0.25]], np.float32)
+    people.bboxes = np.array([[10, 20, 40, 60]], np.float32)
+    people.bbox_scores = np.array([0.75], np.float32)
+    poses.pred_instances = people
+    # Score: mean 0.375 + box 0.75 + 1.25 * maximum 0.5
+    assert json.dumps(alphapose_records(Frame(7, 'a/7.png', IMAGE), poses)) == (
+        '[{"image_id": "7.png", "category_id": 1, '
+        '"keypoints": [1.5, 2.0, 0.5, 3.0, 4.0, 0.25], "score": 1.75, '
+        '"box": [10.0, 20.0, 30.0, 40.0], "idx": [0.0]}]'
+    )

@@ -5,7 +5,14 @@ import cv2
 import numpy as np
 import pytest
 
-from rmpe_plugin.apis import Frame, Frames, PoseDrawer, PoseExporter, PoseResult
+from rmpe_plugin.apis import (
+    Frame,
+    Frames,
+    OpenPoseWriter,
+    PoseDrawer,
+    PoseExporter,
+    PoseResult,
+)
 from tests.test_apis.conftest import random_poses
 
 IMAGE = np.full((48, 64, 3), 128, np.uint8)
@@ -51,6 +58,21 @@ def test_drawings_that_cannot_be_written_are_reported(drawer, tmp_path, monkeypa
     failed = [(frame.name, frame.error) for frame in exporter.failed]
     assert failed == [('bad.png', 'could not write'), ('a.mp4', 'could not write')]
     assert len(json.loads((tmp_path / 'results.json').read_text())) == 5
+
+
+def test_writes_openpose_results_and_reports_those_that_cannot_be(
+    drawer, coco_meta, tmp_path
+):
+    openpose = OpenPoseWriter(tmp_path / 'openpose', coco_meta)
+    names = ['a/x.jpg', 'a/x.png', 'a/y.png']
+    with PoseExporter(tmp_path, drawer, False, openpose=openpose) as exporter:
+        for name in names:
+            exporter.add(PoseResult(Frame(name, name, IMAGE), random_poses(1)))
+    assert [frame.name for frame in exporter.failed] == ['a/x.png']
+    written = {path.name for path in (tmp_path / 'openpose').iterdir()}
+    assert written == {'x_keypoints.json', 'y_keypoints.json'}
+    assert tmp_path / 'openpose' in exporter.written
+    assert len(json.loads((tmp_path / 'results.json').read_text())) == 3
 
 
 def test_poses_before_an_interrupt_are_kept(drawer, tmp_path):

@@ -5,13 +5,19 @@ import json
 import re
 import shutil
 import sys
+import threading
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import Config
 from PIL import Image
 
 from rmpe_plugin.apis import DetectorSettings, Frames, find_model, list_images
@@ -122,6 +128,56 @@ def test_models_and_inputs_are_told_apart(
     assert args.inputs == inputs
 
 
+def parse(monkeypatch, *words):
+    """Arguments of the command."""
+    monkeypatch.setattr(sys, 'argv', ['predict', *map(str, words)])
+    return predict.parse_args()
+
+
+@pytest.mark.parametrize(
+    ('option', 'expected'), [('--flip', True), ('--no-flip', False), ((), None)]
+)
+def test_flip_test_is_that_of_the_option_or_the_config(
+    option, expected, cpn, coco_cc, monkeypatch  # noqa: F811
+):  # fmt: skip
+    words = [*cpn, coco_cc, '--whole-image', '--device', 'cpu']
+    words += [option] if option else []
+    inferencer, _ = predict.start(parse(monkeypatch, *words))
+    configured = Config.fromfile(cpn[0]).model.test_cfg.flip_test
+    expected = configured if expected is None else expected
+    assert inferencer.estimator.model.test_cfg['flip_test'] == expected
+
+
+def test_drawings_are_as_the_options_say(coco_cc, monkeypatch):
+    def drawer(*options):
+        seen = {}
+        monkeypatch.setattr(
+            predict, 'PoseDrawer', lambda *args, **kwargs: seen.update(kwargs)
+        )
+        monkeypatch.setattr(predict, 'PoseExporter', lambda *args: 1 / 0)
+        args = parse(monkeypatch, coco_cc, '--whole-image', *options)
+        with pytest.raises(ZeroDivisionError):
+            predict.export(args, SimpleNamespace(dataset_meta={}), iter(()))
+        return seen
+
+    default = dict(boxes=True, black=False, color_by='keypoint')
+    assert drawer() == default
+    assert drawer('--no-boxes') == {**default, 'boxes': False}
+    assert drawer('--skeleton-only') == {**default, 'boxes': False, 'black': True}
+    assert drawer('--color-by', 'person') == {**default, 'color_by': 'person'}
+
+
+def test_small_boxes_are_dropped(coco_cc, monkeypatch):
+    image = cv2.imread(str(coco_cc / '000000174375.jpg'))
+    (people,) = predict.build_detector(parse(monkeypatch, coco_cc))([image])
+    areas = (people.bboxes[:, 2:] - people.bboxes[:, :2]).prod(axis=1)
+    limit = np.median(areas)
+    args = parse(monkeypatch, coco_cc, '--min-box-area', limit)
+    (large,) = predict.build_detector(args)([image])
+    np.testing.assert_array_equal(large.bboxes, people.bboxes[areas >= limit])
+    assert 0 < len(large) < len(people)
+
+
 @pytest.mark.parametrize(
     ('command', 'name'),
     [('export', 'human'), ('export-detector', 'rtmdet-t'), ('detect', 'human')],
@@ -152,12 +208,27 @@ def test_demo_with_a_trained_model(coco_cc, tmp_path):
     pictures = (coco_cc / '000000234748.jpg', coco_cc / '000000397133.jpg')
     boxes = coco_cc / 'person_keypoints_cc.json'
     result = run_command(
-        'predict', '--model', 'photo', *pictures, '--boxes', boxes, '--out', tmp_path
+        'predict',
+        '--model',
+        'photo',
+        *pictures,
+        '--boxes',
+        boxes,
+        '--out',
+        tmp_path,
+        '--format',
+        'openpose-18',
     )
     assert 'onnxruntime' in result.stdout
     poses = json.loads((tmp_path / 'results.json').read_text())
     assert {pose['image_id'] for pose in poses} == {234748, 397133}
     assert all(len(pose['keypoints']) == 3 * 14 for pose in poses)
+    (first, *_) = (pose for pose in poses if pose['image_id'] == 234748)
+    file = tmp_path / 'openpose' / '000000234748_keypoints.json'
+    person = json.loads(file.read_text())['people'][0]['pose_keypoints_2d']
+    assert len(person) == 3 * 18
+    # The right knee is LSP's second keypoint, and OpenPose's tenth.
+    np.testing.assert_allclose(person[27:30], first['keypoints'][3:6])
     for picture in pictures:
         drawing = cv2.imread(str(tmp_path / picture.name))
         assert (drawing != cv2.imread(str(picture))).any()
@@ -189,6 +260,33 @@ def test_one_file_does_not_stop_the_others(coco_cc, tmp_path):
     assert ids == {'film/0', 'film/1', 'good.png', 'grey.pgm'}
     frame, _ = Frames(out / 'film.mp4')
     assert frame.image.shape == (122, 162, 3)
+
+
+def test_lists_with_addresses(coco_cc, tmp_path, monkeypatch):
+    monkeypatch.setenv('no_proxy', '127.0.0.1')
+    handler = partial(SimpleHTTPRequestHandler, directory=coco_cc)
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f'http://127.0.0.1:{server.server_port}'
+        names = [f'{url}/000000234748.jpg', f'{url}/no.jpg', tmp_path / 'gone.jpg']
+        names.append(coco_cc / '000000397133.jpg')
+        (tmp_path / 'names.txt').write_text('\n'.join(map(str, names)))
+        result = run_command(
+            'predict', tmp_path / 'names.txt', '--out', tmp_path / 'out',
+            '--boxes', coco_cc / 'person_keypoints_cc.json', check=False,
+        )  # fmt: skip
+        server.shutdown()
+    assert result.returncode == 1
+    assert f'skipped: {url}/no.jpg: HTTP Error 404' in result.stderr
+    assert f'skipped: {tmp_path}/gone.jpg: [Errno 2]' in result.stderr
+    poses = json.loads((tmp_path / 'out' / 'results.json').read_text())
+    assert {pose['image_id'] for pose in poses} == {234748, 397133}
+    assert (tmp_path / 'out' / '000000234748.jpg').is_file()
+
+
+def test_inputs_come_from_the_standard_input(coco_cc, monkeypatch):
+    monkeypatch.setattr(sys, 'stdin', StringIO(f'{coco_cc}/000000397133.jpg\n'))
+    assert parse(monkeypatch, '-', '--no-boxes').frames.ids == [397133]
 
 
 def test_photographs_need_no_arguments(coco_cc, tmp_path):
@@ -317,11 +415,15 @@ def test_visualize_pipeline_writes_a_sheet(detector_files, images, tmp_path):  #
         (('photo', '{images}', '--det', '{config}'), 'of {config} is missing'),
         (
             ('{config}', 'x', '{images}', '--whole-image', '--box-thr', '0.5'),
-            '--box-thr and --tiles need a detector',
+            '--box-thr, --min-box-area and --tiles need a detector',
         ),
         (
             ('{images}', '--boxes', 'boxes.json', '--tiles'),
-            '--box-thr and --tiles need a detector',
+            '--box-thr, --min-box-area and --tiles need a detector',
+        ),
+        (
+            ('{images}', '--whole-image', '--min-box-area', '9'),
+            '--box-thr, --min-box-area and --tiles need a detector',
         ),
         (('no.jpg',), 'no.jpg does not exist'),
         (

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import io
 import mimetypes
 import shutil
 
@@ -114,3 +115,36 @@ def test_ids_contain_the_video_if_there_are_several_inputs(video, tmp_path):
     shutil.copy(video, tmp_path)
     with pytest.raises(ValueError, match='the same image id in results: walk'):
         Frames([video, tmp_path])
+
+
+LISTED = ['a.jpg', 'sub', 'missing.png', '*.bmp', 'https://host/x.jpg?size=9']
+
+
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig'])
+def test_lists_of_names(tmp_path, monkeypatch, encoding):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'sub').mkdir()
+    for name in ('a.jpg', 'sub/b.png', 'c.bmp'):
+        save(tmp_path / name, COLOUR)
+    text = '\r\n'.join([*LISTED[:2], '', *LISTED[2:], ''])
+    (tmp_path / 'names.txt').write_text(text, encoding=encoding)
+    expected = ['a.jpg', 'b.png', 'missing.png', 'c.bmp', 'x.jpg']
+    assert Frames('names.txt').ids == expected
+    monkeypatch.setattr('sys.stdin', io.StringIO(text))
+    frames = Frames(['-'])
+    assert frames.ids == expected
+    read = [next(source.frames()) for source in frames.sources[:4]]
+    assert [bool(frame.error) for frame in read] == [False, False, True, False]
+    assert 'No such file' in read[2].error
+
+
+def test_raises_on_lists_without_names(tmp_path):
+    path = tmp_path / 'names.txt'
+    path.write_text('\n \n')
+    with pytest.raises(ValueError, match=r'names\.txt contains no names'):
+        Frames(path)
+    path.write_bytes(b'\xff\xfe\xff')
+    with pytest.raises(ValueError, match=r'names\.txt must be a list in UTF-8'):
+        Frames(path)
+    with pytest.raises(FileNotFoundError, match='no.txt does not exist'):
+        Frames(tmp_path / 'no.txt')
