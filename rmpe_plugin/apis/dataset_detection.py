@@ -78,13 +78,15 @@ def list_images(ann_file: Path | None, folder: Path | None) -> list[ImageFile]:
 
     Raises:
         FileNotFoundError: If the folder contains no images.
-        ValueError: If neither argument is given, or if the annotations are invalid or
-            an image has no file name.
+        ValueError: If neither argument is given, if a list names a camera or an
+            address, or if the annotations are invalid or an image has no file name.
     """
     if ann_file is None:
         if folder is None:
             raise ValueError('either ann_file or folder must be given, got neither')
         frames = Frames(folder)
+        if any(source.path is None for source in frames.sources):
+            raise ValueError(f'{folder} must name files only, got a camera or address')
         if not frames.files:
             raise FileNotFoundError(f'{folder} contains no images, only videos')
         videos = {path.name for path in frames.paths} - {

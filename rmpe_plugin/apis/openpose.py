@@ -31,7 +31,7 @@ _MEANS = {
     'neck': ('left_shoulder', 'right_shoulder'),
     'mid_hip': ('left_hip', 'right_hip'),
 }
-_EMPTY = {
+_EMPTY: dict[str, list[float]] = {
     f'{part}_keypoints_{d}d': []
     for d in (2, 3)
     for part in ('pose', 'face', 'hand_left', 'hand_right')

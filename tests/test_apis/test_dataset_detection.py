@@ -164,6 +164,13 @@ def test_raises_on_folder_of_videos(tmp_path):
         list_images(None, tmp_path)
 
 
+def test_raises_on_lists_with_addresses(tmp_path):
+    names = tmp_path / 'names.txt'
+    names.write_text('a.jpg\nhttps://host/b.jpg\n')
+    with pytest.raises(ValueError, match=r'names\.txt must name files only'):
+        list_images(None, names)
+
+
 def test_raises_on_journal_of_other_settings(settings, images, tmp_path):
     journal = tmp_path / 'boxes.json.journal.jsonl'
     lines = (dict(config='other'), dict(image_id=1, boxes=[]))
