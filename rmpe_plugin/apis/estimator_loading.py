@@ -50,11 +50,11 @@ def load_estimator(
             config.
     """
     options = (device, precision, cfg_options)
-    is_name = not isinstance(config, Config) and checkpoint is None
+    is_name = checkpoint is None
     if not isinstance(config, Config):
         config, checkpoint = find_model(config, checkpoint)
     if is_name and str(checkpoint).startswith(INCLUDED):
-        estimator = _load_included(config, checkpoint, *options)
+        estimator = _load_included(config, str(checkpoint), *options)
     elif isinstance(config, Config) or config.suffix != '.onnx':
         estimator = TorchPoseEstimator(config, checkpoint, *options)
     elif checkpoint is not None or cfg_options or precision != 'float32':
@@ -70,7 +70,7 @@ def load_estimator(
 
 
 def _load_included(
-    config: Path,
+    config: Path | Config,
     weights: str,
     device: str | None,
     precision: str,

@@ -87,31 +87,30 @@ def test_demo_exports_readable_inputs_and_reports_the_others(
     assert cv2.VideoCapture(str(tmp_path / 'walk.mp4')).get(cv2.CAP_PROP_FPS) == 10
 
 
-HUMAN = find_model('human')
-PHOTO = find_model('photo')
+PHOTO, HUMAN, PERSON = ('photo', None), ('human', None), ('person', None)
 
 
 @pytest.mark.parametrize(
     ('words', 'model', 'detector', 'inputs'),
     [
-        ('a.jpg b.jpg --whole-image', PHOTO, None, ['a.jpg', 'b.jpg']),
-        ('--model human a.jpg --whole-image', HUMAN, None, ['a.jpg']),
-        ('human a.jpg --det human', HUMAN, ('human', None), ['a.jpg']),
-        ('--det human a.jpg b.jpg', PHOTO, ('human', None), ['a.jpg', 'b.jpg']),
+        ('a.jpg b.jpg --whole-image', PHOTO, PERSON, ['a.jpg', 'b.jpg']),
+        ('--model human a.jpg --whole-image', HUMAN, PERSON, ['a.jpg']),
+        ('human a.jpg --det human', HUMAN, HUMAN, ['a.jpg']),
+        ('--det human a.jpg b.jpg', PHOTO, HUMAN, ['a.jpg', 'b.jpg']),
         ('--det human m.pth a.jpg', PHOTO, ('human', 'm.pth'), ['a.jpg']),
         ('a.jpg --det m.py m.bin b.jpg', PHOTO, ('m.py', 'm.bin'), ['a.jpg', 'b.jpg']),
-        ('human m.pth a.jpg --whole-image', (HUMAN[0], 'm.pth'), None, ['a.jpg']),
+        ('human m.pth a.jpg --whole-image', ('human', 'm.pth'), PERSON, ['a.jpg']),
         (
             'human https://h/m.pth a.jpg --whole-image',
-            (HUMAN[0], 'https://h/m.pth'),
-            None,
+            ('human', 'https://h/m.pth'),
+            PERSON,
             ['a.jpg'],
         ),
-        ('m.onnx a.jpg --whole-image', (Path('m.onnx'), None), None, ['a.jpg']),
-        ('m.py m.bin a.jpg --whole-image', (Path('m.py'), 'm.bin'), None, ['a.jpg']),
+        ('m.onnx a.jpg --whole-image', ('m.onnx', None), PERSON, ['a.jpg']),
+        ('m.py m.bin a.jpg --whole-image', ('m.py', 'm.bin'), PERSON, ['a.jpg']),
         # A folder with the name of a model
-        ('hand --whole-image', PHOTO, None, ['hand']),
-        ('--model hand hand --whole-image', find_model('hand'), None, ['hand']),
+        ('hand --whole-image', PHOTO, PERSON, ['hand']),
+        ('--model hand hand --whole-image', ('hand', None), PERSON, ['hand']),
     ],
 )
 def test_models_and_inputs_are_told_apart(

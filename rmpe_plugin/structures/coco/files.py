@@ -243,7 +243,7 @@ def iterate_results(path: Path, required_keys: set[str]) -> Iterator[dict]:
         yield record
 
 
-def _iterate_list(path: Path, content: str) -> Iterator[object]:
+def _iterate_list(path: Path, content: str) -> Iterator[Any]:
     """Values of a JSON list; other encodings and compressed files are read at once."""
     if is_plain_text(path):
         yield from iterate_json_list(path, content)
