@@ -20,7 +20,7 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
-from rmpe_plugin.apis import DetectorSettings, Frames, find_model, list_images
+from rmpe_plugin.apis import DetectorSettings, Frames, list_images
 from rmpe_plugin.cli import predict
 from tests.conftest import ROOT, run_command, run_experiment
 from tests.test_apis.conftest import (  # noqa: F401
