@@ -97,7 +97,14 @@ def test_batch_size_of_the_learning_rate(path):
     assert not config.auto_scale_lr.get('enable', False)
 
 
-@pytest.mark.parametrize('path', TRAINED, ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    'path',
+    [
+        pytest.param(path, marks=[pytest.mark.slow] if '8stack' in path.stem else [])
+        for path in TRAINED
+    ],
+    ids=lambda path: path.stem,
+)
 def test_one_training_step(path, synthetic):
     config = load(path)
     use_synthetic_people(config.train_dataloader.dataset, synthetic)

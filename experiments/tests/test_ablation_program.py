@@ -32,6 +32,7 @@ def finished(tmp_path, unformatted_configs):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_writes_tables_and_a_figure(finished):
     arguments = ('ablation', '--work-dir', finished, '--seeds', 0)
     printed = run_experiment(*arguments, '--size', 'tiny').stdout

@@ -90,6 +90,7 @@ def is_offline(model):
     return not any(s in model for s in schemes) and all(map(find_spec, packages))
 
 
+@pytest.mark.slow
 def test_configs_without_addresses_make_no_connection(no_network):
     # One config of each kind of network; variants of it initialise the same weights.
     offline = {

@@ -129,6 +129,7 @@ def test_int8(tmp_path, onnx_file):
     assert np.median(np.abs(scores - expected)) < 0.1 * np.ptp(expected)
 
 
+@pytest.mark.slow
 def test_half_precision(tmp_path):
     model = small_model('cpn', WINDOW)
     metadata = small_metadata(model)

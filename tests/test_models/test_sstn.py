@@ -459,7 +459,9 @@ def test_uses_the_identity_and_warns_once_if_theta_is_not_finite(flip, monkeypat
     ('sppe', 'sdtn'),
     [*((name, 'heatmaps') for name in SPPES), ('heatmap', 'keypoints')],
 )
-@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(
+    'dtype', [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.slow)]
+)
 def test_trains_and_predicts_under_autocast(sppe, sdtn, dtype):
     output_heatmaps = sdtn == 'heatmaps'
     test_cfg = dict(flip_test=True, sdtn=sdtn, output_heatmaps=output_heatmaps)
