@@ -65,11 +65,11 @@ def test_finds_people_who_are_too_small_for_the_whole_image():
     assert len(people) == 4
 
 
-def test_people_who_are_cut_by_inner_borders_are_dropped():
-    # From the right tiles' left border on, and beyond the left tiles' right border.
-    cut = (70, 10, 130, 20)
-    (people,) = TiledDetector(BlobDetector())([image_with(cut)])
-    np.testing.assert_array_equal(people.bboxes, [cut])
+# The left tiles end at x = 120, the upper ones at y = 60.
+@pytest.mark.parametrize('person', [(110, 10, 170, 20), (10, 50, 20, 95)])
+def test_people_who_are_cut_by_inner_borders_are_dropped(person):
+    (people,) = TiledDetector(BlobDetector())([image_with(person)])
+    np.testing.assert_array_equal(people.bboxes, [person])
 
 
 @pytest.mark.parametrize('size', [(200, 100), (7, 5), (1, 1), (641, 427)])
