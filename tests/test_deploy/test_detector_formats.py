@@ -56,6 +56,7 @@ def test_a_free_size_is_640():
         ([(*IMAGES, 'tensor(uint8)')], NANODET),
         ([IMAGES, ('size', [2])], NANODET),
         ([IMAGES], NANODET[:5]),
+        ([IMAGES], [(name, [1, n, c + 1]) for name, (_, n, c) in NANODET]),
         ([IMAGES], [*NANODET[3:], *NANODET[:3]][:4]),
         ([IMAGES], [('output', [1, 125, 85])]),
         ([IMAGES], [('output', [1, 126, 5])]),
