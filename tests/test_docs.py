@@ -15,6 +15,7 @@ from functools import cache
 from importlib.util import find_spec
 from inspect import Parameter, isclass, isfunction, ismodule, signature
 from pathlib import Path
+from pydoc import locate
 from types import ModuleType, SimpleNamespace
 from unittest import mock
 from urllib.parse import unquote
@@ -370,7 +371,14 @@ def test_html_builds_without_warnings_and_has_the_whole_api(tmp_path):
     assert '_images/architecture_inference.svg' in html
     pages = [p for p in (tmp_path / 'api').glob('*.html') if p.stem != 'index']
     assert len(pages) >= 10
+    documented = {
+        name
+        for page in pages
+        for name in re.findall(r'id="([\w.]+)"', page.read_text())
+    }
+    # Sphinx accepts a class only once, also if two packages export it.
+    classes = {id(locate(name)) for name in documented}
     for page in pages:
         package = importlib.import_module(f'rmpe_plugin.{page.stem}')
-        documented = set(re.findall(r'id="([\w.]+)"', page.read_text()))
-        assert not public_objects(package) - documented
+        missing = public_objects(package) - documented
+        assert {id(locate(name)) for name in missing} <= classes, missing
