@@ -272,3 +272,10 @@ def test_head_names_the_channels_of_the_backbone():
         ValueError, match=r'4 levels with \(24, 40, 112, 320\) channels'
     ):
         head(build()(torch.randn(2, 3, 64, 64)))
+
+
+def test_is_built_in_inference_mode():
+    with torch.inference_mode():
+        net = MODELS.build(dict(type='TimmPyramid', model_name='tf_efficientnet_lite0'))
+        levels = net.eval()(torch.zeros(1, 3, 64, 64))
+    assert len(levels) == 4

@@ -128,6 +128,9 @@ class TimmPyramid(BaseModule):
         # timm ends these networks at the last level.
         if isinstance(self.net, (FeatureListNet, FeatureGetterNet)):
             return
+        # Models that are built in this mode cannot be trained.
+        if torch.is_inference_mode_enabled():
+            return
         with torch.enable_grad():
             levels = self.net.eval()(torch.zeros(1, 3, 64, 64))
             total = sum(level.sum() for level in levels)
