@@ -125,10 +125,9 @@ def take_models(args: argparse.Namespace) -> None:
         model = (args.model, None)
     find_model(*model)  # raises if there is none
     args.config, args.checkpoint = model
-    if args.det:
-        # Inputs after the detector are not part of it.
-        words, args.det = args.det, take_model(args.det)
-        args.inputs += words
+    # Inputs after the detector are not part of it.
+    words, args.det = args.det, take_model(args.det)
+    args.inputs += words
 
 
 def add_input_arguments(parser: argparse.ArgumentParser) -> None:

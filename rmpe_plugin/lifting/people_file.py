@@ -4,7 +4,6 @@
 from collections.abc import Sequence
 from itertools import chain
 from tempfile import TemporaryFile
-from types import TracebackType
 
 import numpy as np
 from mmengine.structures import InstanceData
@@ -43,13 +42,10 @@ def split_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 class PeopleFile:
-    """Keeps people by frame in a temporary file, float32.
-
-    To be used in a ``with`` statement, at whose end the file is removed.
-    """
+    """Keeps people by frame in a temporary file, float32, until it is closed."""
 
     def __init__(self) -> None:
-        self._file = TemporaryFile()  # noqa: SIM115, closed by __exit__
+        self._file = TemporaryFile()  # noqa: SIM115, closed by close
         # Offset in the file and number of bytes of the parts of each frame.
         self._parts: dict[int | str, list[tuple[int, int]]] = {}
 
@@ -91,13 +87,6 @@ class PeopleFile:
             scores=bboxes[:, 4],
         )
 
-    def __enter__(self) -> 'PeopleFile':
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Remove the file."""
         self._file.close()

@@ -3,6 +3,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import closing
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -59,7 +60,7 @@ def read_video_poses(
             several boxes, or no result or box belongs to any frame; see also
             :func:`choose_person`.
     """
-    with PeopleFile() as people:
+    with closing(PeopleFile()) as people:
         images = _read_people(results, people)
         clips = _clips(video, annotations, set(people.image_ids))
         if video is None:

@@ -3,6 +3,7 @@
 
 import json
 import tracemalloc
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def test_results_in_any_order(choice, left, order, video, tmp_path):
 
 def test_people_file_has_the_people_of_all_parts_of_a_frame():
     first, other, last = (people((i, 0, 50, 60, 0.5), seed=i) for i in range(3))
-    with PeopleFile() as file:
+    with closing(PeopleFile()) as file:
         for image_id, frame in (('a', first), (3, other), ('a', last)):
             file.add(image_id, frame)
         assert file.image_ids == ['a', 3]
