@@ -78,3 +78,8 @@ def test_metafile_lists_each_config_once(family):
     paths = [str(path.relative_to(ROOT)) for path in configs]
     listed = [model['Config'] for model in models if 'Config' in model]
     assert sorted(listed) == sorted(paths)
+
+
+def test_citation_names_the_version():
+    citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text())
+    assert citation['version'] == __version__
