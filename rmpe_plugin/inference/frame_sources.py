@@ -311,7 +311,7 @@ class VideoSource(MovingSource):
         while len(times) < _MEASURED and start.grab():
             times.append(start.get(cv2.CAP_PROP_POS_MSEC) / 1000)
         steps = np.diff(times)
-        shortest = float(steps[steps > 0].min(initial=np.inf))
+        shortest = min(steps[steps > 0].tolist(), default=np.inf)
         # Containers round times to milliseconds.
         measured = min(1 / shortest, _MAX_MEASURED_FPS)
         return measured if measured > 1.1 * declared else declared
