@@ -322,8 +322,8 @@ def test_window_loss_has_a_finite_gradient_at_its_minimum():
     ('missing', 'message'),
     [
         ('parallel_sppe', 'ParallelSPPEHook'),
-        ('centred', 'GenerateCentredTarget'),
-        ('theta_gt', 'GroundTruthWindow'),
+        ('centred', 'centre-located.*GenerateSSTNTarget'),
+        ('theta_gt', 'window_loss.*GenerateSSTNTarget'),
     ],
 )
 def test_raises_if_a_loss_lacks_its_input(missing, message):
