@@ -10,8 +10,9 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DefaultScope
-from mmpose.registry import DATASETS, METRICS, MODELS
+from mmpose.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 
+from rmpe_plugin.datasets.transforms import check_sstn_pipeline
 from rmpe_plugin.ops import PoseNMSParams
 from rmpe_plugin.ops.rmpe.pose_nms_params import DEFAULT_PRESET
 from tests.conftest import ROOT
@@ -71,7 +72,7 @@ def test_config_is_consistent_and_builds(path):
         sizes = [t.input_size for t in pipeline if t.type == 'TopdownAffine']
         assert sizes == [codecs(config)[0]['input_size']]
     for t in config.train_pipeline:
-        if t.type in ('GenerateTarget', 'GenerateCentredTarget'):
+        if t.type in ('GenerateTarget', 'GenerateSSTNTarget'):
             assert t.encoder == config.codec
     MODELS.build(config.model)
 
@@ -122,6 +123,71 @@ def test_one_training_step(path, synthetic):
     # MMPose's Hourglass has a block between stacks even with a single stack.
     assert all(config.get('find_unused_parameters') and 'inters' in x for x in unused)
     assert torch.isfinite(total)
+
+
+# The example of the documentation: stage 1 of a config of MMPose, and stage 2.
+SSTN_EXAMPLE = re.findall(
+    r'```python\n(_base_ = .*?)```', (ROOT / 'docs' / 'sstn.md').read_text(), re.DOTALL
+)
+HEATMAPS = 'body_2d_keypoint/topdown_heatmap/coco/td-hm'
+
+
+def load_sstn_example(base, folder):
+    """Stage 2 of a config of MMPose, as the documentation writes it."""
+    stage1, stage2 = SSTN_EXAMPLE
+    stage1 = re.sub(r"'mmpose::[^,]*,", f"'mmpose::{base}',", stage1)
+    assert base in stage1
+    (folder / 'mine.py').write_text(stage1)
+    (folder / 'stage2.py').write_text(stage2)
+    return load(folder / 'stage2.py')
+
+
+def shrink(value, side):
+    """Set all sizes in a config to those of a square input."""
+    strides = dict(input_size=1, heatmap_size=4, in_featuremap_size=32)
+    for key in value if isinstance(value, dict) else range(len(value)):
+        if key in strides:
+            value[key] = (side // strides[key],) * 2
+        elif isinstance(value[key], (dict, list)):
+            shrink(value[key], side)
+
+
+@pytest.mark.parametrize(
+    'base',
+    [
+        f'{HEATMAPS}_res50_8xb64-210e_coco-256x192.py',
+        f'{HEATMAPS}_hrnet-w32_8xb64-210e_coco-256x192.py',
+        f'{HEATMAPS}_hrnet-w32_udp-8xb64-210e_coco-256x192.py',
+        f'{HEATMAPS}_hourglass52_8xb32-210e_coco-256x256.py',
+        'body_2d_keypoint/rtmpose/coco/rtmpose-t_8xb256-420e_coco-256x192.py',
+        'body_2d_keypoint/topdown_regression/coco/'
+        'td-reg_res50_rle-8xb64-210e_coco-256x192.py',
+    ],
+    ids=lambda base: base.rpartition('/')[-1].partition('_8xb')[0],
+)
+def test_stage_2_of_the_documentation_trains_configs_of_mmpose(
+    base, synthetic, tmp_path
+):
+    config = load_sstn_example(base, tmp_path)
+    dataset = config.train_dataloader.dataset
+    use_synthetic_people(dataset, synthetic)
+    # optional packages, and sizes that take seconds
+    dataset.pipeline = [t for t in dataset.pipeline if t.type != 'Albumentation']
+    shrink(config._cfg_dict, 128)
+    dataset = DATASETS.build(dataset)
+    check_sstn_pipeline(dataset.pipeline.transforms)
+    net = MODELS.build(config.model)
+    net.init_parallel_sppe()
+    batch = net.data_preprocessor(pseudo_collate([dataset[0], dataset[1]]), True)
+    net.train()
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-6)
+    before = net.stn.fc.bias.clone()
+    losses = net(**batch, mode='loss')
+    assert any(name.startswith('parallel.') for name in losses)
+    net.parse_losses(losses)[0].backward()
+    optimizer.step()
+    assert (net.stn.fc.bias != before).any()
+    assert all(p.isfinite().all() for p in net.parameters())
 
 
 @pytest.mark.parametrize('size', ['256x192', '384x288'])
@@ -254,8 +320,8 @@ def test_stage2_starts_from_the_checkpoint_of_its_base(path):
     rates = stage1.optim_wrapper.optimizer.lr, config.optim_wrapper.optimizer.lr
     assert rates[1] == pytest.approx(rates[0] / 5)
     types = [t.type for t in config.train_pipeline]
-    if 'RandomBBoxTransform' in types:
-        assert types.index('KeepGroundTruthBox') < types.index('RandomBBoxTransform')
+    check_sstn_pipeline([TRANSFORMS.build(t) for t in config.train_pipeline])
+    assert len(types) == len(stage1.train_pipeline)
     assert ('PoseGuidedProposal' in types) == ('pgpg' in path.name)
 
 

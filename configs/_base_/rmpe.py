@@ -10,16 +10,38 @@
 # RandomBBoxTransform
 perturbation = dict(shift_factor=0.12, shift_prob=1.0, scale_factor=(0.75, 1.35))
 
-# stage 2: schedule
-sstn_train = dict(max_epochs=30, val_interval=5)
-sstn_optim = dict(
-    optimizer=dict(lr=1e-4),
-    # small steps, because the linear layer sums thousands of features
-    paramwise_cfg=dict(custom_keys={'stn.fc': dict(lr_mult=0.1)}),
-)
-sstn_scheduler = [
-    dict(type='LinearLR', begin=0, end=500, start_factor=0.001, by_epoch=False),
-    dict(
-        type='MultiStepLR', begin=0, end=30, milestones=[20], gamma=0.2, by_epoch=True
+# stage 2: what each key of a stage 1 config becomes
+sstn = dict(
+    model=dict(
+        type='SSTNPoseEstimator',
+        stn=dict(type='SpatialTransformer'),
+        parallel=dict(loss_weight=1.0),
     ),
-]
+    custom_hooks=[dict(type='SyncBuffersHook'), dict(type='ParallelSPPEHook')],
+    # changes of the transforms of train_pipeline, by their type: the ground-truth box is
+    # kept, and there is no rotation or half-body crop
+    transforms=dict(
+        GetBBoxCenterScale=dict(type='SSTNBBoxCenterScale'),
+        RandomHalfBody=dict(prob=0.0),
+        RandomBBoxTransform=dict(rotate_prob=0.0),
+        GenerateTarget=dict(type='GenerateSSTNTarget'),
+        PackPoseInputs=dict(type='PackSSTNInputs'),
+    ),
+    train_cfg=dict(max_epochs=30, val_interval=5),
+    optim_wrapper=dict(
+        optimizer=dict(lr=1e-4),
+        # small steps, because the linear layer sums thousands of features
+        paramwise_cfg=dict(custom_keys={'stn.fc': dict(lr_mult=0.1)}),
+    ),
+    param_scheduler=[
+        dict(type='LinearLR', begin=0, end=500, start_factor=0.001, by_epoch=False),
+        dict(
+            type='MultiStepLR',
+            begin=0,
+            end=30,
+            milestones=[20],
+            gamma=0.2,
+            by_epoch=True,
+        ),
+    ],
+)

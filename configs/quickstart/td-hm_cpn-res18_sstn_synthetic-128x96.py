@@ -22,22 +22,24 @@ custom_hooks = [dict(type='SyncBuffersHook'), dict(type='ParallelSPPEHook')]
 # pipelines: validation on perturbed boxes, for WindowIoUMetric; test on detections
 crop = [dict(type='LoadIntactImage'), dict(type='CPNBBoxCenterScale')]
 perturb = [
-    dict(type='KeepGroundTruthBox'),
     dict(type='RandomBBoxTransform', rotate_prob=0.0, **_base_.perturbation),
     dict(type='TopdownAffine', input_size=_base_.input_size),
-    dict(type='GroundTruthWindow'),
 ]
 train_pipeline = [
     *crop,
     dict(type='RawVisibility'),
     dict(type='RandomFlip', direction='horizontal'),
     *perturb,
-    dict(type='GenerateTarget', multilevel=True, encoder=_base_.codec),
-    dict(type='GenerateCentredTarget', multilevel=True, encoder=_base_.codec),
+    dict(type='GenerateSSTNTarget', multilevel=True, encoder=_base_.codec),
     dict(type='PackSSTNInputs'),
 ]
 test_pipeline = _base_.val_pipeline
-val_pipeline = [*crop, *perturb, dict(type='PackSSTNInputs')]
+val_pipeline = [
+    *crop,
+    *perturb,
+    dict(type='GroundTruthWindow'),
+    dict(type='PackSSTNInputs'),
+]
 train_dataloader = dict(
     batch_size=32, num_workers=2, dataset=dict(pipeline=train_pipeline)
 )

@@ -31,13 +31,12 @@ from rich.table import Table
 
 from rmpe_plugin.apis import read_image
 from rmpe_plugin.cli._exit_status import exit_status
-from rmpe_plugin.fitting.evaluation_split import COCO_METAINFO
-from rmpe_plugin.fitting.matching import (
-    Counts,
-    MatchedPeople,
-    match_detections,
-    read_matching_inputs,
+from rmpe_plugin.cli._matching import (
+    add_matching_arguments,
+    build_counts_table,
+    match_files,
 )
+from rmpe_plugin.fitting.matching import MatchedPeople
 from rmpe_plugin.fitting.proposal_comparison import (
     MAX_COMPARED,
     OffsetScores,
@@ -45,7 +44,7 @@ from rmpe_plugin.fitting.proposal_comparison import (
 )
 from rmpe_plugin.fitting.proposal_fitting import find_torso, hold_out_images
 from rmpe_plugin.ops import ProposalModel
-from rmpe_plugin.utils.arguments import at_least, existing_file, existing_folder, share
+from rmpe_plugin.utils.arguments import at_least, existing_folder, share
 from rmpe_plugin.utils.tables import table_console
 
 EDGES = ('left', 'top', 'right', 'bottom')
@@ -55,24 +54,11 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        '--ann', type=existing_file, required=True, help='COCO annotations'
-    )
-    parser.add_argument(
-        '--det', type=existing_file, required=True, help='COCO results (boxes)'
-    )
+    add_matching_arguments(parser)
     parser.add_argument('--out', type=Path, required=True, help='JSON file to write')
     parser.add_argument(
         '--images', type=existing_folder, help='image folder, to draw proposals'
     )
-    parser.add_argument(
-        '--iou-thr', type=share, default=0.5,
-        help='minimum IoU of a person and a detection (default: 0.5)',
-    )  # fmt: skip
-    parser.add_argument(
-        '--score-thr', type=float, default=0.05,
-        help='minimum score of a detection (default: 0.05)',
-    )  # fmt: skip
     parser.add_argument(
         '--atoms', type=at_least(0), default=16,
         help='maximum number of atomic poses (default: 16)',
@@ -93,11 +79,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--seed', type=at_least(0), default=0, help='random seed (default: 0)'
     )
-    parser.add_argument(
-        '--metainfo',
-        default=COCO_METAINFO,
-        help=f"MMPose's metainfo file of the data set (default: {COCO_METAINFO})",
-    )
     return parser.parse_args()
 
 
@@ -105,23 +86,16 @@ def match(
     args: argparse.Namespace, num_keypoints: int, console: Console
 ) -> tuple[MatchedPeople, list[dict]]:
     """Match the files' people and detections; also the image records."""
-    annotations, detections = read_matching_inputs(args.ann, args.det, num_keypoints)
-    pairs, counts = match_detections(
-        annotations,
-        detections,
-        args.iou_thr,
-        args.score_thr,
-        partial(track, description='matching'),
-    )
+    pairs, counts, images = match_files(args, num_keypoints)
     console.print(build_counts_table(counts))
-    people = MatchedPeople.from_pairs(pairs, annotations['images'])
+    people = MatchedPeople.from_pairs(pairs, images)
     if len(people) < args.min_people:
         console.print(
             f'{len(people)} people are too few: the model ignores the pose, and the '
             'comparison below is not meaningful',
             style='bold red',
         )
-    return people, annotations['images']
+    return people, images
 
 
 def fit(
@@ -147,17 +121,6 @@ def fit(
         'all people'
     )
     return model
-
-
-def build_counts_table(counts: Counts) -> Table:
-    """Build the table of matched, unmatched and ignored records."""
-    table = Table('records', 'outcome', 'number', 'share')
-    for kind, outcomes in counts.items():
-        for outcome, number in outcomes.most_common():
-            if number:
-                share = number / outcomes.total()
-                table.add_row(kind, outcome, str(number), f'{share:.1%}')
-    return table
 
 
 def build_scores_table(scores: dict[str, OffsetScores], num_people: int) -> Table:

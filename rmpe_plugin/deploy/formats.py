@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rmpe_plugin.inference import PoseGraph, predicts_heatmaps
+from rmpe_plugin.inference import PoseGraph
+from rmpe_plugin.models.heads import predicts_heatmaps
 
 from .metadata import PoseMetadata
 from .rtmlib_graph import SPLIT_RATIO, RTMLibGraph

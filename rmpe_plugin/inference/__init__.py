@@ -21,7 +21,6 @@ from .media_types import media_type
 from .normalisation import network_color, normalise
 from .people_cropper import Images, PeopleCropper
 from .pose_graph import COLORS, PoseGraph
-from .views import predicts_heatmaps
 
 __all__ = [
     'COLORS',
@@ -51,7 +50,6 @@ __all__ = [
     'open_source',
     'pose_instances',
     'read_image',
-    'predicts_heatmaps',
     'tensor_decoder',
     'unit_scores',
 ]

@@ -5,21 +5,13 @@ from collections.abc import Sequence
 
 import torch
 from mmpose.models import TopdownPoseEstimator
-from mmpose.models.heads import (
-    CPMHead,
-    HeatmapHead,
-    MSPNHead,
-    RegressionHead,
-    RLEHead,
-    RTMCCHead,
-    SimCCHead,
-)
-from mmpose.models.heads.base_head import BaseHead
 from mmpose.models.utils.tta import flip_coordinates, flip_vectors
 from torch import Tensor
 
 from rmpe_plugin.models.heads import (
-    CPNHead,
+    HEATMAP_HEADS,
+    REGRESSION_HEADS,
+    SIMCC_HEADS,
     Heatmaps,
     average_views,
     last_stage,
@@ -27,19 +19,11 @@ from rmpe_plugin.models.heads import (
 )
 from rmpe_plugin.ops import at_least_float32
 
-HEATMAP_HEADS = (CPNHead, HeatmapHead, CPMHead, MSPNHead)
-SIMCC_HEADS = (SimCCHead, RTMCCHead)
-REGRESSION_HEADS = (RegressionHead, RLEHead)
 HEADS = (*HEATMAP_HEADS, *SIMCC_HEADS, *REGRESSION_HEADS)
 
 # Heatmaps (B, K, H, W); SimCC vectors (B, K, W) and (B, K, H); or coordinates
 # (B, K, 2 or 4), relative to the crop, with RLE's sigmas.
 Encoded = Tensor | tuple[Tensor, Tensor]
-
-
-def predicts_heatmaps(head: BaseHead) -> bool:
-    """Whether a head predicts heatmaps."""
-    return isinstance(head, HEATMAP_HEADS)
 
 
 def combine_views(model: TopdownPoseEstimator, views: Sequence[Heatmaps]) -> Encoded:

@@ -19,6 +19,7 @@ from rmpe_plugin.inference import PoseGraph
 from rmpe_plugin.inference.people_cropper import DeviceCrops
 from rmpe_plugin.ops import stack_images, warp_crops
 from rmpe_plugin.structures import read_annotations
+from rmpe_plugin.utils.configs import find_config
 from tests.conftest import ROOT
 from tests.test_deploy.conftest import small_model
 
@@ -70,6 +71,29 @@ def test_equals_the_pipeline(cpn, people, sstn, flip_test):
     assert model.graph is not None
     actual = model.estimate(*people, batch_size=5)
     assert len(actual) == sum(map(len, people[1]))
+    assert_close(actual, model.estimate_by_pipeline(*people, batch_size=32))
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'rtmpose/coco/rtmpose-t_8xb256-420e_coco-256x192.py',
+        'topdown_regression/coco/'
+        'td-reg_mobilenetv2_rle-pretrained-8xb64-210e_coco-256x192.py',
+    ],
+)
+def test_sstn_of_a_head_without_heatmaps_equals_the_pipeline(name, people):
+    config = Config.fromfile(find_config(f'mmpose::body_2d_keypoint/{name}'))
+    config.model.update(
+        type='SSTNPoseEstimator', stn=dict(type='SpatialTransformer'), init_cfg=None
+    )
+    config.model.backbone.init_cfg = None
+    model = estimator(config)
+    assert model.graph is not None
+    stn = model.graph.model.stn
+    torch.nn.init.normal_(stn.fc.weight, std=0.01)
+    stn.fc.bias.data += 0.1
+    actual = model.estimate(*people, batch_size=5)
     assert_close(actual, model.estimate_by_pipeline(*people, batch_size=32))
 
 

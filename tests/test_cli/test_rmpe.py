@@ -40,9 +40,7 @@ def test_list_of_commands_and_errors_import_nothing(arguments):
 def test_lists_all_commands(monkeypatch, capsys):
     status, output, _ = run(monkeypatch, capsys)
     assert status == 0
-    names = (
-        'predict detect train test export export-detector fit-pgpg tune-nms diagnose'
-    )
+    names = 'predict detect train test export export-detector fit-pgpg tune-nms diagnose boxes'
     for name in names.split() + ['export-lifting', 'check', 'models', 'operators']:
         assert f'\n  {name} ' in output
     for group, members in GROUPS.items():

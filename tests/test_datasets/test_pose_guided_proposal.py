@@ -10,12 +10,13 @@ from mmengine.runner import Runner, set_random_seed
 from mmpose.registry import DATASETS
 
 from rmpe_plugin.datasets.transforms import PoseGuidedProposal, RawVisibility
+from rmpe_plugin.datasets.transforms.ground_truth_window import _flipped_gt_center
 from rmpe_plugin.ops import GaussianMixture, ProposalModel
 from tests.factories import coco_results
 from tests.test_datasets.test_transforms import CODEC
 
 PROPOSAL = dict(type='PoseGuidedProposal', model='alphapose')
-CROP = dict(type='GetBBoxCenterScale')
+CROP = dict(type='SSTNBBoxCenterScale')
 FLIP = dict(type='RandomFlip', direction='horizontal', prob=1.0)
 # Only one keypoint of the lower half is labelled, so the upper half is chosen.
 HALF = dict(
@@ -25,12 +26,9 @@ HALF = dict(
     min_lower_keypoints=2,
     prob=1.0,
 )
-KEEP = dict(type='KeepGroundTruthBox')
 REST = [
     dict(type='TopdownAffine', input_size=(48, 64)),
-    dict(type='GroundTruthWindow'),
-    dict(type='GenerateTarget', encoder=CODEC),
-    dict(type='GenerateCentredTarget', encoder=CODEC),
+    dict(type='GenerateSSTNTarget', encoder=CODEC),
     dict(type='PackSSTNInputs'),
 ]
 
@@ -94,20 +92,21 @@ def test_random_windows_are_inside_the_ground_truth_box():
 @pytest.mark.parametrize(
     'order', [(PROPOSAL, CROP, FLIP), (PROPOSAL, FLIP, CROP), (FLIP, PROPOSAL, CROP)]
 )
-@pytest.mark.parametrize('crop', ['GetBBoxCenterScale', 'CPNBBoxCenterScale'])
+@pytest.mark.parametrize('crop', ['SSTNBBoxCenterScale', 'CPNBBoxCenterScale'])
 def test_ground_truth_crop_equals_the_crop_without_proposal(order, crop):
     order = [dict(step, type=crop) if step is CROP else step for step in order]
-    results = run(*order, KEEP)
+    results = run(*order)
     plain = run(*(step for step in order if step is not PROPOSAL))
-    np.testing.assert_allclose(results['gt_center'], plain['bbox_center'], rtol=1e-5)
+    center = _flipped_gt_center(results)
+    np.testing.assert_allclose(center, plain['bbox_center'], rtol=1e-5)
     np.testing.assert_allclose(results['gt_scale'], plain['bbox_scale'], rtol=1e-5)
     assert not np.allclose(results['bbox_center'], plain['bbox_center'], atol=0.1)
 
 
 @pytest.mark.parametrize('order', [(PROPOSAL, CROP, FLIP), (FLIP, PROPOSAL, CROP)])
 def test_centred_target_is_that_of_the_ground_truth_box(order):
-    sstn = run(*order, KEEP, *REST)['data_samples']
-    plain = run(*(s for s in order if s is not PROPOSAL), KEEP, *REST)['data_samples']
+    sstn = run(*order, *REST)['data_samples']
+    plain = run(*(s for s in order if s is not PROPOSAL), *REST)['data_samples']
     torch.testing.assert_close(
         sstn.centred.gt_fields.heatmaps, plain.gt_fields.heatmaps, atol=1e-4, rtol=0
     )

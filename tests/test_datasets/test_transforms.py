@@ -12,8 +12,8 @@ from mmpose.registry import TRANSFORMS
 from rmpe_plugin.datasets.transforms import (
     CPNBBoxCenterScale,
     GroundTruthWindow,
-    KeepGroundTruthBox,
     RawVisibility,
+    check_sstn_pipeline,
 )
 from rmpe_plugin.ops import (
     decode_visibility,
@@ -155,14 +155,14 @@ def test_raises_on_an_unreadable_image(tmp_path):
 
 
 CODEC = dict(type='MSRAHeatmap', input_size=(48, 64), heatmap_size=(12, 16), sigma=1)
+UDP = dict(type='UDPHeatmap')
 
 
 def perturbed(*, rotate=0.0, udp=False, jitter=True, seed=3):
     """Packed inputs of one image, with or without a perturbed box."""
     pipeline = [
-        dict(type='GetBBoxCenterScale'),
+        dict(type='SSTNBBoxCenterScale'),
         dict(type='RandomFlip', direction='horizontal', prob=1.0),
-        dict(type='KeepGroundTruthBox'),
         dict(
             type='RandomBBoxTransform',
             shift_prob=float(jitter),
@@ -172,9 +172,7 @@ def perturbed(*, rotate=0.0, udp=False, jitter=True, seed=3):
             rotate_prob=1.0,
         ),
         dict(type='TopdownAffine', input_size=(48, 64), use_udp=udp),
-        dict(type='GroundTruthWindow', use_udp=udp),
-        dict(type='GenerateTarget', encoder=CODEC),
-        dict(type='GenerateCentredTarget', encoder=CODEC),
+        dict(type='GenerateSSTNTarget', encoder=dict(CODEC, **UDP) if udp else CODEC),
         dict(type='PackSSTNInputs'),
     ]
     # a smooth image, larger than any crop
@@ -234,35 +232,90 @@ def test_packs_samples_without_targets():
     assert 'centred' not in packed['data_samples']
 
 
-def test_gt_window_raises_on_the_wrong_order_of_transforms():
-    keep, window, crop, flip = (
-        TRANSFORMS.build(t)
-        for t in (
-            dict(type='KeepGroundTruthBox'),
-            dict(type='GroundTruthWindow'),
-            dict(type='GetBBoxCenterScale'),
-            dict(type='RandomFlip', prob=1.0),
-        )
-    )
-    with pytest.raises(
-        ValueError, match='put KeepGroundTruthBox before RandomBBoxTransform'
-    ):
+def test_gt_window_needs_the_ground_truth_box_and_the_crop():
+    window = GroundTruthWindow()
+    with pytest.raises(ValueError, match='replace GetBBoxCenterScale by SSTNBBox'):
         window.transform(coco_results())
-    results = flip.transform(keep.transform(crop.transform(coco_results())))
-    with pytest.raises(ValueError, match='KeepGroundTruthBox must be after RandomFlip'):
+    results = CPNBBoxCenterScale().transform(coco_results())
+    with pytest.raises(ValueError, match='must be after TopdownAffine'):
         window.transform(results)
 
 
-def test_gt_box_is_not_that_of_a_perturbed_crop():
-    keep, crop = KeepGroundTruthBox(), dict(type='GetBBoxCenterScale')
-    # a perturbation of the scale only leaves the centre
-    scale = dict(type='RandomBBoxTransform', shift_prob=0.0, rotate_prob=0.0)
-    results = Compose([crop, scale])(coco_results())
-    with pytest.raises(ValueError, match='must be before RandomBBoxTransform'):
-        keep.transform(results)
-    half = dict(
-        type='RandomHalfBody', min_total_keypoints=1, min_upper_keypoints=1, prob=1.0
+def test_packs_the_keypoints_of_the_crop():
+    sample = perturbed()['data_samples']
+    labelled = [0, 1, 2]  # the image is flipped
+    x, y = (sample.crop_keypoints[0, labelled] / 4).round().long().T
+    assert (sample.gt_fields.heatmaps[labelled, y, x] > 0.5).all()
+
+
+SSTN_PIPELINE = dict(
+    crop=dict(type='SSTNBBoxCenterScale'),
+    flip=dict(type='RandomFlip'),
+    half_body=dict(type='RandomHalfBody', prob=0.0),
+    jitter=dict(type='RandomBBoxTransform'),
+    affine=dict(type='TopdownAffine', input_size=(48, 64)),
+    target=dict(type='GenerateSSTNTarget', encoder=CODEC),
+    pack=dict(type='PackSSTNInputs'),
+)
+
+
+def check(steps):
+    """Check :data:`SSTN_PIPELINE` in the order and with the changes of ``steps``."""
+    check_sstn_pipeline(
+        [TRANSFORMS.build({**SSTN_PIPELINE[name], **t}) for name, t in steps.items()]
     )
-    results = Compose([crop, half])(coco_results())
-    with pytest.raises(ValueError, match='remove RandomHalfBody'):
-        keep.transform(results)
+
+
+@pytest.mark.parametrize(
+    'steps',
+    [
+        'crop flip half_body jitter affine target pack',
+        'flip crop jitter affine target pack',
+        'crop jitter flip affine target pack',
+        'crop affine target pack',
+    ],
+)
+def test_accepts_orders_that_work(steps):
+    check({name: {} for name in steps.split()})
+
+
+@pytest.mark.parametrize(
+    ('steps', 'changes', 'message'),
+    [
+        ('jitter crop affine target pack', {},
+         'order for an SSTN is SSTNBBox.*, RandomBBox.*, got RandomBBox.*, SSTNBBox'),
+        ('crop affine jitter target pack', {}, 'got SSTNBBox.*, TopdownAffine, Random'),
+        ('crop target affine pack', {}, 'got SSTNBBox.*, GenerateSSTNTarget, TopdownA'),
+        ('crop affine pack target', {}, 'PackSSTNInputs, GenerateSSTNTarget$'),
+        ('crop jitter affine target', {}, 'needs one PackSSTNInputs, got 0'),
+        ('crop jitter target pack', {}, 'needs one TopdownAffine, got 0'),
+        ('crop affine target pack', dict(crop='GetBBoxCenterScale'),
+         'needs SSTNBBoxCenterScale in place of GetBBoxCenterScale'),
+        ('crop affine target pack', dict(target='GenerateTarget'),
+         'needs GenerateSSTNTarget in place of GenerateTarget'),
+        ('crop affine target pack', dict(pack='PackPoseInputs'),
+         'needs PackSSTNInputs in place of PackPoseInputs'),
+    ],
+)  # fmt: skip
+def test_raises_on_orders_that_do_not_work(steps, changes, message):
+    changes = {name: dict(type=kind) for name, kind in changes.items()}
+    with pytest.raises(ValueError, match=message):
+        check({name: changes.get(name, {}) for name in steps.split()})
+
+
+def test_raises_on_a_half_body_crop_and_on_a_crop_that_does_not_suit_the_codec():
+    steps = dict.fromkeys(SSTN_PIPELINE, {})
+    with pytest.raises(ValueError, match='RandomHalfBody moves the crop'):
+        check(steps | dict(half_body=dict(prob=0.3)))
+    with pytest.raises(ValueError, match='use_udp must be False .*MSRA.*, got True'):
+        check(steps | dict(affine=dict(use_udp=True)))
+    with pytest.raises(ValueError, match='use_udp must be True .*UDP.*, got False'):
+        check(steps | dict(target=dict(encoder=dict(CODEC, **UDP))))
+
+
+def test_proposals_must_come_before_the_crop():
+    proposal = TRANSFORMS.build(dict(type='PoseGuidedProposal', model='alphapose'))
+    steps = [TRANSFORMS.build(t) for t in SSTN_PIPELINE.values()]
+    check_sstn_pipeline([proposal, *steps])
+    with pytest.raises(ValueError, match='order for an SSTN is PoseGuidedProposal'):
+        check_sstn_pipeline([steps[0], proposal, *steps[1:]])

@@ -86,9 +86,9 @@ HEADS = dict(
 )
 
 
-def model_without_heatmaps(name, **test_cfg):
+def model_without_heatmaps(name, window=None, **test_cfg):
     """Pose estimator of a head in :data:`HEADS`, as :func:`small_model`."""
-    model = small_model('heatmap', **test_cfg)
+    model = small_model('heatmap', window, **test_cfg)
     torch.manual_seed(0)
     model.head = MODELS.build(HEADS[name])
     if name in ('rle', 'regression'):

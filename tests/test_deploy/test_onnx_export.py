@@ -62,9 +62,12 @@ def test_other_heads(tmp_path, sppe):
     assert_same_poses(tmp_path / 'a.onnx', form, model)
 
 
-@pytest.mark.parametrize('name', ['simcc', 'rtmcc', 'rle'])
-def test_heads_without_heatmaps(tmp_path, name):
-    model = model_without_heatmaps(name, flip_test=True)
+@pytest.mark.parametrize(
+    ('name', 'window'),
+    [('simcc', None), ('rtmcc', None), ('rtmcc', WINDOW), ('rle', WINDOW)],
+)
+def test_heads_without_heatmaps(tmp_path, name, window):
+    model = model_without_heatmaps(name, window, flip_test=True)
     form = export(model, tmp_path / 'a.onnx')
     assert_same_poses(tmp_path / 'a.onnx', form, model)
     with pytest.raises(ValueError, match='model.head, a .*Head, predicts no heatmaps'):

@@ -51,9 +51,10 @@ def test_equals_predict(sppe, sdtn, flip_test):
 
 
 @pytest.mark.parametrize('flip_test', [False, True])
+@pytest.mark.parametrize('window', [None, WINDOW])
 @pytest.mark.parametrize('name', HEADS)
-def test_heads_without_heatmaps_equal_predict(name, flip_test):
-    model = model_without_heatmaps(name, flip_test=flip_test)
+def test_heads_without_heatmaps_equal_predict(name, window, flip_test):
+    model = model_without_heatmaps(name, window, flip_test=flip_test)
     assert_same_poses(model, PoseGraph(model))
 
 

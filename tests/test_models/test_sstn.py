@@ -322,8 +322,8 @@ def test_window_loss_has_a_finite_gradient_at_its_minimum():
     ('missing', 'message'),
     [
         ('parallel_sppe', 'ParallelSPPEHook'),
-        ('centred', 'GenerateCentredTarget'),
-        ('theta_gt', 'GroundTruthWindow'),
+        ('centred', 'centre-located.*GenerateSSTNTarget'),
+        ('theta_gt', 'window_loss.*GenerateSSTNTarget'),
     ],
 )
 def test_raises_if_a_loss_lacks_its_input(missing, message):
@@ -347,25 +347,32 @@ def test_raises_on_wrong_settings():
         build_sstn('heatmap', test_cfg=dict(flip_mode='offset'))
     with pytest.raises(ValueError, match="test_cfg.sdtn must be one of .*'points'"):
         build_sstn('heatmap', test_cfg=dict(sdtn='points'))
+    head = dict(
+        SPPES['heatmap']['head'],
+        out_channels=3 * SSTN_KEYPOINTS,
+        decoder=dict(
+            type='UDPHeatmap',
+            input_size=(64, 96),
+            heatmap_size=(16, 24),
+            heatmap_type='combined',
+        ),
+    )
+    with pytest.raises(ValueError, match="heatmap_type must be 'gaussian', got 'comb"):
+        build_sstn(dict(SPPES['heatmap'], head=head))
     for output in ('output_heatmaps', 'output_global'):
-        with pytest.raises(ValueError, match=f'{output} needs test_cfg.sdtn'):
+        with pytest.raises(ValueError, match=f'{output} needs heatmaps and'):
             build_sstn('heatmap', test_cfg={'sdtn': 'keypoints', output: True})
 
 
-def test_raises_on_a_head_without_heatmaps():
+def test_raises_on_an_unknown_head_without_heatmaps():
     head = dict(
-        type='RegressionHead',
+        type='DSNTHead',
         in_channels=64,
+        in_featuremap_size=(2, 3),
         num_joints=SSTN_KEYPOINTS,
-        loss=dict(type='SmoothL1Loss'),
         decoder=None,
     )
-    sppe = dict(
-        backbone=dict(RESNET, out_indices=(3,)),
-        neck=dict(type='GlobalAveragePooling'),
-        head=head,
-    )
-    sstn, _ = build_sstn(sppe)
+    sstn, _ = build_sstn(dict(backbone=dict(RESNET, out_indices=(3,)), head=head))
     with pytest.raises(TypeError, match=r'heatmaps \(B, K, H, W\), got'):
         sstn(sstn_crops(), None, mode='tensor')
 

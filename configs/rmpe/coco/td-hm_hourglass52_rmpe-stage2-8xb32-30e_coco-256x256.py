@@ -4,30 +4,13 @@ _base_ = 'td-hm_hourglass52_rmpe-stage1-8xb32-210e_coco-256x256.py'
 load_from = (
     'work_dirs/td-hm_hourglass52_rmpe-stage1-8xb32-210e_coco-256x256/epoch_210.pth'
 )
-model = dict(
-    type='SSTNPoseEstimator',
-    stn=dict(type='SpatialTransformer'),
-    parallel=dict(loss_weight=1.0),
-)
-custom_hooks = [dict(type='SyncBuffersHook'), dict(type='ParallelSPPEHook')]
-
-# pipeline: no rotation or half-body crop; the ground-truth box is kept
-load, crop, flip, half_body, jitter, affine, target, pack = _base_.train_pipeline
-train_pipeline = [
-    load,
-    crop,
-    flip,
-    dict(type='KeepGroundTruthBox'),
-    dict(jitter, rotate_prob=0.0),
-    affine,
-    dict(type='GroundTruthWindow'),
-    target,
-    dict(target, type='GenerateCentredTarget'),
-    dict(pack, type='PackSSTNInputs'),
-]
+model = _base_.sstn.model
+custom_hooks = _base_.sstn.custom_hooks
+swaps = _base_.sstn.transforms
+train_pipeline = [dict(t, **swaps.get(t['type'], {})) for t in _base_.train_pipeline]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
 # schedule
-train_cfg = _base_.sstn_train
-optim_wrapper = _base_.sstn_optim
-param_scheduler = _base_.sstn_scheduler
+train_cfg = _base_.sstn.train_cfg
+optim_wrapper = _base_.sstn.optim_wrapper
+param_scheduler = _base_.sstn.param_scheduler

@@ -4,34 +4,13 @@ _base_ = 'td-hm_cpn-res50_rmpe-stage1-pgpg-8xb8-30e_mpii-256x192.py'
 load_from = (
     'work_dirs/td-hm_cpn-res50_rmpe-stage1-pgpg-8xb8-30e_mpii-256x192/epoch_30.pth'
 )
-model = dict(
-    type='SSTNPoseEstimator',
-    stn=dict(type='SpatialTransformer'),
-    parallel=dict(loss_weight=1.0),
-)
-custom_hooks = [dict(type='SyncBuffersHook'), dict(type='ParallelSPPEHook')]
-
-# pipeline: the ground-truth box is kept
-load, proposal, visibility, crop, flip, color, affine, target, pack = (
-    _base_.train_pipeline
-)
-train_pipeline = [
-    load,
-    proposal,
-    visibility,
-    crop,
-    flip,
-    dict(type='KeepGroundTruthBox'),
-    color,
-    affine,
-    dict(type='GroundTruthWindow'),
-    target,
-    dict(target, type='GenerateCentredTarget'),
-    dict(pack, type='PackSSTNInputs'),
-]
+model = _base_.sstn.model
+custom_hooks = _base_.sstn.custom_hooks
+swaps = _base_.sstn.transforms
+train_pipeline = [dict(t, **swaps.get(t['type'], {})) for t in _base_.train_pipeline]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
 # schedule
 optim_wrapper = dict(
-    optimizer=dict(lr=5e-5), paramwise_cfg=_base_.sstn_optim['paramwise_cfg']
+    optimizer=dict(lr=5e-5), paramwise_cfg=_base_.sstn.optim_wrapper.paramwise_cfg
 )

@@ -2,14 +2,15 @@
 from collections.abc import Sequence
 
 import numpy as np
-from mmpose.datasets.transforms import GetBBoxCenterScale
 from mmpose.registry import TRANSFORMS
 
 from rmpe_plugin.ops import valid_boxes
 
+from .ground_truth_window import SSTNBBoxCenterScale
+
 
 @TRANSFORMS.register_module()
-class CPNBBoxCenterScale(GetBBoxCenterScale):
+class CPNBBoxCenterScale(SSTNBBoxCenterScale):
     """CPN's crop, which pads width and height of the box by different factors.
 
     Replaces ``GetBBoxCenterScale``. ``TopdownAffine`` then extends the shorter side to
@@ -22,6 +23,7 @@ class CPNBBoxCenterScale(GetBBoxCenterScale):
     Added Keys:
         - bbox_center (N, 2), pixels
         - bbox_scale (N, 2), pixels
+        - those of :class:`SSTNBBoxCenterScale`
 
     Args:
         padding (Sequence[float]): Factors of width and height. Defaults to

@@ -2,7 +2,7 @@
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
-from mmpose.datasets.transforms import TopdownAffine
+from mmpose.datasets.transforms import GetBBoxCenterScale, TopdownAffine
 from mmpose.registry import TRANSFORMS
 from mmpose.structures.bbox import (
     bbox_xyxy2cs,
@@ -15,67 +15,36 @@ from rmpe_plugin.ops import theta_from_pixels
 
 
 @TRANSFORMS.register_module()
-class KeepGroundTruthBox(BaseTransform):
-    """Save the centre and scale of the ground-truth box before it is perturbed.
+class SSTNBBoxCenterScale(GetBBoxCenterScale):
+    """``GetBBoxCenterScale`` that also keeps the crop of the ground-truth box.
 
-    Place it after ``RandomFlip`` and the transform that makes ``bbox_center`` and
-    ``bbox_scale``, and before ``RandomBBoxTransform``. If ``PoseGuidedProposal``
-    replaced the box by a proposal, the ground-truth box is padded by the factors of the
-    proposal.
+    Replaces ``GetBBoxCenterScale`` in stage 2 of RMPE. Later transforms may perturb the
+    crop, as ``RandomBBoxTransform`` does, or flip the image.
 
     Required Keys:
-        - bbox_center (1, 2), pixels
-        - bbox_scale (1, 2), pixels
         - bbox (1, 4), xyxy, pixels
         - gt_bbox (1, 4), xyxy, pixels, and gt_flip, only after
-          ``PoseGuidedProposal``
+          ``PoseGuidedProposal``, which replaced ``bbox`` by a proposal
 
     Added Keys:
+        - bbox_center (1, 2), pixels
+        - bbox_scale (1, 2), pixels
         - gt_center (1, 2), pixels
         - gt_scale (1, 2), pixels
-        - gt_flip (bool): whether the image is already flipped
+        - gt_flip (bool): whether the image of the ground-truth box is flipped
 
-    Raises:
-        ValueError: If ``RandomBBoxTransform`` or ``RandomHalfBody`` has already changed
-            the crop, so that it is not around ``bbox``.
+    Args:
+        kwargs: As ``GetBBoxCenterScale``'s.
     """
 
     def transform(self, results: dict) -> dict:
         """Add the keys; see the class."""
-        _check_unperturbed(results)
-        center, scale = results['bbox_center'].copy(), results['bbox_scale'].copy()
-        flip = results.get('flip', False)
-        if 'gt_bbox' in results:
-            center, gt_size = bbox_xyxy2cs(results['gt_bbox'])
-            scale *= gt_size / bbox_xyxy2cs(results['bbox'])[1]
-            if flip != results['gt_flip']:
-                center = flip_bbox(
-                    center,
-                    image_size=results['img_shape'][1::-1],
-                    bbox_format='center',
-                    direction=results['flip_direction'],
-                )
-        results.update(gt_center=center, gt_scale=scale, gt_flip=flip)
+        results = super().transform(results)
+        gt_bbox = results.get('gt_bbox', results['bbox'])
+        center, scale = bbox_xyxy2cs(gt_bbox, padding=self.padding)
+        results.update(gt_center=center, gt_scale=scale)
+        results.setdefault('gt_flip', results.get('flip', False))
         return results
-
-    def __repr__(self) -> str:
-        return f'{self.__class__.__name__}()'
-
-
-def _check_unperturbed(results: dict) -> None:
-    """Raise a ValueError if the crop is not around the box any more."""
-    if 'bbox_rotation' in results:
-        raise ValueError(
-            'KeepGroundTruthBox must be before RandomBBoxTransform in the pipeline'
-        )
-    crop = results['bbox_center']
-    box, size = bbox_xyxy2cs(results['bbox'])
-    if not np.allclose(crop, box, rtol=0, atol=0.01 * size.max()):
-        raise ValueError(
-            f'KeepGroundTruthBox got a crop around {crop[0].tolist()} and a box around '
-            f'{box[0].tolist()}: no transform before it may move the crop; remove '
-            'RandomHalfBody from the pipeline'
-        )
 
 
 @TRANSFORMS.register_module()
@@ -85,11 +54,12 @@ class GroundTruthWindow(BaseTransform):
     It warps the crop of a perturbed box to the crop that the same pipeline makes of the
     ground-truth box. They differ by a shift and a scale. A rotation by
     ``RandomBBoxTransform`` is an augmentation, not a detector's error, so both crops
-    have it. Place it after ``TopdownAffine``.
+    have it. Place it after ``TopdownAffine`` in pipelines without targets, for
+    :class:`WindowIoUMetric`; :class:`GenerateSSTNTarget` contains it.
 
     Required Keys:
         - gt_center (1, 2), gt_scale (1, 2), pixels, and gt_flip, from
-          :class:`KeepGroundTruthBox`
+          :class:`SSTNBBoxCenterScale` or :class:`CPNBBoxCenterScale`
         - bbox_center (1, 2), bbox_scale (1, 2), pixels
         - bbox_rotation (1,), degrees, optional
         - input_size (w, h), pixels
@@ -101,8 +71,8 @@ class GroundTruthWindow(BaseTransform):
         use_udp (bool): As ``TopdownAffine``'s. Defaults to ``False``.
 
     Raises:
-        ValueError: If ``KeepGroundTruthBox`` is not in the pipeline, or before
-            ``RandomFlip``.
+        ValueError: If the crop of the ground-truth box is missing, or if
+            ``TopdownAffine`` is not before it.
     """
 
     def __init__(self, use_udp: bool = False) -> None:
@@ -112,13 +82,11 @@ class GroundTruthWindow(BaseTransform):
         """Add ``theta_gt``; see the class."""
         if 'gt_center' not in results:
             raise ValueError(
-                'GroundTruthWindow needs the ground-truth box: put '
-                'KeepGroundTruthBox before RandomBBoxTransform in the pipeline'
+                'GroundTruthWindow needs the crop of the ground-truth box: replace '
+                'GetBBoxCenterScale by SSTNBBoxCenterScale in the pipeline'
             )
-        if results['gt_flip'] != results.get('flip', False):
-            raise ValueError(
-                'KeepGroundTruthBox must be after RandomFlip in the pipeline'
-            )
+        if 'input_size' not in results:
+            raise ValueError('GroundTruthWindow must be after TopdownAffine')
         width, height = results['input_size']
         gt_scale = TopdownAffine._fix_aspect_ratio(
             results['gt_scale'], aspect_ratio=width / height
@@ -128,7 +96,7 @@ class GroundTruthWindow(BaseTransform):
             self._image_to_crop(center[0], scale[0], rotation, (width, height))
             for center, scale in (
                 (results['bbox_center'], results['bbox_scale']),
-                (results['gt_center'], gt_scale),
+                (_flipped_gt_center(results), gt_scale),
             )
         )
         gt_crop_to_crop = (image_to_crop @ np.linalg.inv(image_to_gt_crop))[:2]
@@ -150,3 +118,15 @@ class GroundTruthWindow(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{self.__class__.__name__}(use_udp={self.use_udp})'
+
+
+def _flipped_gt_center(results: dict) -> np.ndarray:
+    """``gt_center`` (1, 2) in the image as it is now, which a later flip mirrored."""
+    if results['gt_flip'] == results.get('flip', False):
+        return results['gt_center']
+    return flip_bbox(
+        results['gt_center'],
+        image_size=results['img_shape'][1::-1],
+        bbox_format='center',
+        direction=results['flip_direction'],
+    )

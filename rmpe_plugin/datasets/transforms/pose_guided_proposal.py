@@ -28,7 +28,7 @@ class PoseGuidedProposal(BaseTransform):
         - bbox (N, 4)
 
     Added Keys:
-        - gt_bbox (N, 4): the ground-truth box, for ``KeepGroundTruthBox``
+        - gt_bbox (N, 4): the ground-truth box, for ``SSTNBBoxCenterScale``
         - gt_flip (bool): whether the image was already flipped
 
     Args:

@@ -43,7 +43,7 @@ class WindowIoUMetric(BaseMetric):
     """IoU of the STN's windows and the ground-truth windows.
 
     It is for an :class:`SSTNPoseEstimator` on perturbed ground-truth boxes: the
-    pipeline needs :class:`KeepGroundTruthBox`, a perturbation,
+    pipeline needs :class:`SSTNBBoxCenterScale`, a perturbation,
     :class:`GroundTruthWindow` and :class:`PackSSTNInputs`. Results are ``window/iou``;
     ``window/iou_crop``, the IoU of the crop itself; and their difference
     ``window/gain``.
@@ -69,7 +69,7 @@ class WindowIoUMetric(BaseMetric):
             if 'theta_gt' not in sample or 'theta' not in sample['pred_instances']:
                 raise ValueError(
                     'WindowIoUMetric needs an SSTNPoseEstimator, and '
-                    'KeepGroundTruthBox, GroundTruthWindow and PackSSTNInputs in the '
+                    'SSTNBBoxCenterScale, GroundTruthWindow and PackSSTNInputs in the '
                     'pipeline'
                 )
             theta = torch.from_numpy(sample['pred_instances']['theta'][0])

@@ -11,13 +11,23 @@ from .heatmaps import (
     map_heatmaps,
     return_float32,
 )
+from .kinds import (
+    HEATMAP_HEADS,
+    REGRESSION_HEADS,
+    SIMCC_HEADS,
+    predicts_coordinates,
+    predicts_heatmaps,
+)
 from .refine_net import RefineNet
 
 __all__ = [
     'CPNHead',
     'GlobalNet',
+    'HEATMAP_HEADS',
     'Heatmaps',
+    'REGRESSION_HEADS',
     'RefineNet',
+    'SIMCC_HEADS',
     'STAGES',
     'add_mirrored',
     'average_views',
@@ -26,6 +36,8 @@ __all__ = [
     'head_on_heatmaps',
     'last_stage',
     'map_heatmaps',
+    'predicts_coordinates',
+    'predicts_heatmaps',
     'return_float32',
     'split_views',
 ]

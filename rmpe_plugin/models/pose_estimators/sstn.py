@@ -23,6 +23,7 @@ from rmpe_plugin.models.heads import (
     decoded_heatmaps,
     float32_heatmaps,
     head_on_heatmaps,
+    predicts_coordinates,
     split_views,
 )
 from rmpe_plugin.models.spatial_transformers import SDTN
@@ -35,6 +36,7 @@ from rmpe_plugin.ops import (
 )
 
 from .parallel_sppe import ParallelSPPE
+from .window_targets import window_targets
 
 SDTN_MODES = ('heatmaps', 'keypoints')
 
@@ -79,6 +81,12 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
     are in the frame of the crop, as in ``TopdownPoseEstimator``. RMPE paper, section
     3.1.
 
+    SimCC vectors and regressed coordinates cannot be warped as images. With such a
+    head the keypoints are decoded in the window, and theta maps them to the crop. In
+    training their targets are encoded in the frame of each window. The STN then has no
+    gradient of the main loss, because in the units of the window all errors are smaller
+    if the window is larger: only the two losses below train it.
+
     The SDTN compensates for a badly chosen window, so the main loss alone does not
     train the STN to localise the person. Two losses do, and can be combined: that of
     the paper's parallel SPPE, a frozen copy of the network without an SDTN, whose
@@ -92,21 +100,23 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
         backbone (dict): Config of any backbone.
         neck (dict, optional): Config of any neck. Defaults to ``None``.
         head (dict): Config of any head that predicts heatmaps, see
-            :func:`rmpe_plugin.models.heads.head_on_heatmaps`.
+            :func:`rmpe_plugin.models.heads.head_on_heatmaps`; or of ``SimCCHead``,
+            ``RTMCCHead``, ``RegressionHead`` or ``RLEHead``.
         stn (dict): Config of :class:`SpatialTransformer`.
         parallel (dict, optional): Config of the parallel SPPE: ``loss_weight`` (default
             1.0) and ``checkpoint``, a top-down checkpoint with its weights (default
             ``None``: the weights of this model when training starts). Needs
             :class:`ParallelSPPEHook` and, in the pipeline,
-            :class:`GenerateCentredTarget`. Defaults to ``None``.
+            :class:`GenerateSSTNTarget`. Defaults to ``None``.
         window_loss (dict, optional): Config of :class:`WindowCornerLoss`. Needs
-            :class:`GroundTruthWindow` in the pipeline. Defaults to ``None``.
+            :class:`GenerateSSTNTarget` in the pipeline. Defaults to ``None``.
         clip_gradient (bool): Whether to clip the gradient of each sample's theta to the
             median of the nonzero norms of the batch. ``False`` is the paper's training.
             Defaults to ``True``.
-        kwargs: As ``TopdownPoseEstimator``'s. ``test_cfg.sdtn`` is ``'heatmaps'``
-            (default; the paper) or ``'keypoints'``, which decodes heatmaps in the frame
-            of the window and maps the keypoints to the crop, without interpolation.
+        kwargs: As ``TopdownPoseEstimator``'s. ``test_cfg.sdtn`` is ``'heatmaps'`` (the
+            paper) or ``'keypoints'``, which decodes in the frame of the window and maps
+            the keypoints to the crop, without interpolation. Defaults to
+            ``'heatmaps'``, with a head without heatmaps to ``'keypoints'``.
 
     Attributes:
         parallel_sppe (ParallelSPPE | None): Exists in training only, from
@@ -115,8 +125,9 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
             weights, which :class:`ParallelSPPEHook` saves separately.
 
     Raises:
-        ValueError: If the head is missing, if a setting is unknown, or in use, if
-            samples lack what a loss needs.
+        ValueError: If the head is missing, or if a setting is unknown or does not suit
+            the head; in use, if samples lack what a loss needs, or if nothing trains
+            the STN of a head without heatmaps.
     """
 
     def __init__(
@@ -152,7 +163,8 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
     @property
     def sdtn_mode(self) -> str:
         """Where the SDTN works in a test: on ``'heatmaps'`` or on ``'keypoints'``."""
-        return self.test_cfg.get('sdtn', 'heatmaps')
+        default = 'keypoints' if predicts_coordinates(self.head) else 'heatmaps'
+        return self.test_cfg.get('sdtn', default)
 
     def _check_test_cfg(self) -> None:
         """Raise if a setting contradicts the SDTN."""
@@ -166,10 +178,21 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
             raise ValueError(
                 f'test_cfg.sdtn must be one of {SDTN_MODES}, got {self.sdtn_mode!r}'
             )
+        if self.sdtn_mode == 'heatmaps' and predicts_coordinates(self.head):
+            raise ValueError(
+                "test_cfg.sdtn must be 'keypoints' with a "
+                f'{type(self.head).__name__}, which predicts no heatmaps'
+            )
+        kind = getattr(self.head.decoder, 'heatmap_type', 'gaussian')
+        if kind != 'gaussian':
+            raise ValueError(
+                "model.head.decoder.heatmap_type must be 'gaussian', got "
+                f'{kind!r}: the SDTN cannot warp offsets'
+            )
         for output in ('output_heatmaps', 'output_global'):
             if self.sdtn_mode == 'keypoints' and self.test_cfg.get(output, False):
                 raise ValueError(
-                    f"test_cfg.{output} needs test_cfg.sdtn='heatmaps': "
+                    f"test_cfg.{output} needs heatmaps and test_cfg.sdtn='heatmaps': "
                     "'keypoints' computes no heatmaps in the frame of the crop"
                 )
 
@@ -221,9 +244,15 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
         return warped.to(inputs.dtype)
 
     def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Heatmaps:
-        """Predict heatmaps in the frame of the crop (``mode='tensor'``)."""
+        """Predict heatmaps in the frame of the crop (``mode='tensor'``).
+
+        A head without heatmaps returns its outputs in the frame of the window.
+        """
         images, theta = self.transform(inputs)
-        return self.sdtn(self._window_heatmaps(images), invert_affine(theta))
+        outputs = self._predict_window(images)
+        if predicts_coordinates(self.head):
+            return outputs
+        return self.sdtn(outputs, invert_affine(theta))
 
     def loss(self, inputs: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
         """Compute the losses of a batch.
@@ -231,8 +260,8 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
         Args:
             inputs (Tensor): Crops (B, 3, h, w).
             data_samples (list[PoseDataSample]): Samples with targets in the frame of
-                the crop; with ``centred`` for the parallel SPPE and ``theta_gt`` for
-                the window loss.
+                the crop; with ``centred`` for the parallel SPPE, ``theta_gt`` for the
+                window loss, and ``crop_keypoints`` for a head without heatmaps.
 
         Returns:
             dict[str, Tensor]: Losses of the head; those of the parallel SPPE, with the
@@ -243,13 +272,17 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
         if self.clip_gradient and theta.requires_grad:
             theta.register_hook(_clip_to_median_norm)
 
-        # SPPE: window -> heatmaps in the frame of the window
-        heatmaps = self._window_heatmaps(images)
-
-        # SDTN: -> heatmaps in the frame of the crop
-        heatmaps = self.sdtn(heatmaps, invert_affine(theta))
+        if predicts_coordinates(self.head):
+            outputs = self._predict_window(images.detach())
+            targets = self._window_targets(theta, data_samples, inputs.shape[-2:])
+        else:
+            # SPPE: window -> heatmaps in the frame of the window
+            heatmaps = self._predict_window(images)
+            # SDTN: -> heatmaps in the frame of the crop
+            outputs = self.sdtn(heatmaps, invert_affine(theta))
+            targets = data_samples
         losses = head_on_heatmaps(self.head).loss(
-            heatmaps, data_samples, train_cfg=self.train_cfg
+            outputs, targets, train_cfg=self.train_cfg
         )
 
         # Losses that train the STN
@@ -258,6 +291,18 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
         if self.window_loss is not None:
             losses['loss_window'] = self._window_loss(theta, data_samples)
         return losses
+
+    def _window_targets(
+        self, theta: Tensor, data_samples: SampleList, size: tuple[int, int]
+    ) -> SampleList:
+        """Targets in the frames of the windows theta (B, 2, 3) of (H, W) pixels."""
+        if self.parallel_cfg is None and self.window_loss is None:
+            raise ValueError(
+                'model.parallel or model.window_loss must be set to train an SSTN with '
+                f'a {type(self.head).__name__}: the targets of this head are encoded '
+                'in the frame of the window, so the main loss does not train the STN'
+            )
+        return [window_targets(self.head.decoder, data_samples, theta, size)]
 
     def _parallel_loss(
         self, images: Tensor, data_samples: SampleList
@@ -271,9 +316,9 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
             )
         if 'centred' not in data_samples[0]:
             raise ValueError(
-                'model.parallel needs centre-located targets: add '
-                'KeepGroundTruthBox, GroundTruthWindow, GenerateCentredTarget and '
-                'PackSSTNInputs to the pipeline'
+                'model.parallel needs centre-located targets: put '
+                'SSTNBBoxCenterScale, GenerateSSTNTarget and PackSSTNInputs into the '
+                'pipeline'
             )
         weight = self.parallel_cfg.get('loss_weight', 1.0)
         centred = [sample.centred for sample in data_samples]
@@ -284,8 +329,8 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
         """Window loss of theta (B, 2, 3)."""
         if 'theta_gt' not in data_samples[0]:
             raise ValueError(
-                'model.window_loss needs the ground-truth window: add '
-                'KeepGroundTruthBox, GroundTruthWindow and PackSSTNInputs to the '
+                'model.window_loss needs the ground-truth window: put '
+                'SSTNBBoxCenterScale, GenerateSSTNTarget and PackSSTNInputs into the '
                 'pipeline'
             )
         theta_gt = torch.stack([sample.theta_gt for sample in data_samples])
@@ -296,7 +341,8 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
 
         With ``test_cfg.flip_test`` the STN chooses a second window for the mirrored
         crop. Both heatmaps are warped to one frame and averaged there: that of the
-        crop, or with ``test_cfg.sdtn='keypoints'`` that of the first window.
+        crop, or with ``test_cfg.sdtn='keypoints'`` that of the first window. A head
+        without heatmaps sees the first window and its mirror image.
 
         Args:
             inputs (Tensor): Crops (B, 3, h, w).
@@ -326,11 +372,17 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
             inputs (Tensor): Crops (B, 3, h, w).
 
         Returns:
-            tuple[list[Heatmaps], Tensor]: Heatmaps of the crops and, with
-            ``test_cfg.flip_test``, of the mirrored crops: in the frame of the crop, or
-            with ``test_cfg.sdtn='keypoints'`` of the window; and theta (B, 2, 3), the
-            windows of the crops, not finite where the STN's prediction is not.
+            tuple[list[Heatmaps], Tensor]: Heatmaps, or what a head without heatmaps
+            predicts, of the crops and, with ``test_cfg.flip_test``, of the mirrored
+            crops: in the frame of the crop, or with ``test_cfg.sdtn='keypoints'`` of
+            the window; and theta (B, 2, 3), the windows of the crops, not finite where
+            the STN's prediction is not.
         """
+        if predicts_coordinates(self.head):
+            predicted = self.stn(inputs)
+            windows = self._warp(inputs, finite_or_identity(predicted))
+            outputs = self._predict_window(add_mirrored(windows, self.test_cfg))
+            return split_views(outputs, self.test_cfg), predicted
         crops = add_mirrored(inputs, self.test_cfg)
         predicted = self.stn(crops)
         theta = finite_or_identity(predicted)
@@ -366,6 +418,6 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
                 level=logging.WARNING,
             )
 
-    def _window_heatmaps(self, images: Tensor) -> Heatmaps:
-        """Heatmaps of warped images (B, 3, h, w), in the frame of the window."""
+    def _predict_window(self, images: Tensor) -> Heatmaps:
+        """Outputs of the head for warped images (B, 3, h, w)."""
         return float32_heatmaps(self.head.forward(self.extract_feat(images)))

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How well a detector's boxes suit a pose estimator."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from rmpe_plugin.evaluation.metrics.window_iou_metric import window_iou
+from rmpe_plugin.inference import CropGeometry
+from rmpe_plugin.ops import identity_affine, theta_from_pixels
+from rmpe_plugin.utils.tables import Table
+
+from .matching import MatchedPeople
+
+
+@dataclass(frozen=True)
+class BoxQuality:
+    """Comparison of matched boxes with the ground-truth boxes.
+
+    Args:
+        crop_iou (np.ndarray): IoU (N,) of each box's crop with the ground-truth window,
+            which is the crop of the ground-truth box.
+        labelled (np.ndarray): Whether a keypoint is labelled (N, K).
+        outside_box (np.ndarray): Whether a labelled keypoint is outside of the box
+            (N, K).
+        outside_crop (np.ndarray): Whether a labelled keypoint is outside of the crop
+            (N, K).
+    """
+
+    crop_iou: np.ndarray
+    labelled: np.ndarray
+    outside_box: np.ndarray
+    outside_crop: np.ndarray
+
+    @classmethod
+    def of(cls, people: MatchedPeople, geometry: CropGeometry) -> 'BoxQuality':
+        """Compare the boxes of people.
+
+        Args:
+            people (MatchedPeople): N people and the detection of each.
+            geometry (CropGeometry): How the pose estimator crops a box.
+
+        Returns:
+            BoxQuality: The comparison.
+        """
+        crops, gt_crops = (
+            _homogeneous(geometry.matrices(boxes))
+            for boxes in (people.detections, people.gt_bboxes)
+        )
+        image_to_crop = np.linalg.inv(crops)
+        in_crop = _transform(image_to_crop, people.keypoints)
+        last = np.array(geometry.input_size) - 1
+        labelled = people.keypoints_visible > 0
+        return cls(
+            _iou(image_to_crop @ gt_crops, geometry.input_size),
+            labelled,
+            labelled & _outside(people.keypoints, *_corners(people.detections)),
+            # (0, 0) is the centre of the first pixel
+            labelled & _outside(in_crop, -0.5, last + 0.5),
+        )
+
+    def table(self) -> Table:
+        """Mean, median and worst tenth of the IoU, and the shares of keypoints."""
+        iou, number = self.crop_iou, self.labelled.sum()
+        box, crop = (x.sum() / number for x in (self.outside_box, self.outside_crop))
+        rows = [
+            ('IoU of crops with ground-truth windows, mean', f'{iou.mean():.3f}'),
+            ('IoU, median', f'{np.median(iou):.3f}'),
+            ('IoU, the worst tenth is below', f'{np.quantile(iou, 0.1):.3f}'),
+            ('labelled keypoints outside of the box', f'{box:.1%}'),
+            ('labelled keypoints outside of the crop', f'{crop:.1%}'),
+        ]
+        return Table((f'boxes of {len(iou)} matched people', 'value'), rows)
+
+
+def _homogeneous(matrices: np.ndarray) -> np.ndarray:
+    """Affine matrices (N, 3, 3) of (N, 2, 3)."""
+    last = np.broadcast_to([[0.0, 0.0, 1.0]], (len(matrices), 1, 3))
+    return np.concatenate((matrices, last), axis=1)
+
+
+def _transform(matrices: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Map points (N, K, 2) by affine matrices (N, 3, 3)."""
+    linear, shift = matrices[:, :2, :2], matrices[:, :2, 2]
+    return points @ linear.swapaxes(1, 2) + shift[:, None]
+
+
+def _iou(gt_crop_to_crop: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """IoU (N,) of crops of size (w, h) with ground-truth windows, (N, 3, 3)."""
+    height_width = size[::-1]
+    matrices = torch.from_numpy(gt_crop_to_crop[:, :2])
+    theta_gt = theta_from_pixels(matrices, height_width, height_width)
+    return window_iou(identity_affine(theta_gt), theta_gt)
+
+
+def _corners(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and last corners (N, 1, 2) of boxes (N, 4)."""
+    return boxes[:, None, :2], boxes[:, None, 2:]
+
+
+def _outside(
+    points: np.ndarray, first: np.ndarray | float, last: np.ndarray
+) -> np.ndarray:
+    """Whether points (N, K, 2) are outside of a box."""
+    return ((points < first) | (points > last)).any(axis=-1)
