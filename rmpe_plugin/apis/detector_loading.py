@@ -3,6 +3,8 @@
 
 from pathlib import Path
 
+from rmpe_plugin.deploy import supported_device
+
 from .detector import Detector, WholeImageDetector
 from .model_zoo import find_detector
 from .onnx_person_detector import OnnxPersonDetector
@@ -31,8 +33,9 @@ def load_detector(
             :func:`find_detector`. Defaults to ``'person'``.
         checkpoint (str | Path, optional): See :func:`find_detector`. Defaults to
             ``None``.
-        device (str, optional): Defaults to ``None``: CUDA if available. ONNX files run
-            on the CPU if this onnxruntime does not support the device.
+        device (str, optional): ``'cuda:1'`` is the second GPU. Defaults to ``None``:
+            CUDA if available. ONNX files run on the CPU if this onnxruntime does not
+            support the device.
         score_thr (float, optional): Boxes with a lower score are dropped. Defaults to
             ``None``: 0.35 for ``'person'``, 0.3 for others.
         top_k (int): Maximum number of boxes per image; those with the highest scores
@@ -61,6 +64,4 @@ def load_detector(
         score_thr = PERSON_SCORE_THR if config == PERSON else SCORE_THR
     if not file.endswith('.onnx'):
         return PersonDetector(config, checkpoint, device, score_thr, top_k)
-    # onnxruntime for CPUs is common beside a torch for GPUs.
-    onnx_device = 'cpu' if device == 'cpu' else None
-    return OnnxPersonDetector(file, onnx_device, score_thr, top_k)
+    return OnnxPersonDetector(file, supported_device(device), score_thr, top_k)

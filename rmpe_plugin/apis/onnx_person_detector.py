@@ -35,8 +35,8 @@ class OnnxPersonDetector(Detector):
 
     Args:
         path (str | Path): ONNX file.
-        device (str, optional): ``'cpu'`` or ``'cuda'``. Defaults to ``None``: CUDA if
-            this onnxruntime supports it.
+        device (str, optional): See :func:`rmpe_plugin.deploy.open_session`. Defaults
+            to ``None``: CUDA if this onnxruntime supports it.
         score_thr (float): Boxes with a lower score are dropped. Defaults to 0.
         top_k (int): Maximum number of boxes per image; those with the highest scores
             are kept. Defaults to 100.

@@ -16,7 +16,7 @@ from .metadata import PoseMetadata
 from .onnx_export import write_onnx
 from .quantization import quantize_onnx
 from .rtmlib_graph import RTMLibGraph
-from .session import open_session, read_metadata
+from .session import open_session, read_metadata, supported_device
 
 __all__ = [
     'DTYPES',
@@ -38,5 +38,6 @@ __all__ = [
     'quantize_onnx',
     'read_metadata',
     'run_in_batches',
+    'supported_device',
     'write_onnx',
 ]
