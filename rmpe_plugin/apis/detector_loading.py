@@ -8,7 +8,6 @@ from rmpe_plugin.deploy import supported_device
 from .detector import Detector, WholeImageDetector
 from .model_zoo import find_detector
 from .onnx_person_detector import OnnxPersonDetector
-from .person_detector import PersonDetector
 
 PERSON = 'person'
 WHOLE_IMAGE = 'whole_image'
@@ -63,5 +62,8 @@ def load_detector(
     if score_thr is None:
         score_thr = PERSON_SCORE_THR if config == PERSON else SCORE_THR
     if not file.endswith('.onnx'):
+        # Imports all models of MMDetection.
+        from .person_detector import PersonDetector
+
         return PersonDetector(config, checkpoint, device, score_thr, top_k)
     return OnnxPersonDetector(file, supported_device(device), score_thr, top_k)
