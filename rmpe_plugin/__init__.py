@@ -12,12 +12,16 @@ from .utils.stack import check_stack
 from .version import __version__
 
 if check_stack():
-    from .utils.checkpoint import register_safe_loaders
     from .utils.configs import register_config_names
-    from .utils.lazy import register_packages
+    from .utils.lazy import call_after_import, register_packages
+
+    def _register_safe_loaders() -> None:
+        from .utils.checkpoint import register_safe_loaders
+
+        register_safe_loaders()
 
     register_packages()
-    register_safe_loaders()
     register_config_names()
+    call_after_import('mmengine.runner.checkpoint', _register_safe_loaders)
 
 __all__ = ['__version__']

@@ -7,11 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from mmengine.infer import BaseInferencer
+from mmengine.fileio import load
 
-from rmpe_plugin.utils.checkpoint import find_in_package
 from rmpe_plugin.utils.configs import PACKAGE, find_config
 from rmpe_plugin.utils.files import find_shipped
+from rmpe_plugin.utils.packages import find_in_package
 
 # Packages whose indices have pose estimators, and those that have detectors.
 PACKAGES = dict(pose=(PACKAGE, 'mmpose'), detector=(PACKAGE, 'mmdet'))
@@ -221,12 +221,16 @@ def _default_detectors() -> dict[str, dict]:
 
 @cache
 def _index(package: str) -> tuple[ListedModel, ...]:
-    """The models in the index of a package, as MMEngine finds and reads it."""
+    """The models in the index of a package, as MMEngine finds it."""
     if package == PACKAGE:
         folder = find_shipped('model-index.yml').parent
     else:
+        # Imports what trains models.
+        from mmengine.infer import BaseInferencer
+
         folder = Path(BaseInferencer._get_repo_or_mim_dir(package))
-    entries = BaseInferencer._get_models_from_metafile(str(folder))
+    files = load(folder / 'model-index.yml')['Import']
+    entries = (entry for file in files for entry in load(folder / file)['Models'])
     return tuple(_listed(entry, folder) for entry in entries)
 
 

@@ -10,8 +10,8 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from rmpe_plugin.deploy import PoseMetadata, write_onnx
-from rmpe_plugin.utils.checkpoint import find_in_package
 from rmpe_plugin.utils.files import file_digest
+from rmpe_plugin.utils.packages import find_in_package
 
 PACKAGE = Path(__file__).parents[1]
 #: Packages whose code is in an exported file.

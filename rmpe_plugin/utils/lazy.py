@@ -4,6 +4,9 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 from typing import Any
 
 # Packages with the classes of MMPose's registries.
@@ -32,6 +35,45 @@ def register_packages() -> None:
             import_module(location)
         else:
             classes._locations.append(location)
+
+
+def call_after_import(module: str, function: Callable[[], object]) -> None:
+    """Call a function as soon as a module has been imported; now if it is.
+
+    Args:
+        module (str): Name of the module.
+        function (Callable[[], object]): The function.
+    """
+    if module in sys.modules:
+        function()
+    else:
+        sys.meta_path.insert(0, _Finder(module, function))
+
+
+class _Finder(MetaPathFinder):
+    """Finds a module as Python does, and calls a function after its import."""
+
+    def __init__(self, module: str, function: Callable[[], object]) -> None:
+        self.module, self.function = module, function
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Find the module and wrap its loader."""
+        if name != self.module:
+            return None
+        sys.meta_path.remove(self)
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is None or spec.loader is None:
+            return None
+        execute = spec.loader.exec_module
+
+        def execute_and_call(module: ModuleType) -> None:
+            execute(module)
+            self.function()
+
+        spec.loader.exec_module = execute_and_call  # type: ignore[method-assign]
+        return spec
 
 
 def lazy_names(

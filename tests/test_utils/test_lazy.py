@@ -12,8 +12,10 @@ from mmengine.registry import Registry
 from rmpe_plugin.utils.lazy import REGISTRIES, lazy_names
 from tests.conftest import ROOT
 
-HEAVY = ('matplotlib', 'mmdet.models', 'mmpose.datasets', 'mmpose.models', 'scipy',
-         'timm', 'torchvision')  # fmt: skip
+HEAVY = (
+    'matplotlib', 'mmdet.models', 'mmengine.runner', 'mmpose.datasets',
+    'mmpose.models', 'scipy', 'timm', 'torchvision',
+)  # fmt: skip
 
 
 def run(code):
@@ -87,3 +89,21 @@ def test_unknown_names():
         lazy_names('xml', {})('html')
     with pytest.raises(ImportError, match='cannot import name'):
         from rmpe_plugin.apis import NoDetector  # noqa: F401
+
+
+@pytest.mark.parametrize(
+    'imports',
+    [
+        'import rmpe_plugin; from mmengine.runner import load_checkpoint',
+        'from mmengine.runner import load_checkpoint; import rmpe_plugin',
+        'import rmpe_plugin.utils.checkpoint',
+    ],
+)
+def test_loaders_are_safe_whenever_mmengine_imports_them(imports):
+    code = (
+        f'{imports}\nfrom mmengine.runner import checkpoint\n'
+        'schemes = checkpoint.CheckpointLoader._schemes\n'
+        'print("package://" in schemes, checkpoint.load_from_http.__module__, '
+        'schemes[""].__wrapped__.__name__)'
+    )
+    assert run(code) == 'True rmpe_plugin.utils.download load_from_local'
