@@ -1,21 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """CPN and RMPE (AlphaPose) for MMPose and MMDetection.
 
-Importing this package checks the versions of the OpenMMLab packages, registers all
-classes in MMPose's registries, makes MMEngine load checkpoints with torch's
-weights-only unpickler, and makes ``_base_ = 'rmpe_plugin::PATH'`` work in configs. If
-no OpenMMLab package is installed, only :mod:`rmpe_plugin.ops` can be used.
+Importing this package checks the versions of the OpenMMLab packages, adds all classes
+to MMPose's registries, which import them when they are first used, makes MMEngine load
+checkpoints with torch's weights-only unpickler, and makes
+``_base_ = 'rmpe_plugin::PATH'`` work in configs. If no OpenMMLab package is installed,
+only :mod:`rmpe_plugin.ops` can be used.
 """
 
 from .utils.stack import check_stack
 from .version import __version__
 
 if check_stack():
-    from . import codecs, datasets, engine, evaluation, models, visualization  # noqa: F401
-    from .utils.checkpoint import register_safe_loaders
     from .utils.configs import register_config_names
+    from .utils.lazy import call_after_import, register_packages
 
-    register_safe_loaders()
+    def _register_safe_loaders() -> None:
+        from .utils.checkpoint import register_safe_loaders
+
+        register_safe_loaders()
+
+    register_packages()
     register_config_names()
+    call_after_import('mmengine.runner.checkpoint', _register_safe_loaders)
 
 __all__ = ['__version__']

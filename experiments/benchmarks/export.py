@@ -39,8 +39,8 @@ from experiments.benchmarks.side_by_side import (
     measure,
 )
 from experiments.benchmarks.workloads import POSE_ESTIMATORS, build
+from rmpe_plugin.apis import PoseEstimator, TorchPoseEstimator
 from rmpe_plugin.apis.onnx_pose_estimator import OnnxPoseEstimator
-from rmpe_plugin.apis.pose_estimator import PoseEstimator, TorchPoseEstimator
 from rmpe_plugin.deploy import (
     PoseFormat,
     PoseMetadata,

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
+from typing import TYPE_CHECKING
+
 from rmpe_plugin.inference import Frame, Frames, read_image
+from rmpe_plugin.utils.lazy import lazy_names
 
 from .alphapose import alphapose_records
 from .dataset_detection import (
@@ -28,18 +31,25 @@ from .onnx_cache import cache_folder, cached_onnx
 from .onnx_person_detector import OnnxPersonDetector
 from .onnx_pose_estimator import OnnxPoseEstimator
 from .openpose import OPENPOSE_FORMATS, OpenPoseWriter
-from .person_detector import PersonDetector
 from .pose_drawer import COLOR_BY, PoseDrawer
-from .pose_estimator import (
-    PRECISIONS,
-    PoseEstimator,
-    TorchPoseEstimator,
-    load_pose_estimator,
-)
+from .pose_estimator import PRECISIONS, PoseEstimator
 from .pose_exporter import PoseExporter
 from .result_writer import ResultWriter
 from .rmpe_inferencer import PoseResult, RMPEInferencer
 from .tiled_detector import TiledDetector
+
+# They import the models of MMDetection and MMPose, which an ONNX file does not need.
+if TYPE_CHECKING:
+    from .person_detector import PersonDetector
+    from .torch_pose_estimator import TorchPoseEstimator, load_pose_estimator
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        dict(
+            person_detector=['PersonDetector'],
+            torch_pose_estimator=['TorchPoseEstimator', 'load_pose_estimator'],
+        ),
+    )
 
 __all__ = [
     'COLOR_BY',

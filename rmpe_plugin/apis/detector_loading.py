@@ -3,10 +3,11 @@
 
 from pathlib import Path
 
+from rmpe_plugin.deploy import supported_device
+
 from .detector import Detector, WholeImageDetector
 from .model_zoo import find_detector
 from .onnx_person_detector import OnnxPersonDetector
-from .person_detector import PersonDetector
 
 PERSON = 'person'
 WHOLE_IMAGE = 'whole_image'
@@ -31,8 +32,9 @@ def load_detector(
             :func:`find_detector`. Defaults to ``'person'``.
         checkpoint (str | Path, optional): See :func:`find_detector`. Defaults to
             ``None``.
-        device (str, optional): Defaults to ``None``: CUDA if available. ONNX files run
-            on the CPU if this onnxruntime does not support the device.
+        device (str, optional): ``'cuda:1'`` is the second GPU. Defaults to ``None``:
+            CUDA if available. ONNX files run on the CPU if this onnxruntime does not
+            support the device.
         score_thr (float, optional): Boxes with a lower score are dropped. Defaults to
             ``None``: 0.35 for ``'person'``, 0.3 for others.
         top_k (int): Maximum number of boxes per image; those with the highest scores
@@ -60,7 +62,8 @@ def load_detector(
     if score_thr is None:
         score_thr = PERSON_SCORE_THR if config == PERSON else SCORE_THR
     if not file.endswith('.onnx'):
+        # Imports all models of MMDetection.
+        from .person_detector import PersonDetector
+
         return PersonDetector(config, checkpoint, device, score_thr, top_k)
-    # onnxruntime for CPUs is common beside a torch for GPUs.
-    onnx_device = 'cpu' if device == 'cpu' else None
-    return OnnxPersonDetector(file, onnx_device, score_thr, top_k)
+    return OnnxPersonDetector(file, supported_device(device), score_thr, top_k)

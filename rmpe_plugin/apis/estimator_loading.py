@@ -2,6 +2,7 @@
 """Loading of pose estimators, and the choice of their runtime."""
 
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -12,7 +13,7 @@ from rmpe_plugin.deploy.requirements import require
 from .model_zoo import find_model
 from .onnx_cache import cached_onnx
 from .onnx_pose_estimator import OnnxPoseEstimator
-from .pose_estimator import PoseEstimator, TorchPoseEstimator, load_config
+from .pose_estimator import PoseEstimator, load_config
 
 # Weights in this package.
 INCLUDED = 'package://rmpe_plugin/'
@@ -56,7 +57,7 @@ def load_estimator(
     if is_name and str(checkpoint).startswith(INCLUDED):
         estimator = _load_included(config, str(checkpoint), *options)
     elif isinstance(config, Config) or config.suffix != '.onnx':
-        estimator = TorchPoseEstimator(config, checkpoint, *options)
+        estimator = _load_torch(config, checkpoint, *options)
     elif checkpoint is not None or cfg_options or precision != 'float32':
         raise ValueError(
             f'{config} contains its weights, precision and settings: checkpoint, '
@@ -85,4 +86,11 @@ def _load_included(
             return OnnxPoseEstimator(cached_onnx(changed, weights), device)
         except (ImportError, OSError) as error:
             print_log(f'onnxruntime is not used: {error}', logger='current')
-    return TorchPoseEstimator(config, weights, device, precision, cfg_options)
+    return _load_torch(config, weights, device, precision, cfg_options)
+
+
+def _load_torch(*arguments: Any) -> PoseEstimator:
+    """Load a model for PyTorch. This imports all models of MMPose."""
+    from .torch_pose_estimator import TorchPoseEstimator
+
+    return TorchPoseEstimator(*arguments)

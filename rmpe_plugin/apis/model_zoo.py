@@ -7,12 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from mmengine.infer import BaseInferencer
-from mmpose.apis.inferencers.utils import default_det_models
+from mmengine.fileio import load
 
-from rmpe_plugin.utils.checkpoint import find_in_package
 from rmpe_plugin.utils.configs import PACKAGE, find_config
 from rmpe_plugin.utils.files import find_shipped
+from rmpe_plugin.utils.packages import find_in_package
 
 # Packages whose indices have pose estimators, and those that have detectors.
 PACKAGES = dict(pose=(PACKAGE, 'mmpose'), detector=(PACKAGE, 'mmdet'))
@@ -141,7 +140,9 @@ def find_detector(
         ModuleNotFoundError: See :func:`find_model`.
         ValueError: See :func:`find_model`.
     """
-    default = default_det_models.get(str(name).lower())
+    # Those of this package need no table of MMPose.
+    known = Path(name).is_file() or _in_index(PACKAGE, str(name))
+    default = None if known else _default_detectors().get(str(name).lower())
     if default is None:
         return ZooDetector(*_find(name, checkpoint, 'detector'), None)
     weights = checkpoint or default['weights']
@@ -187,9 +188,14 @@ def _of_config(name: str) -> ListedModel:
 
 def _named(name: str, kind: str) -> ListedModel | None:
     """The first model of a name in the indices that have such models."""
-    models = (model for package in PACKAGES[kind] for model in _index(package))
-    names = (x for x in models if name.lower() in map(str.lower, x.names))
-    return next(names, None)
+    found = (_in_index(package, name) for package in PACKAGES[kind])
+    return next(filter(None, found), None)
+
+
+def _in_index(package: str, name: str) -> ListedModel | None:
+    """The first model of a name in the index of a package."""
+    named = (x for x in _index(package) if name.lower() in map(str.lower, x.names))
+    return next(named, None)
 
 
 def _unknown(name: str, kind: str) -> Exception:
@@ -198,7 +204,7 @@ def _unknown(name: str, kind: str) -> Exception:
         return FileNotFoundError(f'{name} does not exist')
     known = [x for package in PACKAGES[kind] for m in _index(package) for x in m.names]
     if kind == 'detector':
-        known += default_det_models
+        known += _default_detectors()
     similar = get_close_matches(name, known) or ['none']
     return ValueError(
         f'no {KINDS[kind]} has the name {name!r}; similar names: {", ".join(similar)}; '
@@ -206,14 +212,25 @@ def _unknown(name: str, kind: str) -> Exception:
     )
 
 
+def _default_detectors() -> dict[str, dict]:
+    """MMPose's table of default detectors. This imports all models of MMPose."""
+    from mmpose.apis.inferencers.utils import default_det_models
+
+    return default_det_models
+
+
 @cache
 def _index(package: str) -> tuple[ListedModel, ...]:
-    """The models in the index of a package, as MMEngine finds and reads it."""
+    """The models in the index of a package, as MMEngine finds it."""
     if package == PACKAGE:
         folder = find_shipped('model-index.yml').parent
     else:
+        # Imports what trains models.
+        from mmengine.infer import BaseInferencer
+
         folder = Path(BaseInferencer._get_repo_or_mim_dir(package))
-    entries = BaseInferencer._get_models_from_metafile(str(folder))
+    files = load(folder / 'model-index.yml')['Import']
+    entries = (entry for file in files for entry in load(folder / file)['Models'])
     return tuple(_listed(entry, folder) for entry in entries)
 
 
@@ -264,7 +281,7 @@ def _kind(entry: dict) -> str | None:
 def _defaults() -> Iterator[ListedModel]:
     """MMPose's default detectors; those that are equal have several names."""
     names: dict[int, list[str]] = {}
-    for name, model in default_det_models.items():
+    for name, model in _default_detectors().items():
         names.setdefault(id(model), []).append(name)
     for same in names.values():
         found = find_detector(same[0])

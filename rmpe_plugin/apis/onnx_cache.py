@@ -9,12 +9,9 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from rmpe_plugin.deploy import PoseFormat, PoseMetadata, write_onnx
-from rmpe_plugin.inference import PoseGraph
-from rmpe_plugin.utils.checkpoint import find_in_package
+from rmpe_plugin.deploy import PoseMetadata, write_onnx
 from rmpe_plugin.utils.files import file_digest
-
-from .pose_estimator import load_pose_estimator
+from rmpe_plugin.utils.packages import find_in_package
 
 PACKAGE = Path(__file__).parents[1]
 #: Packages whose code is in an exported file.
@@ -53,6 +50,16 @@ def cached_onnx(config: Config, weights: str) -> Path:
     if path.exists():
         return path
     print_log(f'{weights} is exported once, to {path}', logger='current')
+    return _export(config, weights, path)
+
+
+def _export(config: Config, weights: str, path: Path) -> Path:
+    """Export a pose estimator. This imports all models of MMPose."""
+    from rmpe_plugin.deploy import PoseFormat
+    from rmpe_plugin.inference import PoseGraph
+
+    from .torch_pose_estimator import load_pose_estimator
+
     model = load_pose_estimator(config, weights, 'cpu')
     metadata = PoseMetadata.of_model(model, config, 'bgr')
     form = PoseFormat(PoseGraph(model).eval(), metadata)

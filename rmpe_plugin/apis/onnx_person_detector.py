@@ -7,14 +7,13 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
 from mmengine.structures import InstanceData
-from torchvision.ops import nms
 
 from rmpe_plugin.deploy import letterbox, letterbox_ratio, open_session
 from rmpe_plugin.deploy.detector_formats import FORMATS, recognise_detector
 from rmpe_plugin.ops import valid_boxes
 
+from .box_nms import suppress_boxes
 from .detector import Detector
 
 
@@ -35,8 +34,8 @@ class OnnxPersonDetector(Detector):
 
     Args:
         path (str | Path): ONNX file.
-        device (str, optional): ``'cpu'`` or ``'cuda'``. Defaults to ``None``: CUDA if
-            this onnxruntime supports it.
+        device (str, optional): See :func:`rmpe_plugin.deploy.open_session`. Defaults
+            to ``None``: CUDA if this onnxruntime supports it.
         score_thr (float): Boxes with a lower score are dropped. Defaults to 0.
         top_k (int): Maximum number of boxes per image; those with the highest scores
             are kept. Defaults to 100.
@@ -116,6 +115,5 @@ class OnnxPersonDetector(Detector):
         boxes = boxes.clip(0, np.tile(prepared.size, 2)).astype(np.float32)
         kept = (scores >= self.score_thr) & valid_boxes(boxes)
         boxes, scores = boxes[kept], scores[kept]
-        tensors = torch.from_numpy(boxes), torch.from_numpy(scores)
-        best = nms(*tensors, self.format.iou_threshold)[: self.top_k].numpy()
+        best = suppress_boxes(boxes, scores, self.format.iou_threshold)[: self.top_k]
         return InstanceData(bboxes=boxes[best], bbox_scores=scores[best])

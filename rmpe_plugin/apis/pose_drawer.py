@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drawing of poses on images."""
 
+from collections.abc import Sequence
 from colorsys import hsv_to_rgb
 
 import cv2
@@ -9,12 +10,13 @@ from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 
 from rmpe_plugin.tracking import NOT_TRACKED
-from rmpe_plugin.visualization import NumpySafePoseVisualizer
 
 COLOR_BY = ('keypoint', 'person', 'id')
 # Multiples of the golden ratio are hues that differ from all before.
 _HUE_STEP = 0.618034
-_GREY = (160, 160, 160)
+Color = tuple[int, ...]  # BGR
+_GREEN: Color = (0, 255, 0)
+_GREY: Color = (160, 160, 160)
 
 
 class PoseDrawer:
@@ -50,12 +52,9 @@ class PoseDrawer:
             raise ValueError(f'color_by must be one of {COLOR_BY}, got {color_by!r}')
         self.kpt_thr, self.score_thr = kpt_thr, score_thr
         self.boxes, self.black, self.color_by = boxes, black, color_by
-        self.visualizer = NumpySafePoseVisualizer(bbox_color='green')
-        self.visualizer.set_dataset_meta(dataset_meta)
-        self._numbers = (
-            dataset_meta['num_keypoints'],
-            len(dataset_meta['skeleton_links']),
-        )
+        self.links = dataset_meta['skeleton_links']
+        self._keypoint_colors = _bgr(dataset_meta, 'keypoint_colors')
+        self._link_colors = _bgr(dataset_meta, 'skeleton_link_colors')
 
     def draw(self, image: np.ndarray, poses: PoseDataSample) -> np.ndarray:
         """Draw boxes and poses.
@@ -71,62 +70,79 @@ class PoseDrawer:
             ValueError: If colours are by id, and people are not tracked.
         """
         people = poses.pred_instances
-        if self.color_by == 'id' and 'track_ids' not in people:
-            raise ValueError("color_by='id' needs track_ids: track the people")
         people = people[people.scores >= self.score_thr]
+        drawing = np.zeros_like(image) if self.black else image.copy()
         # Lines and dots scale with the size of the image.
         width = max(1, round(max(image.shape[:2]) / 400))
-        self.visualizer.line_width, self.visualizer.radius = width, width + 1
-        background = np.zeros_like(image) if self.black else image
-        drawing = np.ascontiguousarray(background[..., ::-1])
+        colors = self._colors(people)
+        if self.boxes:
+            for (x1, y1, x2, y2), color in zip(
+                people.bboxes.astype(int).tolist(), colors, strict=True
+            ):
+                cv2.rectangle(drawing, (x1, y1), (x2, y2), color or _GREEN, width)
+        shown = people.keypoint_scores >= self.kpt_thr
+        shown &= np.isfinite(people.keypoints).all(axis=-1)
+        points = np.where(shown[..., None], people.keypoints, 0).astype(int)
+        for person in zip(points.tolist(), shown, colors, strict=True):
+            self._draw_pose(drawing, *person, width)
+        if self.color_by == 'id':
+            _write_ids(drawing, people, colors, width)
+        return drawing
+
+    def _draw_pose(
+        self,
+        image: np.ndarray,
+        points: list[list[int]],
+        shown: np.ndarray,
+        color: Color | None,
+        width: int,
+    ) -> None:
+        """Draw the links and keypoints that are shown, in one colour if it is given."""
+        for (i, j), own in zip(self.links, self._link_colors, strict=True):
+            if shown[i] and shown[j]:
+                ends = points[i], points[j]
+                cv2.line(image, *ends, color or own, width, cv2.LINE_AA)
+        for i, own in enumerate(self._keypoint_colors):
+            if shown[i]:
+                cv2.circle(image, points[i], width + 1, color or own, -1, cv2.LINE_AA)
+
+    def _colors(self, people: InstanceData) -> Sequence[Color | None]:
+        """Colour of each person; ``None`` if colours are those of keypoints."""
         if self.color_by == 'keypoint':
-            drawing = self._draw(drawing, people)
-        else:
-            for i in range(len(people)):
-                index = people.track_ids[i] if self.color_by == 'id' else i
-                color = _color(index)
-                self._set_color(color)
-                drawing = self._draw(drawing, people[i])
-                if self.color_by == 'id' and index != NOT_TRACKED:
-                    _write_id(drawing, people.bboxes[i], index, color, width)
-        return np.ascontiguousarray(drawing[..., ::-1])
-
-    def _draw(self, image: np.ndarray, people: InstanceData) -> np.ndarray:
-        """Draw people on an RGB image in the colours of the visualizer."""
-        return self.visualizer.add_datasample(
-            'poses',
-            image,
-            PoseDataSample(pred_instances=people),
-            draw_gt=False,
-            draw_bbox=self.boxes,
-            kpt_thr=self.kpt_thr,
-        )
-
-    def _set_color(self, color: tuple[int, ...]) -> None:
-        """Set the colour of a person, RGB."""
-        keypoints, links = self._numbers
-        self.visualizer.bbox_color = color
-        self.visualizer.kpt_color = np.tile(color, (keypoints, 1))
-        self.visualizer.link_color = np.tile(color, (links, 1))
+            return [None] * len(people)
+        if self.color_by == 'person':
+            return [_color(i) for i in range(len(people))]
+        if 'track_ids' not in people:
+            raise ValueError("color_by='id' needs track_ids: track the people")
+        return [_GREY if i == NOT_TRACKED else _color(i) for i in people.track_ids]
 
 
-def _color(index: int) -> tuple[int, ...]:
-    """Colour of a person, RGB."""
-    if index == NOT_TRACKED:
-        return _GREY
-    return tuple(round(255 * x) for x in hsv_to_rgb(index * _HUE_STEP % 1, 1, 1))
+def _color(index: int) -> Color:
+    """Colour of a person or an id."""
+    red, green, blue = hsv_to_rgb(index * _HUE_STEP % 1, 1, 1)
+    return round(255 * blue), round(255 * green), round(255 * red)
 
 
-def _write_id(
-    drawing: np.ndarray, bbox: np.ndarray, index: int, color: tuple, width: int
+def _write_ids(
+    drawing: np.ndarray,
+    people: InstanceData,
+    colors: Sequence[Color | None],
+    width: int,
 ) -> None:
-    """Write an id inside the upper left corner of a box, or of the image."""
+    """Write each id inside the upper left corner of its box, or of the image."""
     size = 0.5 * width
-    left, top = np.maximum(bbox[:2], 0) + (2 * width, 2 * width + 22 * size)
-    place = round(float(left)), round(float(top))
-    font = cv2.FONT_HERSHEY_SIMPLEX
-    # A dark edge keeps the number legible on any background.
-    for shade, thickness in (((0, 0, 0), 3 * width), (color, width)):
-        cv2.putText(
-            drawing, str(index), place, font, size, shade, thickness, cv2.LINE_AA
-        )
+    corners = people.bboxes[:, :2].clip(0) + (2 * width, 2 * width + 22 * size)
+    for (x, y), index, color in zip(corners, people.track_ids, colors, strict=True):
+        if index == NOT_TRACKED:
+            continue
+        # A dark edge keeps the number legible on any background.
+        for shade, thickness in (((0, 0, 0), 3 * width), (color, width)):
+            cv2.putText(
+                drawing, str(index), (round(float(x)), round(float(y))),
+                cv2.FONT_HERSHEY_SIMPLEX, size, shade, thickness, cv2.LINE_AA,
+            )  # fmt: skip
+
+
+def _bgr(dataset_meta: dict, key: str) -> list[Color]:
+    """Colours of the description, which are RGB."""
+    return [tuple(map(int, color[::-1])) for color in dataset_meta[key]]

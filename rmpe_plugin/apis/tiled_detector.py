@@ -4,10 +4,9 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from mmengine.structures import InstanceData
-from torchvision.ops import nms
 
+from .box_nms import suppress_boxes
 from .detector import Detector
 
 # Sides of a tile, relative to the image.
@@ -95,5 +94,4 @@ def _in_image(view: _View, people: InstanceData) -> InstanceData:
 def _merge(views: list[InstanceData]) -> InstanceData:
     """People of all views of an image without duplicates, best first."""
     people = InstanceData.cat(views)
-    boxes, scores = map(torch.from_numpy, (people.bboxes, people.bbox_scores))
-    return people[nms(boxes, scores, IOU_THRESHOLD).numpy()]
+    return people[suppress_boxes(people.bboxes, people.bbox_scores, IOU_THRESHOLD)]

@@ -200,6 +200,7 @@ def _print_registered(console: Console) -> None:
     for name, registry in vars(mmpose.registry).items():
         if not isinstance(registry, Registry):
             continue
+        registry.import_from_location()
         classes = sorted(
             key
             for key, value in registry.module_dict.items()

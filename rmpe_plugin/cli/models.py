@@ -17,8 +17,8 @@ from rich.table import Table
 
 from rmpe_plugin.apis import ListedModel, list_models
 from rmpe_plugin.cli._exit_status import exit_status
-from rmpe_plugin.utils.checkpoint import find_in_package
 from rmpe_plugin.utils.download import cached_file
+from rmpe_plugin.utils.packages import find_in_package
 from rmpe_plugin.utils.tables import table_console
 
 

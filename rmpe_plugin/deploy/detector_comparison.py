@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from mmengine.structures import InstanceData
 
-from .detector_graph import MEAN, STD
-from .letterboxing import letterbox
+from .letterboxing import MEAN, STD, letterbox
 from .rtmlib_graph import RTMLibNormalisation
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from .box_decoding import (
     decode_yolox,
     take_boxes,
 )
-from .detector_graph import MEAN, STD
-from .letterboxing import PADDING
+from .letterboxing import MEAN, PADDING, STD
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

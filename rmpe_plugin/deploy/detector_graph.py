@@ -10,11 +10,9 @@ from torchvision.ops import nms
 
 from rmpe_plugin.inference import normalise
 
+from .letterboxing import MEAN, STD
 from .rtmlib_graph import RTMLibNormalisation
 
-# rtmlib 0.0.16 normalises with these, in the order of the channels, BGR.
-MEAN = (103.53, 116.28, 123.675)
-STD = (57.375, 57.12, 58.395)
 # Boxes with the highest scores that NMS compares.
 NMS_CANDIDATES = 1000
 

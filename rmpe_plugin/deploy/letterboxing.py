@@ -5,6 +5,9 @@ import cv2
 import numpy as np
 
 PADDING = 114  # grey level
+# rtmlib 0.0.16 normalises with these, in the order of the channels, BGR.
+MEAN = (103.53, 116.28, 123.675)
+STD = (57.375, 57.12, 58.395)
 
 
 def letterbox(

@@ -5,13 +5,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from mmengine.config import Config
-from mmpose.models import TopdownPoseEstimator
 
 from rmpe_plugin.inference import CropGeometry
 from rmpe_plugin.version import __version__
+
+if TYPE_CHECKING:
+    from mmpose.models import TopdownPoseEstimator
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class PoseMetadata:
 
     @classmethod
     def of_model(
-        cls, model: TopdownPoseEstimator, config: Config, color: str
+        cls, model: 'TopdownPoseEstimator', config: Config, color: str
     ) -> 'PoseMetadata':
         """Collect the metadata of a model.
 

@@ -67,6 +67,30 @@ def open_session(
     return session
 
 
+def supported_device(device: str | torch.device | None) -> str | torch.device | None:
+    """Replace a device that this onnxruntime does not support by the CPU.
+
+    onnxruntime for CPUs is common beside a torch for GPUs.
+
+    Args:
+        device (str | torch.device, optional): See :func:`open_session`.
+
+    Returns:
+        str | torch.device | None: The device, or ``'cpu'``.
+
+    Raises:
+        ImportError: If onnxruntime is not installed.
+        RuntimeError: If it is not the name of a device.
+    """
+    require('onnxruntime')
+    import onnxruntime
+
+    if device is None:
+        return None
+    provider = PROVIDERS.get(torch.device(device).type)
+    return device if provider in onnxruntime.get_available_providers() else 'cpu'
+
+
 def read_metadata(session: 'InferenceSession', path: str | Path) -> PoseMetadata:
     """Read the metadata of a pose estimator in the standard format.
 

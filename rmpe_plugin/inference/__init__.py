@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """From inputs to poses: frames of images and videos, crops, and the network."""
 
+from typing import TYPE_CHECKING
+
+from rmpe_plugin.utils.lazy import lazy_names
+
 from .core_pool import CorePool, available_cores
 from .crop_geometry import CropGeometry
-from .decoding import DECODED_CODECS, tensor_decoder, unit_scores
 from .estimation import estimate_poses, pose_instances
 from .frame import Frame, image_id_of, read_image
 from .frame_sources import (
@@ -16,11 +19,25 @@ from .frame_sources import (
     open_source,
 )
 from .frames import Frames, Inputs
-from .fusion import fuse_batch_norms, fuse_conv_norms
 from .media_types import media_type
-from .normalisation import network_color, normalise
 from .people_cropper import Images, PeopleCropper
-from .pose_graph import COLORS, PoseGraph
+
+# They import the models of MMPose, which an ONNX file does not need.
+if TYPE_CHECKING:
+    from .decoding import DECODED_CODECS, tensor_decoder, unit_scores
+    from .fusion import fuse_batch_norms, fuse_conv_norms
+    from .normalisation import network_color, normalise
+    from .pose_graph import COLORS, PoseGraph
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        dict(
+            decoding=['DECODED_CODECS', 'tensor_decoder', 'unit_scores'],
+            fusion=['fuse_batch_norms', 'fuse_conv_norms'],
+            normalisation=['network_color', 'normalise'],
+            pose_graph=['COLORS', 'PoseGraph'],
+        ),
+    )
 
 __all__ = [
     'COLORS',

@@ -3,12 +3,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from mmpose.codecs.base import BaseKeypointCodec
 
-from rmpe_plugin.codecs import crop_pixels
 from rmpe_plugin.ops import crop_matrices
+
+if TYPE_CHECKING:
+    from mmpose.codecs.base import BaseKeypointCodec
 
 LOADERS = {'LoadImage', 'LoadIntactImage'}
 # Transforms that enlarge the box, with their default padding.
@@ -36,7 +38,7 @@ class CropGeometry:
 
     @classmethod
     def of_pipeline(
-        cls, steps: Sequence[Mapping], codec: BaseKeypointCodec
+        cls, steps: Sequence[Mapping], codec: 'BaseKeypointCodec'
     ) -> 'CropGeometry':
         """Read the geometry from a test pipeline.
 
@@ -68,8 +70,10 @@ class CropGeometry:
         geometry._check_fits(codec)
         return geometry
 
-    def _check_fits(self, codec: BaseKeypointCodec) -> None:
+    def _check_fits(self, codec: 'BaseKeypointCodec') -> None:
         """Raise a ValueError if crop and codec use different pixels."""
+        from rmpe_plugin.codecs import crop_pixels
+
         if self.udp != bool((crop_pixels(codec) != 1).any()):
             raise ValueError(
                 f'TopdownAffine.use_udp={self.udp} in the test pipeline does not fit '

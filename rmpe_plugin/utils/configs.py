@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Configs by their names in packages, such as ``rmpe_plugin::cpn/coco/NAME.py``."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from mmengine.config import Config
@@ -26,6 +27,12 @@ def register_config_names() -> None:
         package, _, path = cfg_path.partition('::')
         if package == PACKAGE:
             return str(find_shipped(f'configs/{path}')), None
+        # MMEngine reads all metafiles of the package before it looks for the file.
+        spec = find_spec(package) if package in MODULE2PACKAGE else None
+        for folder in spec.submodule_search_locations if spec else ():
+            file = Path(folder, '.mim', 'configs', path)
+            if file.is_file():
+                return str(file), package
         return of_openmmlab(cfg_path, filename)
 
     Config._get_cfg_path = staticmethod(get_cfg_path)

@@ -12,9 +12,8 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import rmpe_plugin.apis.pose_estimator as module
-from rmpe_plugin.apis import RMPEInferencer
-from rmpe_plugin.apis.pose_estimator import TorchPoseEstimator
+import rmpe_plugin.apis.torch_pose_estimator as module
+from rmpe_plugin.apis import RMPEInferencer, TorchPoseEstimator
 from rmpe_plugin.inference import PoseGraph
 from rmpe_plugin.inference.people_cropper import DeviceCrops
 from rmpe_plugin.ops import stack_images, warp_crops

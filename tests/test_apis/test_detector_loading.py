@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
+from onnxruntime import InferenceSession
 
 from rmpe_plugin.apis import (
     OnnxPersonDetector,
@@ -22,6 +23,35 @@ def test_config_and_checkpoint(detector_files):
     detector = load_detector(*detector_files, device='cpu', top_k=7)
     assert isinstance(detector, PersonDetector)
     assert (detector.score_thr, detector.top_k) == (0.3, 7)
+
+
+@pytest.mark.parametrize(
+    ('device', 'settings'),
+    [
+        (None, {}),
+        ('cuda', {}),
+        ('cuda:1', dict(device_id=1)),
+        ('cpu', None),
+        ('meta', None),
+    ],
+)
+def test_gpu_by_its_name_in_torch(monkeypatch, device, settings):
+    used = []
+
+    def session(path, options, providers):
+        used.extend(providers)
+        return InferenceSession(path, providers=['CPUExecutionProvider'])
+
+    available = ['CUDAExecutionProvider', 'CPUExecutionProvider']
+    monkeypatch.setattr('onnxruntime.InferenceSession', session)
+    monkeypatch.setattr('onnxruntime.get_available_providers', lambda: available)
+    if settings is None:
+        load_detector('person', device=device)
+        assert used == [('CPUExecutionProvider', {})]
+    else:
+        with pytest.raises(ValueError, match='cannot start CUDAExecutionProvider'):
+            load_detector('person', device=device)
+        assert used == [('CUDAExecutionProvider', settings)]
 
 
 def test_onnxruntime_for_cpus_beside_torch_for_gpus():

@@ -13,7 +13,7 @@ from rmpe_plugin.apis import (
     find_detector,
     load_detector,
 )
-from rmpe_plugin.deploy.detector_graph import MEAN, STD
+from rmpe_plugin.deploy.letterboxing import MEAN, STD
 from rmpe_plugin.fitting.matching import match_detections
 from rmpe_plugin.structures import boxes_to_records, read_annotations
 from tests.test_apis.small_detectors import (
