@@ -29,6 +29,7 @@ FLOORS = (
     # fmt: on
     ('inference',),
     ('apis', 'deploy', 'fitting', 'lifting'),
+    ('jobs',),
     ('cli', '__init__'),
     ('experiments', 'tools'),
 )
