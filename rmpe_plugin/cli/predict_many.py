@@ -34,7 +34,14 @@ from rmpe_plugin.cli.predict import (
     add_threshold_arguments,
     take_models,
 )
-from rmpe_plugin.jobs import JobProgress, PoseJob, PoseModel
+from rmpe_plugin.jobs import (
+    Engine,
+    JobProgress,
+    PoseJob,
+    PoseModel,
+    ProcessEngine,
+    RayEngine,
+)
 from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.tables import table_console
 
@@ -150,8 +157,15 @@ def build_job(args: argparse.Namespace) -> PoseJob:
     )
 
 
+def build_engine(args: argparse.Namespace) -> Engine:
+    """Create the engine of the arguments."""
+    if args.shard:
+        return ProcessEngine()
+    return RayEngine(args.address, args.workers, args.gpus_per_worker)
+
+
 @contextmanager
-def progress_bar(number: int) -> Iterator:
+def progress_bar() -> Iterator:
     """Show a progress bar; gives the function that updates it."""
     columns = (
         TextColumn('files'),
@@ -160,7 +174,7 @@ def progress_bar(number: int) -> Iterator:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task('', total=number, text='starting')
+        task = bar.add_task('', total=None, text='')
 
         def report(progress: JobProgress) -> None:
             text = (
@@ -169,7 +183,7 @@ def progress_bar(number: int) -> Iterator:
                 f'{progress.remaining} remaining'
             )
             done = progress.before + progress.files
-            bar.update(task, completed=done, text=text)
+            bar.update(task, total=progress.total, completed=done, text=text)
 
         yield report
 
@@ -196,12 +210,7 @@ def print_summary(progress: JobProgress) -> None:
 def main() -> bool:
     args = parse_args()
     job = build_job(args)
-    with progress_bar(len(job.items)) as report:
-        if args.shard:
-            progress = job.run_shard(*args.shard, report=report)
-        else:
-            progress = job.run(
-                args.workers, args.gpus_per_worker, args.address, report=report
-            )
+    with progress_bar() as report:
+        progress = job.run(build_engine(args), args.shard, report)
     print_summary(progress)
     return bool(progress.failures)

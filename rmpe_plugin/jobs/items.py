@@ -114,7 +114,7 @@ def _find(name: str, column: str | None) -> list[Item]:
     """List the inputs of one argument."""
     if name == '-':
         return _of_names(sys.stdin.read(), column)
-    filesystem, path = url_to_fs(name)
+    filesystem, path = url_to_fs(name if is_remote(name) else os.path.abspath(name))
     try:
         files = _files(filesystem, path)
         if len(files) == 1 and path.lower().endswith('.txt'):

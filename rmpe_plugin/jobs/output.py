@@ -200,8 +200,10 @@ class Output:
         columns = schema(json.dumps(description).encode())
         with write_file(f'{self.folder}/{name}') as file:
             writer = PartWriter(file, columns)
-            yield writer
-            writer.close()
+            try:
+                yield writer
+            finally:
+                writer.close()
 
 
 def list_parts(folder: str) -> list[str]:

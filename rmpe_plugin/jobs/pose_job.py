@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import rmpe_plugin
 from mmengine.structures import InstanceData
 
-from .engines import Engine, ProcessEngine, RayEngine
+from rmpe_plugin.version import __version__
+
+from .engines import Engine, RayEngine
 from .items import Inputs, Item, find_items, share_of
 from .output import Done, Failure, Output
 from .pose_model import PoseModel
@@ -87,9 +88,9 @@ class PoseJob:
         output (Output): The output.
 
     Example:
-        >>> from rmpe_plugin.jobs import PoseJob, PoseModel
-        >>> job = PoseJob('photographs/', 'poses/', PoseModel('photo'))  # doctest: +SKIP
-        >>> job.run(workers=2).people  # doctest: +SKIP
+        >>> from rmpe_plugin.jobs import PoseJob, PoseModel, RayEngine
+        >>> job = PoseJob('images/', 'poses/', PoseModel('photo'))  # doctest: +SKIP
+        >>> job.run(RayEngine(workers=2)).people  # doctest: +SKIP
         152340
     """
 
@@ -109,7 +110,7 @@ class PoseJob:
             )
         self.model = model or PoseModel()
         description = dict(
-            rmpe_plugin=rmpe_plugin.__version__,
+            rmpe_plugin=__version__,
             model=self.model.config,
             detector=self.model.detector,
             settings=self.model.settings(),
@@ -121,17 +122,18 @@ class PoseJob:
 
     def run(
         self,
-        workers: int | None = None,
-        gpus_per_worker: float | None = None,
-        address: str | None = None,
+        engine: Engine | None = None,
+        shard: tuple[int, int] | None = None,
         report: Report = lambda progress: None,
     ) -> JobProgress:
-        """Process all inputs on Ray.
+        """Process all inputs.
 
         Args:
-            workers (int, optional): See :class:`.engines.RayEngine`.
-            gpus_per_worker (float, optional): See :class:`.engines.RayEngine`.
-            address (str, optional): See :class:`.engines.RayEngine`.
+            engine (Engine, optional): :class:`RayEngine`, or :class:`ProcessEngine`,
+                which needs no Ray. Defaults to ``None``: Ray on this machine.
+            shard (tuple[int, int], optional): Index, from 0, and number of the shares
+                into which the inputs are divided; only this share is processed. Jobs of
+                all shares must have the same inputs. Defaults to ``None``: all inputs.
             report (Callable): Called with the progress after each part. Defaults to a
                 function that does nothing.
 
@@ -139,45 +141,24 @@ class PoseJob:
             JobProgress: Counts and failures.
 
         Raises:
-            ConnectionError: If there is no cluster at the address.
+            BrokenExecutor: If no worker can be started.
             ImportError: If Ray is not installed.
-            OSError: If the output cannot be written.
-            ValueError: If a part is damaged, or the workers do not fit.
+            OSError: If there is no cluster at the address, the output cannot be
+                written, or no input could be processed.
+            ValueError: If a part is damaged, the workers do not fit into the cluster,
+                or there is no such share.
         """
-        return self._run(
-            RayEngine(address, workers, gpus_per_worker), self.items, report
-        )
-
-    def run_shard(
-        self, index: int, number: int, report: Report = lambda progress: None
-    ) -> JobProgress:
-        """Process every ``number``-th input in one process, without Ray.
-
-        Args:
-            index (int): Index of the share, counted from 0.
-            number (int): Number of shares. All must have the same inputs.
-            report (Callable): See :meth:`run`.
-
-        Returns:
-            JobProgress: Counts and failures of the share.
-
-        Raises:
-            OSError: If the output cannot be written.
-            ValueError: If a part is damaged, or the index is not below the number.
-        """
-        return self._run(ProcessEngine(), share_of(self.items, index, number), report)
-
-    def _run(self, engine: Engine, items: list[Item], report: Report) -> JobProgress:
-        """Process inputs until all are done."""
+        items = self.items if shard is None else share_of(self.items, *shard)
         if self.retry_failures:
             self.output.forget_failures()
         done = self.output.scan()
         progress = JobProgress(len(items), _count(items, done))
+        report(progress)
         if not progress.remaining:
             return self._finish(progress, items, done)
         start, errors = time.monotonic(), dict[str, str]()
         make_worker = partial(PoseWorker, self.model, self.output)
-        with engine:
+        with engine or RayEngine() as engine:
             size = self._part_size(items, engine.workers)
             for attempt in range(_ATTEMPTS):
                 units = make_units(items, 1 if attempt else size, done.paths)
@@ -216,7 +197,7 @@ class PoseJob:
         """Complete the counts from what the output has."""
         progress.files = _count(items, done) - progress.before
         paths = {item.path for item in items}
-        progress.failures = [f for f in done.failures if f.path in paths]
+        progress.failures = sorted(f for f in done.failures if f.path in paths)
         return progress
 
 
