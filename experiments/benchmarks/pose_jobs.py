@@ -7,6 +7,7 @@ poses are compared bit by bit. memory: many small images, or a long video, and a
 estimator that finds one person without computing, so that only the job is measured.
 
 Example:
+    python -m experiments.benchmarks.pose_jobs overhead --images 96 --rounds 3
     python -m experiments.benchmarks.pose_jobs workers --images 96
     python -m experiments.benchmarks.pose_jobs memory --images 100000
     python -m experiments.benchmarks.pose_jobs memory --minutes 120

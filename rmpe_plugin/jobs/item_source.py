@@ -14,6 +14,7 @@ from rmpe_plugin.utils.animations import count_frames
 from rmpe_plugin.utils.images import load_image
 
 from .items import Item, Row
+from .storage import storage_errors
 
 
 class ItemSource(FrameSource):
@@ -83,14 +84,10 @@ def read_bytes(item: Item) -> bytes:
     Raises:
         OSError: If it cannot be read.
     """
-    filesystem, path = url_to_fs(item.file)
-    try:
-        return filesystem.cat_file(path, *(item.span or ()))
-    except OSError:
-        raise
-    # Storage libraries raise errors of their own types.
-    except Exception as error:
-        raise OSError(f'{item.file} cannot be read: {error}') from error
+    start, end = item.span or (None, None)
+    with storage_errors(item.file, 'read'):
+        filesystem, path = url_to_fs(item.file)
+        return filesystem.cat_file(path, start=start, end=end)
 
 
 def copy_to(item: Item, path: str) -> None:
@@ -106,13 +103,9 @@ def copy_to(item: Item, path: str) -> None:
     if item.span:
         Path(path).write_bytes(read_bytes(item))
         return
-    filesystem, source = url_to_fs(item.file)
-    try:
+    with storage_errors(item.file, 'read'):
+        filesystem, source = url_to_fs(item.file)
         filesystem.get_file(source, path)
-    except OSError:
-        raise
-    except Exception as error:  # see read_bytes
-        raise OSError(f'{item.file} cannot be read: {error}') from error
 
 
 @lru_cache(maxsize=1)
@@ -120,8 +113,10 @@ def _group(file: str, column: str, group: int) -> list:
     """Values of a column in a row group of a Parquet file."""
     import pyarrow.parquet as pq
 
-    filesystem, path = url_to_fs(file)
-    with filesystem.open(path) as stream:
+    with storage_errors(file, 'read'):
+        filesystem, path = url_to_fs(file)
+        stream = filesystem.open(path)
+    with stream:
         table = pq.ParquetFile(stream).read_row_group(group, columns=[column])
     return table[column].to_pylist()
 

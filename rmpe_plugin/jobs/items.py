@@ -17,6 +17,8 @@ from mmengine.logging import print_log
 from rmpe_plugin.deploy.requirements import require
 from rmpe_plugin.inference import media_type
 
+from .storage import is_remote, storage_errors
+
 # Number of files that are named as left out.
 _NAMED = 5
 
@@ -98,37 +100,29 @@ def find_items(inputs: Inputs, column: str | None = None) -> list[Item]:
     return [items[path] for path in sorted(items)]
 
 
-def is_remote(name: str) -> bool:
-    """Whether a name is an address.
-
-    Args:
-        name (str): Path or address.
-
-    Returns:
-        bool: ``True`` for an address.
-    """
-    return '://' in name
-
-
 def _find(name: str, column: str | None) -> list[Item]:
     """List the inputs of one argument."""
     if name == '-':
         return _of_names(sys.stdin.read(), column)
-    filesystem, path = url_to_fs(name if is_remote(name) else os.path.abspath(name))
-    try:
+    with storage_errors(name, 'listed'):
+        filesystem, path = url_to_fs(name if is_remote(name) else os.path.abspath(name))
         files = _files(filesystem, path)
-        if len(files) == 1 and path.lower().endswith('.txt'):
-            return _of_names(filesystem.cat_file(path).decode('utf-8-sig'), column)
-    except (OSError, ImportError, UnicodeDecodeError):
-        raise
-    # Storage libraries raise errors of their own types, without the address.
-    except Exception as error:
-        raise OSError(f'{name} cannot be listed: {error}') from error
+    if len(files) == 1 and path.lower().endswith('.txt'):
+        text = _read_list(name, filesystem.cat_file(path))
+        return _of_names(text, column)
     if not files:
         raise FileNotFoundError(f'{name} does not exist, or contains no files')
     if list(files) == [path]:
         return _open(filesystem, path, files[path], column)
     return _of_folder(name, filesystem, files, column)
+
+
+def _read_list(name: str, content: bytes) -> str:
+    """Decode a list."""
+    try:
+        return content.decode('utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{name} must be a list in UTF-8: {error}') from error
 
 
 def _files(filesystem: AbstractFileSystem, path: str) -> dict[str, int]:
@@ -140,7 +134,7 @@ def _files(filesystem: AbstractFileSystem, path: str) -> dict[str, int]:
     return {
         path: info['size'] or 0
         for path, info in found.items()
-        if info['type'] == 'file'
+        if info['type'] != 'directory'  # a link to a file is 'other'
     }
 
 

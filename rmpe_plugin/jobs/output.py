@@ -17,8 +17,8 @@ from fsspec.core import url_to_fs
 from rmpe_plugin.deploy.requirements import require
 from rmpe_plugin.utils.files import atomic_write
 
-from .items import is_remote
 from .schema import KEY, VERSION, FrameRows, schema, to_table
+from .storage import is_remote, storage_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -218,17 +218,13 @@ def list_parts(folder: str) -> list[str]:
     Raises:
         OSError: If the folder cannot be listed.
     """
-    filesystem, path = url_to_fs(folder)
-    filesystem.invalidate_cache()
-    try:
-        names = filesystem.ls(path, detail=False)
-    except FileNotFoundError:
-        return []
-    except OSError:
-        raise
-    # Storage libraries raise errors of their own types, without the address.
-    except Exception as error:
-        raise OSError(f'{folder} cannot be listed: {error}') from error
+    with storage_errors(folder, 'listed'):
+        filesystem, path = url_to_fs(folder)
+        filesystem.invalidate_cache()
+        try:
+            names = filesystem.ls(path, detail=False)
+        except FileNotFoundError:
+            return []
     files = sorted(name.rpartition('/')[2] for name in names)
     return [f'{folder}/{name}' for name in files if name.endswith('.parquet')]
 
@@ -294,14 +290,10 @@ def write_file(name: str) -> Iterator[Any]:
                 with atomic_write(name, 'wb') as target:
                     shutil.copyfileobj(file, target)
                 return
-            filesystem, path = url_to_fs(name)
-            try:
+            with storage_errors(name, 'written'):
+                filesystem, path = url_to_fs(name)
                 # A file that fsspec opens for writing is stored even after an error.
                 filesystem.put_file(file.name, path)
-            except OSError:
-                raise
-            except Exception as error:  # see list_parts
-                raise OutputError(f'{name}: {error}') from error
 
 
 @contextmanager

@@ -54,6 +54,18 @@ def test_inputs_are_listed_once(folder):
     assert paths(folder, items) == ['1.jpg', 'b/2.jpg', 'b/c/3.mp4']
 
 
+def test_links_to_files_are_inputs(folder):
+    (folder / 'links').mkdir()
+    (folder / 'links' / 'x.jpg').symlink_to(folder / '1.jpg')
+    assert paths(folder, find_items(folder / 'links')) == ['links/x.jpg']
+
+
+def test_raises_on_a_list_in_another_encoding(folder):
+    (folder / 'names.txt').write_bytes('ä.jpg'.encode('latin-1'))
+    with pytest.raises(ValueError, match='names.txt must be a list in UTF-8'):
+        find_items(folder / 'names.txt')
+
+
 def test_relative_paths_become_absolute(folder, monkeypatch):
     monkeypatch.chdir(folder)
     assert find_items('1.jpg') == find_items(folder / '1.jpg')

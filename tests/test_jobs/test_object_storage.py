@@ -18,25 +18,24 @@ pytest.importorskip('s3fs')
 moto = pytest.importorskip('moto.server', reason='needs moto[s3,server]')
 
 
-@pytest.fixture
-def bucket(monkeypatch):
+@pytest.fixture(scope='module')
+def bucket():
     """A bucket on a server of this machine."""
     server = moto.ThreadedMotoServer(ip_address='127.0.0.1', port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    for name, value in dict(
-        AWS_ENDPOINT_URL=f'http://{host}:{port}',
-        AWS_ACCESS_KEY_ID='x',
-        AWS_SECRET_ACCESS_KEY='x',
-        AWS_DEFAULT_REGION='us-east-1',
-    ).items():
-        monkeypatch.setenv(name, value)
-    storage = filesystem('s3', skip_instance_cache=True)
-    storage.mkdir('bucket')
-    type(storage).clear_instance_cache()
-    yield storage
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in dict(
+            AWS_ENDPOINT_URL=f'http://{host}:{port}',
+            AWS_ACCESS_KEY_ID='x',
+            AWS_SECRET_ACCESS_KEY='x',
+            AWS_DEFAULT_REGION='us-east-1',
+        ).items():
+            environment.setenv(name, value)
+        storage = filesystem('s3')
+        storage.mkdir('bucket')
+        yield storage
     server.stop()
-    type(storage).clear_instance_cache()
 
 
 def test_job_from_a_bucket_to_a_bucket(tmp_path, bucket):
@@ -64,11 +63,12 @@ def test_raises_on_missing_buckets(tmp_path, bucket):
         find_items('s3://missing/in')
     write_images(tmp_path / 'in', [1])
     job = PoseJob(tmp_path / 'in', 's3://missing/out', StubModel())
-    with pytest.raises(OSError, match='bucket'):
+    with pytest.raises(OSError, match='s3://missing/out/part-.* cannot be written'):
         job.run(InlineEngine())
 
 
 def test_raises_on_an_unreadable_bucket(monkeypatch, bucket):
+    type(bucket).clear_instance_cache()
     monkeypatch.setenv('AWS_ENDPOINT_URL', 'http://127.0.0.1:1')
     with pytest.raises(OSError, match='s3://bucket/in cannot be listed'):
         find_items('s3://bucket/in')
