@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import socket
 import threading
 import warnings
 from abc import ABC, abstractmethod
@@ -18,6 +19,7 @@ from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
 from multiprocessing import get_context, parent_process
+from urllib.parse import urlsplit
 
 from rmpe_plugin.deploy.requirements import require
 
@@ -27,6 +29,8 @@ from .worker import PoseWorker, UnitResult
 MakeWorker = Callable[[], PoseWorker]
 # Ray's smallest object store, bytes. Inputs and results of tasks are small.
 _STORE = 80 * 1024 * 1024
+# Seconds in which a cluster must answer.
+_TIMEOUT = 30
 
 
 class Engine(AbstractContextManager, ABC):
@@ -198,6 +202,7 @@ def _connect(address: str | None, workers: int | None) -> None:
     if address is None:
         number = None if workers is None else max(workers, os.cpu_count() or 1)
         ray.init(
+            'local',
             num_cpus=number,
             include_dashboard=False,
             object_store_memory=_STORE,
@@ -205,9 +210,19 @@ def _connect(address: str | None, workers: int | None) -> None:
         )
         return
     try:
+        if address != 'auto':
+            _reach(address)
         ray.init(address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise ConnectionError(f'no Ray cluster at {address}: {error}') from error
+
+
+def _reach(address: str) -> None:
+    """Raise an OSError if nothing answers; Ray would try for many minutes."""
+    parts = urlsplit(address if '://' in address else f'ray://{address}')
+    if not (parts.hostname and parts.port):
+        raise ValueError("it must be 'auto' or HOST:PORT")
+    socket.create_connection((parts.hostname, parts.port), _TIMEOUT).close()
 
 
 _worker: PoseWorker | None = None

@@ -139,8 +139,9 @@ def test_nothing_is_lost_with_a_node(tmp_path):
         cluster.shutdown()
 
 
-def test_raises_on_an_unreachable_address(tmp_path, images):
+@pytest.mark.parametrize('address', ['127.0.0.1:1', 'ray://127.0.0.1:1', 'nonsense'])
+def test_raises_on_an_unreachable_address(tmp_path, images, address):
     if ray.is_initialized():
         ray.shutdown()
-    with pytest.raises(ConnectionError, match='no Ray cluster at 127.0.0.1:1'):
-        make_job(tmp_path).run(RayEngine('127.0.0.1:1'))
+    with pytest.raises(ConnectionError, match=f'no Ray cluster at {address}'):
+        make_job(tmp_path).run(RayEngine(address))
