@@ -30,6 +30,7 @@ FLOORS = (
     ('inference',),
     ('tracking',),
     ('apis', 'deploy', 'fitting', 'lifting'),
+    ('jobs',),
     ('cli', '__init__'),
     ('experiments', 'tools'),
 )

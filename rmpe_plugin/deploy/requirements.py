@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Packages of the extra ``deploy``."""
+"""Packages of the extras."""
 
 from importlib.util import find_spec
 
 
-def require(*packages: str) -> None:
-    """Raise unless packages of the extra ``deploy`` are installed.
+def require(*packages: str, extra: str = 'deploy') -> None:
+    """Raise unless packages of an extra are installed.
 
     Args:
         packages (str): Names of the packages.
+        extra (str): Name of the extra. Defaults to ``'deploy'``.
 
     Raises:
         ImportError: If one is missing.
@@ -16,5 +17,5 @@ def require(*packages: str) -> None:
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise ImportError(
-            f'{" and ".join(missing)} not installed: pip install "rmpe_plugin[deploy]"'
+            f'{" and ".join(missing)} not installed: pip install "rmpe_plugin[{extra}]"'
         )

@@ -455,13 +455,16 @@ def _identity(frame: Frame) -> Frame:
 
 
 def open_source(
-    item: ImageLike | Path | str, index: int = 0, prefix_ids: bool = False
+    item: ImageLike | Path | str | FrameSource,
+    index: int = 0,
+    prefix_ids: bool = False,
 ) -> FrameSource:
     """Open an image, a file, an address or a camera.
 
     Args:
-        item (ImageLike | Path | str): An image in memory, the path of a file, an
-            address, or a camera: ``'webcam'``, the first one, or ``'webcam:INDEX'``.
+        item (ImageLike | Path | str | FrameSource): An image in memory, the path of a
+            file, an address, or a camera: ``'webcam'``, the first one, or
+            ``'webcam:INDEX'``. A source is returned as it is.
             Files that are not named as videos are images if Pillow knows them. An
             address that does not end as an image is a stream.
         index (int): ``image_id`` of an image in memory. Defaults to 0.
@@ -473,6 +476,8 @@ def open_source(
     Raises:
         ValueError: If the index of a camera is not a number.
     """
+    if isinstance(item, FrameSource):
+        return item
     if not isinstance(item, (str, Path)):
         return ArraySource(item, index)
     if is_camera(item):

@@ -15,11 +15,18 @@ from mmengine.logging import print_log
 from rmpe_plugin.utils.images import ImageLike
 
 from .frame import Frame
-from .frame_sources import ImageSource, MovingSource, is_camera, open_source
+from .frame_sources import (
+    FrameSource,
+    ImageSource,
+    MovingSource,
+    is_camera,
+    open_source,
+)
 from .media_types import media_type
 from .web import is_address
 
-Inputs = str | Path | ImageLike | Sequence[str | Path | ImageLike]
+Input = str | Path | ImageLike | FrameSource
+Inputs = Input | Sequence[Input]
 # Number of files in a folder that are named as left out.
 _NAMED = 5
 
@@ -33,11 +40,11 @@ class Frames:
             these, one a line, or ``'-'`` for such a list on the standard input; an
             array, tensor or image of Pillow as
             :func:`~rmpe_plugin.utils.images.to_bgr` accepts it, or tensors (N, C, H,
-            W); or a sequence of these. What a list names and does not exist is an error
-            when it is read. A folder stands for the images and videos in it, without
-            its subfolders, in the natural order of their names; other files in it are
-            logged. A GIF, WebP, APNG, AVIF or
-            TIFF of several frames or pages is a video.
+            W); a :class:`FrameSource`; or a sequence of these. What a list names and
+            does not exist is an error when it is read. A folder stands for the images
+            and videos in it, without its subfolders, in the natural order of their
+            names; other files in it are logged. A GIF, WebP, APNG, AVIF or TIFF of
+            several frames or pages is a video.
 
     Raises:
         FileNotFoundError: If a path does not exist, or if a folder or glob contains no
@@ -113,11 +120,11 @@ class Frames:
             yield from source.reads()
 
 
-def _expand(inputs: Inputs) -> list[ImageLike | Path | str]:
+def _expand(inputs: Inputs) -> list[Input]:
     """List the images, files, and cameras and addresses (as str) of the inputs."""
     if not isinstance(inputs, Sequence) or isinstance(inputs, str):
         inputs = [inputs]
-    items: list[ImageLike | Path | str] = []
+    items: list[Input] = []
     for item in inputs:
         if isinstance(item, torch.Tensor) and item.ndim == 4:
             items += [*item]
