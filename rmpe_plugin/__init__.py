@@ -13,15 +13,11 @@ from .version import __version__
 
 if check_stack():
     from .utils.configs import register_config_names
-    from .utils.lazy import call_after_import, register_packages
-
-    def _register_safe_loaders() -> None:
-        from .utils.checkpoint import register_safe_loaders
-
-        register_safe_loaders()
+    from .utils.lazy import import_after, register_packages
 
     register_packages()
     register_config_names()
-    call_after_import('mmengine.runner.checkpoint', _register_safe_loaders)
+    # It makes the loaders safe.
+    import_after('mmengine.runner.checkpoint', 'rmpe_plugin.utils.checkpoint')
 
 __all__ = ['__version__']

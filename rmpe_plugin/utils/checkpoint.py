@@ -4,7 +4,7 @@
 Since torch 2.6 ``torch.load`` loads weights only by default, and MMEngine 0.10 cannot
 load its own checkpoints: they also contain the message hub's ``HistoryBuffer`` objects
 and numpy arrays. The loaders in this module allow exactly these classes, and only
-during a load.
+during a load. Importing this module registers them in MMEngine.
 """
 
 import errno
@@ -126,7 +126,7 @@ def _is_damage(error: Exception) -> bool:
     return True
 
 
-def register_safe_loaders() -> None:
+def _register_safe_loaders() -> None:
     """Make ``CheckpointLoader`` of MMEngine use the weights-only unpickler.
 
     This covers all registered schemes: local files, http(s) URLs, ``torchvision://``
@@ -202,3 +202,8 @@ def _first(names: Collection[str], number: int = 3) -> str:
     """The first names of a collection, for messages."""
     more = ', ...' if len(names) > number else ''
     return ', '.join(islice(names, number)) + more
+
+
+# Not by the importing module: MMEngine's loaders are imported either before this module
+# or by it, see rmpe_plugin.utils.lazy.import_after.
+_register_safe_loaders()

@@ -12,7 +12,6 @@ from urllib.request import Request, urlopen
 
 import torch
 from filelock import FileLock
-from mmengine.runner.checkpoint import CheckpointLoader
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -77,6 +76,9 @@ def load_from_http(filename: str, map_location: Any = None) -> Any:
             if not file.is_file():
                 _fetch(filename, file)
     # The loader of files names the file in its errors.
+    # Its import imports this module, see rmpe_plugin.utils.lazy.import_after.
+    from mmengine.runner.checkpoint import CheckpointLoader
+
     return CheckpointLoader.load_checkpoint(str(file), map_location)
 
 

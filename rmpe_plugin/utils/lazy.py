@@ -37,30 +37,30 @@ def register_packages() -> None:
             classes._locations.append(location)
 
 
-def call_after_import(module: str, function: Callable[[], object]) -> None:
-    """Call a function as soon as a module has been imported; now if it is.
+def import_after(first: str, second: str) -> None:
+    """Import a module as soon as another one has been imported; now if it is.
 
     Args:
-        module (str): Name of the module.
-        function (Callable[[], object]): The function.
+        first (str): Name of the other module.
+        second (str): Name of the module.
     """
-    if module in sys.modules:
-        function()
+    if first in sys.modules:
+        import_module(second)
     else:
-        sys.meta_path.insert(0, _Finder(module, function))
+        sys.meta_path.insert(0, _Finder(first, second))
 
 
 class _Finder(MetaPathFinder):
-    """Finds a module as Python does, and calls a function after its import."""
+    """Finds a module as Python does, and imports a second one after it."""
 
-    def __init__(self, module: str, function: Callable[[], object]) -> None:
-        self.module, self.function = module, function
+    def __init__(self, first: str, second: str) -> None:
+        self.first, self.second = first, second
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Find the module and wrap its loader."""
-        if name != self.module:
+        if name != self.first:
             return None
         sys.meta_path.remove(self)
         spec = PathFinder.find_spec(name, path, target)
@@ -68,11 +68,11 @@ class _Finder(MetaPathFinder):
             return None
         execute = spec.loader.exec_module
 
-        def execute_and_call(module: ModuleType) -> None:
+        def execute_both(module: ModuleType) -> None:
             execute(module)
-            self.function()
+            import_module(self.second)
 
-        spec.loader.exec_module = execute_and_call  # type: ignore[method-assign]
+        spec.loader.exec_module = execute_both  # type: ignore[method-assign]
         return spec
 
 

@@ -97,6 +97,7 @@ def test_unknown_names():
         'import rmpe_plugin; from mmengine.runner import load_checkpoint',
         'from mmengine.runner import load_checkpoint; import rmpe_plugin',
         'import rmpe_plugin.utils.checkpoint',
+        'import rmpe_plugin.utils.download',
     ],
 )
 def test_loaders_are_safe_whenever_mmengine_imports_them(imports):
