@@ -129,6 +129,7 @@ def test_one_training_step(path, synthetic):
 SSTN_EXAMPLE = re.findall(
     r'```python\n(_base_ = .*?)```', (ROOT / 'docs' / 'sstn.md').read_text(), re.DOTALL
 )
+SSTN_HOOKS = ['SSTNPipelineHook', 'ParallelSPPEHook']
 HEATMAPS = 'body_2d_keypoint/topdown_heatmap/coco/td-hm'
 
 
@@ -178,6 +179,7 @@ def test_stage_2_of_the_documentation_trains_configs_of_mmpose(
     check_sstn_pipeline(dataset.pipeline.transforms)
     net = MODELS.build(config.model)
     net.init_parallel_sppe()
+    assert [hook.type for hook in config.custom_hooks][1:] == SSTN_HOOKS
     batch = net.data_preprocessor(pseudo_collate([dataset[0], dataset[1]]), True)
     net.train()
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-6)
@@ -316,7 +318,7 @@ def test_stage2_starts_from_the_checkpoint_of_its_base(path):
         assert config.model[part] == stage1.model[part]
     assert config.train_cfg.max_epochs == 30
     assert config.param_scheduler[-1].end == 30
-    assert [hook.type for hook in config.custom_hooks][-1] == 'ParallelSPPEHook'
+    assert [hook.type for hook in config.custom_hooks][1:] == SSTN_HOOKS
     rates = stage1.optim_wrapper.optimizer.lr, config.optim_wrapper.optimizer.lr
     assert rates[1] == pytest.approx(rates[0] / 5)
     types = [t.type for t in config.train_pipeline]

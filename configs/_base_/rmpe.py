@@ -17,7 +17,11 @@ sstn = dict(
         stn=dict(type='SpatialTransformer'),
         parallel=dict(loss_weight=1.0),
     ),
-    custom_hooks=[dict(type='SyncBuffersHook'), dict(type='ParallelSPPEHook')],
+    custom_hooks=[
+        dict(type='SyncBuffersHook'),
+        dict(type='SSTNPipelineHook'),
+        dict(type='ParallelSPPEHook'),
+    ],
     # changes of the transforms of train_pipeline, by their type: the ground-truth box is
     # kept, and there is no rotation or half-body crop
     transforms=dict(

@@ -17,7 +17,7 @@ model = dict(
         in_channels=192,
     ),
 )
-custom_hooks = [dict(type='SyncBuffersHook'), dict(type='ParallelSPPEHook')]
+custom_hooks = _base_.sstn.custom_hooks
 
 # pipelines: validation on perturbed boxes, for WindowIoUMetric; test on detections
 crop = [dict(type='LoadIntactImage'), dict(type='CPNBBoxCenterScale')]

@@ -3,11 +3,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from mmengine.dataset import Compose, pseudo_collate
+from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import Evaluator
 from mmengine.runner import Runner
-from mmpose.datasets.transforms import GetBBoxCenterScale
-from mmpose.registry import HOOKS, TRANSFORMS
+from mmpose.registry import HOOKS
 from torch._subclasses import FakeTensorMode
 from torch.utils.data import DataLoader
 
@@ -16,31 +15,12 @@ from tests.factories import build_sstn, sstn_crops, sstn_samples
 HOOK = dict(type='ParallelSPPEHook')
 
 
-CODEC = dict(type='MSRAHeatmap', input_size=(48, 64), heatmap_size=(12, 16), sigma=1)
-SUITED = SimpleNamespace(
-    pipeline=Compose(
-        [
-            TRANSFORMS.build(dict(type='SSTNBBoxCenterScale')),
-            TRANSFORMS.build(dict(type='TopdownAffine', input_size=(48, 64))),
-            TRANSFORMS.build(dict(type='GenerateSSTNTarget', encoder=CODEC)),
-            TRANSFORMS.build(dict(type='PackSSTNInputs')),
-        ]
-    )
-)
-
-
-def runner_of(model):
-    """The part of a runner that the hook reads, before a new training."""
-    loader = SimpleNamespace(dataset=[])
-    return SimpleNamespace(model=model, train_dataloader=loader, _resume=False)
-
-
 @pytest.mark.parametrize('wrap', [lambda net: net, torch.nn.DataParallel])
 def test_copies_the_loaded_weights_before_training(wrap):
     sstn, _ = build_sstn('cpn', parallel=dict())
     torch.nn.init.constant_(sstn.backbone.conv1.weight, 0.25)
     hook = HOOKS.build(HOOK)
-    hook.before_train(runner_of(wrap(sstn)))
+    hook.before_train(SimpleNamespace(model=wrap(sstn), _resume=False))
     assert (sstn.parallel_sppe.backbone.conv1.weight == 0.25).all()
 
 
@@ -49,45 +29,13 @@ def test_raises_if_the_model_has_no_parallel_sppe(plain):
     nets = build_sstn('cpn')
     hook = HOOKS.build(HOOK)
     with pytest.raises(ValueError, match='model.parallel is not set'):
-        hook.before_train(runner_of(nets[plain]))
-
-
-@pytest.mark.parametrize(
-    'wrap',
-    [
-        lambda dataset: dataset,
-        lambda dataset: SimpleNamespace(dataset=dataset),
-        lambda dataset: SimpleNamespace(datasets=[SUITED, dataset]),
-    ],
-)
-def test_checks_the_pipelines_before_a_sample_is_loaded(wrap):
-    sstn, _ = build_sstn('cpn', parallel=dict())
-    hook, runner = HOOKS.build(HOOK), runner_of(sstn)
-    runner.train_dataloader.dataset = wrap(SUITED)
-    hook.before_train(runner)
-    plain = SimpleNamespace(pipeline=Compose([GetBBoxCenterScale()]))
-    runner.train_dataloader.dataset = wrap(plain)
-    with pytest.raises(ValueError, match='needs SSTNBBoxCenterScale in place of GetBB'):
-        hook.before_train(runner)
-
-
-def test_the_pipeline_of_a_combination_continues_those_of_its_data_sets():
-    sstn, _ = build_sstn('cpn', parallel=dict())
-    crop, *rest = SUITED.pipeline.transforms
-    first = SimpleNamespace(pipeline=SimpleNamespace(transforms=[crop]))
-    own = SimpleNamespace(transforms=rest)
-    runner = runner_of(sstn)
-    runner.train_dataloader.dataset = SimpleNamespace(datasets=[first], pipeline=own)
-    HOOKS.build(HOOK).before_train(runner)
-    own.transforms = rest[:-1]
-    with pytest.raises(ValueError, match='needs one PackSSTNInputs, got 0'):
-        HOOKS.build(HOOK).before_train(runner)
+        hook.before_train(SimpleNamespace(model=nets[plain], _resume=False))
 
 
 def test_resumes_the_weights_of_the_checkpoint():
     sstn, _ = build_sstn('cpn', parallel=dict())
     hook = HOOKS.build(HOOK)
-    runner = runner_of(sstn)
+    runner = SimpleNamespace(model=sstn, _resume=False)
     hook.before_train(runner)
     frozen = sstn.parallel_sppe.backbone.conv1.weight.clone()
     checkpoint = {}

@@ -181,9 +181,12 @@ def test_raises_if_nothing_trains_the_stn_or_the_keypoints_are_missing():
         sstn.train()(sstn_crops(), batch, mode='loss')
 
 
-def test_raises_on_settings_that_need_heatmaps():
+def test_raises_on_settings_that_do_not_suit_the_head():
     with pytest.raises(ValueError, match="sdtn must be 'keypoints' with a RTMCCHead"):
         build('rtmcc', test_cfg=dict(sdtn='heatmaps'))
+    head = dict(HEADS['rtmcc'], decoder=None)
+    with pytest.raises(ValueError, match='model.head.decoder is missing'):
+        build_sstn(dict(backbone=dict(RESNET, out_indices=(3,)), head=head))
     with pytest.raises(ValueError, match='output_heatmaps needs heatmaps'):
         build('rle', test_cfg=dict(output_heatmaps=True))
 

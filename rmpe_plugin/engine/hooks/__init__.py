@@ -4,6 +4,7 @@ from .channels_last_hook import ChannelsLastHook
 from .epoch_seed_hook import EpochSeedHook
 from .finetune_hook import FinetuneHook
 from .parallel_sppe_hook import ParallelSPPEHook
+from .sstn_pipeline_hook import SSTNPipelineHook
 from .stage_visualization_hook import StageVisualizationHook
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     'EpochSeedHook',
     'FinetuneHook',
     'ParallelSPPEHook',
+    'SSTNPipelineHook',
     'StageVisualizationHook',
     'AtomicCheckpointHook',
     'WholeFileBackend',

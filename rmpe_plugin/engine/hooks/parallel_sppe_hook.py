@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-from collections.abc import Iterator
-
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import weights_to_cpu
 from mmpose.registry import HOOKS
-from torch.utils.data import Dataset
 
-from rmpe_plugin.datasets.transforms import check_sstn_pipeline
 from rmpe_plugin.utils.model import unwrap_model
 
 KEY = 'parallel_sppe'
@@ -19,8 +15,7 @@ class ParallelSPPEHook(Hook):
 
     It is created when training starts, after ``load_from`` or a checkpoint is loaded.
     Its weights are saved in checkpoints as ``parallel_sppe``, beside the model's state
-    dict, and are restored when training is resumed. Before the first sample is loaded,
-    the pipelines of the training data are checked for the targets that it needs.
+    dict, and are restored when training is resumed.
     """
 
     def __init__(self) -> None:
@@ -44,18 +39,14 @@ class ParallelSPPEHook(Hook):
             runner (Runner): The runner, whose model has its weights.
 
         Raises:
-            ValueError: If the model has no parallel SPPE; if a pipeline of the training
-                data does not suit it, see
-                :func:`rmpe_plugin.datasets.transforms.check_sstn_pipeline`; or if
-                ``resume`` is set and no checkpoint with a parallel SPPE was loaded.
+            ValueError: If the model has no parallel SPPE, or if ``resume`` is set and
+                no checkpoint with a parallel SPPE was loaded.
         """
         model = unwrap_model(runner.model)
         if getattr(model, 'parallel_cfg', None) is None:
             raise ValueError(
                 'ParallelSPPEHook is in custom_hooks, but model.parallel is not set'
             )
-        for transforms in _pipelines(runner.train_dataloader.dataset):
-            check_sstn_pipeline(transforms)
         if runner._resume and self._resumed is None:
             raise ValueError(
                 'resume is set, but no checkpoint with a parallel SPPE was resumed: '
@@ -73,16 +64,3 @@ class ParallelSPPEHook(Hook):
         """
         state = unwrap_model(runner.model).parallel_sppe.state_dict()
         checkpoint[KEY] = weights_to_cpu(state)
-
-
-def _pipelines(dataset: Dataset) -> Iterator[list]:
-    """Transforms of each data set, also of those in a wrapper or in a combination."""
-    own = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
-    parts = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
-    if parts == [None]:
-        # Data sets without a pipeline are checked when a loss lacks its targets.
-        yield from [own] if own else []
-        return
-    for part in parts:
-        # The pipeline of a combination continues those of its data sets.
-        yield from ([*transforms, *own] for transforms in _pipelines(part))

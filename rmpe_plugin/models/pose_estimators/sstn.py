@@ -183,7 +183,12 @@ class SSTNPoseEstimator(TopdownPoseEstimator):
                 "test_cfg.sdtn must be 'keypoints' with a "
                 f'{type(self.head).__name__}, which predicts no heatmaps'
             )
-        kind = getattr(self.head.decoder, 'heatmap_type', 'gaussian')
+        codec = getattr(self.head, 'decoder', None)
+        if codec is None and predicts_coordinates(self.head):
+            raise ValueError(
+                'model.head.decoder is missing: it encodes targets for the windows'
+            )
+        kind = getattr(codec, 'heatmap_type', 'gaussian')
         if kind != 'gaussian':
             raise ValueError(
                 "model.head.decoder.heatmap_type must be 'gaussian', got "
