@@ -19,6 +19,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -62,10 +63,11 @@ class InlineEngine(Engine):
     worker: PoseWorker | None = None
 
     def run(
-        self, units: list, make_worker: Callable[[], PoseWorker]
+        self, units: list, make_worker: partial[PoseWorker]
     ) -> Iterator[UnitResult]:
         """Process the units, see :class:`Engine`."""
         self.worker = self.worker or make_worker()
+        _, self.worker.output = make_worker.args
         for unit in units:
             yield self.worker.process(unit)
 
