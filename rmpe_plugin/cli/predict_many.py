@@ -210,7 +210,11 @@ def print_summary(progress: JobProgress) -> None:
 def main() -> bool:
     args = parse_args()
     job = build_job(args)
-    with progress_bar() as report:
-        progress = job.run(build_engine(args), args.shard, report)
+    try:
+        with progress_bar() as report:
+            progress = job.run(build_engine(args), args.shard, report)
+    except KeyboardInterrupt:
+        print('interrupted: the same command continues the job', file=sys.stderr)
+        return True
     print_summary(progress)
     return bool(progress.failures)

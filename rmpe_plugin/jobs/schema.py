@@ -125,7 +125,6 @@ def _nested(is_present: np.ndarray, values: list[np.ndarray]) -> pa.Array:
     import pyarrow as pa
 
     if not values:
-        # Only one level of lists: the schema of the table casts nulls.
         return pa.nulls(len(is_present))
     array = np.concatenate(values).astype(np.float32)
     nested = pa.array(array.ravel())

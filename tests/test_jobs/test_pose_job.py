@@ -167,6 +167,7 @@ def test_video_is_one_part(tmp_path):
     assert len([*(tmp_path / 'out').iterdir()]) == 1
 
 
+@pytest.mark.slow
 def test_an_input_that_ends_the_process_is_listed(tmp_path, images):
     write_image(images[4], 1, CRASHES)
     progress = make_job(tmp_path).run(ProcessEngine())
@@ -235,6 +236,7 @@ def check_resumed(tmp_path, images, before):
     assert people_of(tmp_path) == expected(images)
 
 
+@pytest.mark.slow
 def test_killed_job_is_continued(tmp_path, images):
     process = start_job(tmp_path, 'process', 0.3)
     wait_for(lambda: len(parts(tmp_path)) >= 2)
@@ -245,6 +247,7 @@ def test_killed_job_is_continued(tmp_path, images):
     check_resumed(tmp_path, images, len(logged(tmp_path)))
 
 
+@pytest.mark.slow
 def test_killed_worker_is_replaced(tmp_path, images):
     process = start_job(tmp_path, 'process', 0.2)
     wait_for(lambda: len(parts(tmp_path)) >= 1)
@@ -270,6 +273,7 @@ def test_the_settings_of_a_model_are_its_files(tmp_path):
     assert PoseModel(**same).settings() == settings
 
 
+@pytest.mark.slow
 def test_command_writes_the_poses_of_the_inferencer(tmp_path, coco_cc):
     pytest.importorskip('pyarrow')
     (tmp_path / 'damaged.jpg').write_bytes(b'no image')
@@ -288,7 +292,7 @@ def test_command_writes_the_poses_of_the_inferencer(tmp_path, coco_cc):
             i = row['person']
             np.testing.assert_array_equal(np.float32(row['keypoints']), triples[i])
             np.testing.assert_array_equal(np.float32(row['bbox']), people.bboxes[i])
-            assert np.float32(row['score']) == people.scores[i]
+            assert row['score'] == np.float32(people.scores[i])
     again = run_command('predict-many', *arguments, *options, check=False)
     assert again.returncode == 1
     assert ' 17 ' in again.stdout
