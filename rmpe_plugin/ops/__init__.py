@@ -59,6 +59,13 @@ from .rmpe.affine import (
     window_corners,
 )
 from .rmpe.alternating_search import alternating_search
+from .rmpe.association import (
+    bounded_pose_similarity,
+    box_iou,
+    combine_similarities,
+    largest_overlap,
+    weighted_oks,
+)
 from .rmpe.atomic_poses import (
     align_poses,
     distance_to_atoms,
@@ -66,7 +73,9 @@ from .rmpe.atomic_poses import (
     nearest_atom,
 )
 from .rmpe.gaussian_mixture import GaussianMixture
+from .rmpe.one_euro import one_euro
 from .rmpe.pooling import grid_average_pool
+from .rmpe.pose_motion import Motion, correct_motion, predict_motion
 from .rmpe.pose_nms import (
     PoseNMSResult,
     parametric_pose_nms,
@@ -80,6 +89,7 @@ __all__ = [
     'ErrorThresholds',
     'GaussianMixture',
     'ImageStack',
+    'Motion',
     'PoseErrorTypes',
     'PoseNMSParams',
     'PoseNMSResult',
@@ -91,8 +101,12 @@ __all__ = [
     'at_least_float32',
     'blur_heatmaps',
     'bootstrap_weights',
+    'bounded_pose_similarity',
+    'box_iou',
     'box_offsets',
+    'combine_similarities',
     'compose_affine',
+    'correct_motion',
     'crop_matrices',
     'crop_to_image',
     'crowd_index',
@@ -118,10 +132,12 @@ __all__ = [
     'keypoint_accuracy',
     'keypoint_mse',
     'keypoint_similarity',
+    'largest_overlap',
     'multi_person_ap',
     'nearest_atom',
     'oks_average_precision',
     'oks_variances',
+    'one_euro',
     'parametric_pose_nms',
     'parametric_pose_nms_batch',
     'pck_accuracy',
@@ -130,6 +146,7 @@ __all__ = [
     'pose_oks',
     'pose_similarity',
     'poses_in_group',
+    'predict_motion',
     'reliability',
     'render_targets',
     'resize_bilinear',
@@ -139,5 +156,6 @@ __all__ = [
     'valid_boxes',
     'warp',
     'warp_crops',
+    'weighted_oks',
     'window_corners',
 ]
