@@ -31,7 +31,12 @@ class ItemSource(FrameSource):
     def __init__(self, item: Item) -> None:
         self.item = item
         self.image_id: str = item.path
-        self.name = self.sequence = item.path
+        self.name = item.path
+
+    @property
+    def sequence(self) -> str:
+        """That of its frames, see :class:`FrameSource`."""
+        return self.item.path
 
     def frames(self) -> Iterator[Frame]:
         """Read the frames, see :class:`FrameSource`."""

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -267,6 +268,8 @@ def test_the_settings_of_a_model_are_its_files(tmp_path):
         dict(pose_nms=None),
         dict(box_thr=0.5),
         dict(precision='bfloat16'),
+        dict(track='pose'),
+        dict(smooth=True),
     ):
         assert PoseModel(**change).settings() != settings
     same = dict(image_batch=1, person_batch=1, device='cpu', pose_nms='alphapose-coco')
@@ -300,6 +303,26 @@ def test_command_writes_the_poses_of_the_inferencer(tmp_path, coco_cc):
     result = run_command('predict-many', *arguments, *other, check=False)
     assert result.returncode == 2
     assert 'other weights or settings (pose_nms)' in result.stderr
+
+
+@pytest.mark.slow
+def test_people_in_videos_have_ids(tmp_path, coco_cc):
+    pytest.importorskip('pyarrow')
+    photograph = coco_cc / '000000234748.jpg'
+    image = cv2.imread(str(photograph))
+    size = image.shape[1::-1]
+    video = str(tmp_path / 'a.avi')
+    writer = cv2.VideoWriter(video, cv2.VideoWriter_fourcc(*'MJPG'), 10, size)
+    for _ in range(4):
+        writer.write(image)
+    writer.release()
+    job = PoseJob([video, photograph], tmp_path / 'out', PoseModel(track='pose'))
+    job.run(InlineEngine())
+    rows = read_poses(tmp_path / 'out').to_pylist()
+    ids = [row['track_id'] for row in rows if row['path'] == video]
+    assert len(ids) >= 4
+    assert set(ids) == set(range(1, len(ids) // 4 + 1))
+    assert [row['track_id'] for row in rows if row['path'] != video] == [None]
 
 
 @pytest.mark.parametrize('shard', ['0/1', None])
