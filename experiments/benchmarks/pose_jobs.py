@@ -3,12 +3,14 @@
 
 overhead: a job's worker and the plain inferencer take turns on copies of photographs,
 in one process. workers: the same photographs on Ray with one and with two workers; the
-poses are compared bit by bit. memory: many small images, or a long video, and an
+poses are compared bit by bit. parts: time of a part on Ray, apart from its images.
+memory: many small images, or a long video, and an
 estimator that finds one person without computing, so that only the job is measured.
 
 Example:
     python -m experiments.benchmarks.pose_jobs overhead --images 96 --rounds 3
     python -m experiments.benchmarks.pose_jobs workers --images 96
+    python -m experiments.benchmarks.pose_jobs parts --images 500
     python -m experiments.benchmarks.pose_jobs memory --images 100000
     python -m experiments.benchmarks.pose_jobs memory --minutes 120
 """
@@ -19,6 +21,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -49,7 +52,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('measure', choices=('overhead', 'workers', 'memory'))
+    parser.add_argument('measure', choices=('overhead', 'workers', 'parts', 'memory'))
     parser.add_argument('--images', type=at_least(1), default=96)
     parser.add_argument('--rounds', type=at_least(1), default=3)
     parser.add_argument('--minutes', type=at_least(1), help='length of the video')
@@ -62,10 +65,11 @@ class InlineEngine(Engine):
     worker: PoseWorker | None = None
 
     def run(
-        self, units: list, make_worker: Callable[[], PoseWorker]
+        self, units: list, make_worker: partial[PoseWorker]
     ) -> Iterator[UnitResult]:
         """Process the units, see :class:`Engine`."""
         self.worker = self.worker or make_worker()
+        _, self.worker.output = make_worker.args
         for unit in units:
             yield self.worker.process(unit)
 
@@ -158,15 +162,32 @@ def measure_workers(folder: Path, images: int) -> None:
     print('equal poses:', tables[0].equals(tables[1]))
 
 
+def measure_parts(folder: Path, images: int) -> None:
+    """Print the time of a part with one small image on Ray."""
+    link_image(folder, images)
+    times = []
+    PoseJob(folder / 'images', folder / 'out', OnePersonModel(), images_per_part=1).run(
+        RayEngine(workers=1), report=lambda p: times.append(time.monotonic())
+    )
+    parts = len(times) - 2
+    print(f'{(times[-1] - times[1]) / parts * 1e3:.1f} ms per part, {parts} parts')
+
+
+def link_image(folder: Path, number: int) -> None:
+    """Fill a folder with copies of a small image."""
+    (folder / 'images').mkdir()
+    Image.new('RGB', (32, 32)).save(folder / 'image.png')
+    for i in range(number):
+        os.symlink(folder / 'image.png', folder / 'images' / f'{i:07}.png')
+
+
 def measure_memory(folder: Path, images: int, minutes: int | None) -> None:
     """Print the memory of this process while a job runs."""
-    (folder / 'images').mkdir()
     if minutes:
+        (folder / 'images').mkdir()
         write_video(folder / 'images' / 'video.avi', minutes)
     else:
-        Image.new('RGB', (32, 32)).save(folder / 'image.png')
-        for i in range(images):
-            os.symlink(folder / 'image.png', folder / 'images' / f'{i:07}.png')
+        link_image(folder, images)
     start = time.monotonic()
     job = PoseJob(folder / 'images', folder / 'out', OnePersonModel())
     print(f'listed {len(job.items)} files in {time.monotonic() - start:.1f} s')
@@ -218,6 +239,8 @@ def main() -> None:
             measure_overhead(folder, args.images, args.rounds)
         elif args.measure == 'workers':
             measure_workers(folder, args.images)
+        elif args.measure == 'parts':
+            measure_parts(folder, args.images)
         else:
             measure_memory(folder, args.images, args.minutes)
 

@@ -32,6 +32,7 @@ from rmpe_plugin.cli.predict import (
     DEFAULT_MODEL,
     add_runtime_arguments,
     add_threshold_arguments,
+    add_tracking_arguments,
     take_models,
 )
 from rmpe_plugin.jobs import (
@@ -57,6 +58,7 @@ def parse_args() -> argparse.Namespace:
     )
     add_job_arguments(parser)
     add_threshold_arguments(parser)
+    add_tracking_arguments(parser)
     add_runtime_arguments(parser)
     args = parser.parse_args()
     try:
@@ -141,6 +143,9 @@ def build_job(args: argparse.Namespace) -> PoseJob:
         tiles=args.tiles,
         pose_nms=None if args.pose_nms == 'none' else args.pose_nms,
         score_mode=args.score_mode,
+        track=args.track,
+        det_every=args.det_every,
+        smooth=args.smooth,
         precision=args.precision,
         cfg_options=cfg_options or None,
         device=args.device,
@@ -210,7 +215,11 @@ def print_summary(progress: JobProgress) -> None:
 def main() -> bool:
     args = parse_args()
     job = build_job(args)
-    with progress_bar() as report:
-        progress = job.run(build_engine(args), args.shard, report)
+    try:
+        with progress_bar() as report:
+            progress = job.run(build_engine(args), args.shard, report)
+    except KeyboardInterrupt:
+        print('interrupted: the same command continues the job', file=sys.stderr)
+        return True
     print_summary(progress)
     return bool(progress.failures)

@@ -20,8 +20,9 @@ from .storage import storage_errors
 class ItemSource(FrameSource):
     """The frames of an input, which is opened when they are read.
 
-    The ``name`` of a frame is the path of the input, and so is ``video`` of a frame of
-    a video, whose ``image_id`` is its index.
+    ``name`` and ``video`` of a frame are the path of the input, and ``image_id`` is its
+    index. An image is so a video of one frame, which has nothing to do with the images
+    that happen to be processed together.
 
     Args:
         item (Item): The input.
@@ -30,6 +31,12 @@ class ItemSource(FrameSource):
     def __init__(self, item: Item) -> None:
         self.item = item
         self.image_id: str = item.path
+        self.name = item.path
+
+    @property
+    def sequence(self) -> str:
+        """That of its frames, see :class:`FrameSource`."""
+        return self.item.path
 
     def frames(self) -> Iterator[Frame]:
         """Read the frames, see :class:`FrameSource`."""
@@ -127,19 +134,19 @@ def _decode(path: str, read: Callable[[], bytes]) -> Frame:
         content = read()
         if count_frames(BytesIO(content)) > 1:
             raise OSError('an animation is supported only as a local file')
-        return Frame(path, path, load_image(content))
+        return Frame(0, path, load_image(content), video=path)
     except OSError as error:
         return _failed(path, str(error))
 
 
 def _failed(path: str, error: str) -> Frame:
     """The frame of an input that cannot be read."""
-    return Frame(path, path, error=error)
+    return Frame(0, path, error=error, video=path)
 
 
 def _renamed(path: str, read: Callable[[], Frame]) -> Frame:
     """Read a frame and name it by its input."""
     frame = read()
-    frame.name = path
-    frame.video = frame.video and path
+    frame.image_id = frame.image_id if frame.video else 0
+    frame.name = frame.video = path
     return frame

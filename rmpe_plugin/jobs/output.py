@@ -95,9 +95,11 @@ class PartWriter:
         Raises:
             OutputError: If they cannot be written.
         """
-        self._flush()
-        with _writing():
-            self._writer.close()
+        try:
+            self._flush()
+        finally:
+            with _writing():
+                self._writer.close()
 
     def _flush(self) -> None:
         """Write a row group."""

@@ -41,6 +41,12 @@ class PoseModel:
             ``False``.
         pose_nms (dict | str, optional): Defaults to ``'alphapose-coco'``.
         score_mode (str): Defaults to ``'bbox_keypoint'``.
+        track (str, optional): Tracker that gives the people in a video ids. Images are
+            not tracked. Defaults to ``None``: no ids.
+        det_every (int): With the tracker ``'pose'``, frames from one detection to the
+            next one. Defaults to 1.
+        smooth (bool): Whether to smooth the keypoints of tracked people. Defaults to
+            ``False``.
         precision (str): Defaults to ``'float32'``.
         cfg_options (dict, optional): Changes to the config. Defaults to ``None``.
         device (str, optional): Defaults to ``None``: CUDA if available.
@@ -65,6 +71,9 @@ class PoseModel:
     tiles: bool = False
     pose_nms: dict | str | None = DEFAULT_PRESET
     score_mode: str = 'bbox_keypoint'
+    track: str | None = None
+    det_every: int = 1
+    smooth: bool = False
     precision: str = 'float32'
     cfg_options: dict | None = None
     device: str | None = None
@@ -111,6 +120,9 @@ class PoseModel:
             score_mode=self.score_mode,
             image_batch=self.image_batch,
             person_batch=self.person_batch,
+            track=self.track,
+            det_every=self.det_every,
+            smooth=self.smooth,
             cfg_options=self.cfg_options,
         )
 
@@ -138,6 +150,9 @@ class PoseModel:
             tiles=self.tiles,
             pose_nms=self.pose_nms,
             score_mode=self.score_mode,
+            track=self.track,
+            det_every=self.det_every,
+            smooth=self.smooth,
             precision=self.precision,
         )
 

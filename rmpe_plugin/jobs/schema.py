@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 VERSION = 1
 #: Key of the job's description in the metadata of each part.
 KEY = b'rmpe_plugin'
+# Id of people whom a tracker leaves out.
+_NOT_TRACKED = -1
 
 
 class FrameRows(NamedTuple):
@@ -84,30 +86,38 @@ def to_table(frames: list[FrameRows], columns: pa.Schema) -> pa.Table:
         values = np.array([getattr(frame, name) for frame in frames], object)
         return pa.array(np.repeat(values, rows), columns.field(name).type)
 
-    def per_person(name: str, kind: pa.DataType) -> pa.Array:
-        values = np.zeros(len(is_person), kind.to_pandas_dtype())
-        if people:
-            values[is_person] = np.concatenate([p[name] for p in people])
-        return pa.array(values, kind, mask=~is_person)
-
-    has_tracks = bool(people) and all('track_ids' in p for p in people)
+    scores = np.zeros(len(is_person), np.float32)
+    if people:
+        scores[is_person] = np.concatenate([p.scores for p in people])
     return pa.table(
         [
             *map(per_frame, ('path', 'frame', 'time')),
             pa.array(np.arange(len(starts)) - starts, pa.int32(), mask=~is_person),
-            per_person('track_ids', pa.int64())
-            if has_tracks
-            else pa.nulls(len(starts), pa.int64()),
+            _track_ids(frames),
             _nested(is_person, [p.bboxes for p in people]),
             _nested(
                 is_person,
                 [np.dstack((p.keypoints, p.keypoint_scores)) for p in people],
             ),
-            per_person('scores', pa.float32()),
+            pa.array(scores, mask=~is_person),
             per_frame('error'),
         ],
         schema=columns,
     )
+
+
+def _track_ids(frames: list[FrameRows]) -> pa.Array:
+    """Ids of people in videos; null for images and for people who are not tracked."""
+    import pyarrow as pa
+
+    def ids(frame: FrameRows) -> np.ndarray:
+        is_tracked = frame.time is not None and 'track_ids' in frame.people
+        if is_tracked and len(frame.people):
+            return frame.people.track_ids
+        return np.full(max(1, len(frame.people)), _NOT_TRACKED)
+
+    joined = np.concatenate([ids(frame) for frame in frames])
+    return pa.array(joined, pa.int64(), mask=joined == _NOT_TRACKED)
 
 
 def _nested(is_present: np.ndarray, values: list[np.ndarray]) -> pa.Array:
@@ -115,7 +125,6 @@ def _nested(is_present: np.ndarray, values: list[np.ndarray]) -> pa.Array:
     import pyarrow as pa
 
     if not values:
-        # Only one level of lists: the schema of the table casts nulls.
         return pa.nulls(len(is_present))
     array = np.concatenate(values).astype(np.float32)
     nested = pa.array(array.ravel())

@@ -97,9 +97,9 @@ class PoseWorker:
 def _rows(result: PoseResult) -> FrameRows:
     """The rows of a frame."""
     frame, poses = result
-    index = frame.image_id if frame.video else 0
     error = frame.error or None
-    return FrameRows(frame.name, index, frame.time, error, poses.pred_instances)
+    people = poses.pred_instances
+    return FrameRows(frame.name, frame.image_id, frame.time, error, people)
 
 
 def _paths(unit: Unit) -> list[str]:

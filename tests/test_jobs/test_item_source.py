@@ -54,6 +54,7 @@ def test_object_storage(tmp_path):
     frames = read(find_items('memory://storage'))
     assert values(frames) == [5, 6, 7]
     assert frames[2].video == 'memory:///storage/b.avi'
+    assert [frame.image_id for frame in frames] == [0, 0, 1]
 
 
 def test_tar(tmp_path):

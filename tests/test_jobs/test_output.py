@@ -71,11 +71,14 @@ def test_part_without_people(tmp_path):
 
 
 def test_track_ids(tmp_path):
-    people = poses(2)
-    people.track_ids = np.array([7, 3])
+    people = poses(3)
+    people.track_ids = np.array([7, -1, 3])
     rows = FrameRows('v.mp4', 0, 0.0, None, people)
-    write(tmp_path, 'part-a.parquet', rows, image('a.jpg'))
-    assert read_poses(tmp_path)['track_id'].to_pylist() == [7, 3, None]
+    empty = FrameRows('v.mp4', 1, 0.1, None, people[:0])
+    of_image = FrameRows('a.jpg', 0, None, None, people)
+    write(tmp_path, 'part-a.parquet', rows, empty, of_image, image('b.jpg'))
+    ids = read_poses(tmp_path)['track_id'].to_pylist()
+    assert ids == [7, None, 3, None, *[None] * 3, None]
 
 
 def test_long_videos_are_written_in_pieces(tmp_path):

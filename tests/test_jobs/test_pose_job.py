@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -167,6 +168,7 @@ def test_video_is_one_part(tmp_path):
     assert len([*(tmp_path / 'out').iterdir()]) == 1
 
 
+@pytest.mark.slow
 def test_an_input_that_ends_the_process_is_listed(tmp_path, images):
     write_image(images[4], 1, CRASHES)
     progress = make_job(tmp_path).run(ProcessEngine())
@@ -235,6 +237,7 @@ def check_resumed(tmp_path, images, before):
     assert people_of(tmp_path) == expected(images)
 
 
+@pytest.mark.slow
 def test_killed_job_is_continued(tmp_path, images):
     process = start_job(tmp_path, 'process', 0.3)
     wait_for(lambda: len(parts(tmp_path)) >= 2)
@@ -245,6 +248,7 @@ def test_killed_job_is_continued(tmp_path, images):
     check_resumed(tmp_path, images, len(logged(tmp_path)))
 
 
+@pytest.mark.slow
 def test_killed_worker_is_replaced(tmp_path, images):
     process = start_job(tmp_path, 'process', 0.2)
     wait_for(lambda: len(parts(tmp_path)) >= 1)
@@ -264,12 +268,15 @@ def test_the_settings_of_a_model_are_its_files(tmp_path):
         dict(pose_nms=None),
         dict(box_thr=0.5),
         dict(precision='bfloat16'),
+        dict(track='pose'),
+        dict(smooth=True),
     ):
         assert PoseModel(**change).settings() != settings
     same = dict(image_batch=1, person_batch=1, device='cpu', pose_nms='alphapose-coco')
     assert PoseModel(**same).settings() == settings
 
 
+@pytest.mark.slow
 def test_command_writes_the_poses_of_the_inferencer(tmp_path, coco_cc):
     pytest.importorskip('pyarrow')
     (tmp_path / 'damaged.jpg').write_bytes(b'no image')
@@ -288,7 +295,7 @@ def test_command_writes_the_poses_of_the_inferencer(tmp_path, coco_cc):
             i = row['person']
             np.testing.assert_array_equal(np.float32(row['keypoints']), triples[i])
             np.testing.assert_array_equal(np.float32(row['bbox']), people.bboxes[i])
-            assert np.float32(row['score']) == people.scores[i]
+            assert row['score'] == np.float32(people.scores[i])
     again = run_command('predict-many', *arguments, *options, check=False)
     assert again.returncode == 1
     assert ' 17 ' in again.stdout
@@ -296,6 +303,26 @@ def test_command_writes_the_poses_of_the_inferencer(tmp_path, coco_cc):
     result = run_command('predict-many', *arguments, *other, check=False)
     assert result.returncode == 2
     assert 'other weights or settings (pose_nms)' in result.stderr
+
+
+@pytest.mark.slow
+def test_people_in_videos_have_ids(tmp_path, coco_cc):
+    pytest.importorskip('pyarrow')
+    photograph = coco_cc / '000000234748.jpg'
+    image = cv2.imread(str(photograph))
+    size = image.shape[1::-1]
+    video = str(tmp_path / 'a.avi')
+    writer = cv2.VideoWriter(video, cv2.VideoWriter_fourcc(*'MJPG'), 10, size)
+    for _ in range(4):
+        writer.write(image)
+    writer.release()
+    job = PoseJob([video, photograph], tmp_path / 'out', PoseModel(track='pose'))
+    job.run(InlineEngine())
+    rows = read_poses(tmp_path / 'out').to_pylist()
+    ids = [row['track_id'] for row in rows if row['path'] == video]
+    assert len(ids) >= 4
+    assert set(ids) == set(range(1, len(ids) // 4 + 1))
+    assert [row['track_id'] for row in rows if row['path'] != video] == [None]
 
 
 @pytest.mark.parametrize('shard', ['0/1', None])

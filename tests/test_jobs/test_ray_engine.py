@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from rmpe_plugin.jobs import PoseJob, RayEngine
+from rmpe_plugin.jobs import PoseJob, RayEngine, read_poses
 from tests.test_jobs.stub_model import CRASHES, StubModel, write_image, write_images
 from tests.test_jobs.test_pose_job import (
     PEOPLE,
@@ -50,6 +50,16 @@ def test_every_input_is_in_the_output_once(engine, tmp_path, images):
     assert people_of(tmp_path) == expected(images)
     assert (progress.files, progress.people, progress.remaining) == (10, 12, 0)
     assert len({process for process, _ in logged(tmp_path)}) == 2
+
+
+def test_poses_do_not_depend_on_the_number_of_workers(engine, tmp_path, coco_cc):
+    tables = []
+    for workers in (1, 2):
+        out = tmp_path / str(workers)
+        PoseJob(coco_cc, out, images_per_part=8).run(RayEngine(workers=workers))
+        tables.append(read_poses(out).sort_by([('path', 'ascending')]))
+    assert len(tables[0]) > 16
+    assert tables[0].equals(tables[1])
 
 
 def test_an_input_that_ends_the_worker_is_listed(engine, tmp_path, images):
