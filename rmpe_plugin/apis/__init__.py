@@ -1,5 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 from rmpe_plugin.inference import Frame, Frames, read_image
+from rmpe_plugin.utils.model_zoo import (
+    ListedModel,
+    ZooDetector,
+    ZooModel,
+    find_detector,
+    find_model,
+    is_model_name,
+    list_models,
+)
 
 from .alphapose import alphapose_records
 from .dataset_detection import (
@@ -14,15 +23,6 @@ from .estimator_loading import load_estimator
 from .image_writer import ImageWriter
 from .json_list import JsonList
 from .min_area_detector import MinAreaDetector
-from .model_zoo import (
-    ListedModel,
-    ZooDetector,
-    ZooModel,
-    find_detector,
-    find_model,
-    is_model_name,
-    list_models,
-)
 from .onnx_cache import cache_folder, cached_onnx
 from .onnx_person_detector import OnnxPersonDetector
 from .onnx_pose_estimator import OnnxPoseEstimator

@@ -3,8 +3,9 @@
 
 from pathlib import Path
 
+from rmpe_plugin.utils.model_zoo import find_detector
+
 from .detector import Detector, WholeImageDetector
-from .model_zoo import find_detector
 from .onnx_person_detector import OnnxPersonDetector
 from .person_detector import PersonDetector
 

@@ -33,8 +33,7 @@ from rmpe_plugin.inference import (
 )
 from rmpe_plugin.models.heads import return_float32
 from rmpe_plugin.utils.checkpoint import load_weights
-
-from .model_zoo import find_model
+from rmpe_plugin.utils.model_zoo import find_model
 
 PRECISIONS = ('float32', 'bfloat16')
 
@@ -62,6 +61,11 @@ def load_pose_estimator(
         ValueError: If the checkpoint lacks a parameter of the model, or if neither the
             checkpoint nor the config describes the keypoints that the model predicts.
     """
+    dataset = config.get('train_dataloader', {}).get('dataset', {})
+    if dataset.get('metainfo', {}) is None:
+        # CheckedCocoDataset reads the annotations instead, which MMPose does not do.
+        config = config.copy()
+        del config.train_dataloader.dataset.metainfo
     with DefaultScope.overwrite_default_scope('mmpose'):
         meta = dataset_meta_from_config(config)
         model = init_model(config, None, device=device or get_device())

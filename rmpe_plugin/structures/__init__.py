@@ -1,4 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
+from .categories import (
+    CategoryKeypoints,
+    compare_keypoints,
+    describe_keypoints,
+    named_categories,
+)
 from .coco import (
     PERSON_CATEGORY,
     area_of,
@@ -32,12 +38,15 @@ from .person_scores import SCORE_MODES, person_scores
 from .pose_nms import suppress_instances, suppress_poses
 
 __all__ = [
+    'CategoryKeypoints',
     'PERSON_CATEGORY',
     'SCORE_MODES',
     'area_of',
     'boxes_from_records',
     'boxes_to_records',
     'check_annotations',
+    'compare_keypoints',
+    'describe_keypoints',
     'group_by_image',
     'is_evaluated',
     'is_plain_text',
@@ -48,6 +57,7 @@ __all__ = [
     'parse_metainfo',
     'match_frames',
     'match_images',
+    'named_categories',
     'person_scores',
     'poses_from_records',
     'poses_to_records',
