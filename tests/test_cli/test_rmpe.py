@@ -43,7 +43,13 @@ def test_lists_all_commands(monkeypatch, capsys):
     names = (
         'predict detect train test export export-detector fit-pgpg tune-nms diagnose'
     )
-    for name in names.split() + ['export-lifting', 'check', 'models', 'operators']:
+    for name in names.split() + [
+        'new',
+        'export-lifting',
+        'check',
+        'models',
+        'operators',
+    ]:
         assert f'\n  {name} ' in output
     for group, members in GROUPS.items():
         for member in members.split():
