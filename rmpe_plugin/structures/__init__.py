@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 from .categories import (
     CategoryKeypoints,
+    category_metainfo,
     compare_keypoints,
     describe_keypoints,
     named_categories,
+    read_metainfo,
 )
 from .coco import (
     PERSON_CATEGORY,
@@ -44,6 +46,7 @@ __all__ = [
     'area_of',
     'boxes_from_records',
     'boxes_to_records',
+    'category_metainfo',
     'check_annotations',
     'compare_keypoints',
     'describe_keypoints',
@@ -64,6 +67,7 @@ __all__ = [
     'read_annotations',
     'read_coco',
     'read_images',
+    'read_metainfo',
     'read_person_boxes',
     'read_results',
     'reference_length',

@@ -15,8 +15,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
+from mmengine.logging import print_log
+from mmpose.datasets.datasets.body import CocoDataset
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-from .metainfo import OF_MMPOSE
+from .coco import read_annotations
+from .metainfo import OF_MMPOSE, parse_metainfo
 
 # Rounded mean of COCO's 17 sigmas.
 DEFAULT_SIGMA = 0.067
@@ -117,6 +121,61 @@ def describe_keypoints(path: Path, dataset: dict) -> CategoryKeypoints | None:
                 f'{other["id"]} differ; set dataset.metainfo, or write a file for each'
             )
     return _describe(_source(path, category), category)
+
+
+def category_metainfo(path: Path, dataset: dict, default: dict) -> tuple[dict, str]:
+    """Parse the description of the categories, see :func:`describe_keypoints`.
+
+    Args:
+        path (Path): File of the annotations, for messages.
+        dataset (dict): COCO annotations.
+        default (dict): Parsed description if no category names keypoints. If they have
+            its names, and neither ``swap`` nor ``sigmas``, it is complete: it also has
+            colours and parts of the body.
+
+    Returns:
+        tuple[dict, str]: The description as MMPose parses it, and what to log about it,
+        which may be empty.
+
+    Raises:
+        ValueError: See :func:`describe_keypoints`.
+    """
+    described = describe_keypoints(path, dataset)
+    names = [*default['keypoint_name2id']]
+    if described is None:
+        return default, (
+            f'{path}: no category names keypoints; they are the {len(names)} of '
+            f'{default["dataset_name"]}'
+        )
+    if described.names == names and not described.is_extended:
+        return default, ''
+    message = [f'{path}: {len(described.names)} keypoints', *described.notes]
+    return parse_metainfo(described.metainfo), '; '.join(message)
+
+
+def read_metainfo(path: Path, from_file: str | None = None) -> dict:
+    """Read the description of the keypoints of annotations.
+
+    Args:
+        path (Path): COCO annotations.
+        from_file (str, optional): MMPose's file that describes the keypoints. Defaults
+            to ``None``: the categories of the annotations, or COCO's keypoints if they
+            name none. The log says which.
+
+    Returns:
+        dict: The description as MMPose parses it.
+
+    Raises:
+        FileNotFoundError: If a file does not exist.
+        ValueError: If a file or its categories are not valid.
+    """
+    if from_file is not None:
+        return parse_pose_metainfo(dict(from_file=from_file))
+    coco = parse_metainfo(CocoDataset.METAINFO)
+    meta, message = category_metainfo(path, read_annotations(path), coco)
+    if message:
+        print_log(message, logger='current')
+    return meta
 
 
 def compare_keypoints(path: Path, dataset: dict, names: Sequence[str]) -> Iterator[str]:

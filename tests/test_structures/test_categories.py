@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keypoints that the categories of an annotation file describe."""
 
+import json
 import re
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from mmpose.datasets.datasets.body import CocoDataset
 
 from rmpe_plugin.datasets.conversion import make_category
 from rmpe_plugin.structures import (
+    categories,
     compare_keypoints,
     describe_keypoints,
     named_categories,
     parse_metainfo,
+    read_metainfo,
 )
 from rmpe_plugin.utils.configs import find_config
 
@@ -227,3 +230,22 @@ def test_config_of_mmpose_has_the_sigmas():
     coco = Config.fromfile(find_config('mmpose::_base_/datasets/coco.py')).dataset_info
     found = describe(category(names=['left_ear'])).metainfo['sigmas']
     assert found == [coco.sigmas[3]]
+
+
+def test_reads_the_description_of_a_file_of_annotations(tmp_path, monkeypatch):
+    logged = []
+    monkeypatch.setattr(categories, 'print_log', lambda text, **_: logged.append(text))
+    path = tmp_path / 'own.json'
+    path.write_text(json.dumps(dataset(category())))
+    assert [*read_metainfo(path)['keypoint_name2id']] == NAMES
+    assert logged[0].startswith(f'{path}: 4 keypoints; left and right by name')
+    crowdpose = read_metainfo(path, 'configs/_base_/datasets/crowdpose.py')
+    assert crowdpose['num_keypoints'] == 14
+    path.write_text(json.dumps(dataset(make_category(CocoDataset.METAINFO))))
+    assert read_metainfo(path)['dataset_name'] == 'coco'
+    assert len(logged) == 1
+    path.write_text(json.dumps(dataset(dict(id=1))))
+    assert read_metainfo(path)['dataset_name'] == 'coco'
+    assert logged[1:] == [
+        f'{path}: no category names keypoints; they are the 17 of coco'
+    ]

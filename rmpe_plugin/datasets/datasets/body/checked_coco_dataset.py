@@ -14,8 +14,8 @@ from PIL import Image
 from rmpe_plugin.datasets.conversion import image_size
 from rmpe_plugin.structures import (
     PERSON_CATEGORY,
+    category_metainfo,
     compare_keypoints,
-    describe_keypoints,
     is_evaluated,
     is_plain_text,
     parse_metainfo,
@@ -47,7 +47,8 @@ class CheckedCocoDataset(CocoDataset):
     Without ``metainfo``, names, skeleton, left and right, and sigmas of the keypoints
     are read from ``categories`` of ``ann_file``, see
     :func:`rmpe_plugin.structures.describe_keypoints`, and what was derived is logged.
-    If no category names keypoints, they are COCO's.
+    If no category names keypoints, they are COCO's. With ``lazy_init``, the categories
+    are read by ``full_init``.
 
     Args:
         metainfo (dict, optional): Description of the keypoints, which replaces that of
@@ -127,23 +128,14 @@ class CheckedCocoDataset(CocoDataset):
 
     def _read_categories(self, path: Path, dataset: dict) -> None:
         """Read the description of the keypoints, or compare it with ``metainfo``."""
-        names = [*self.metainfo['keypoint_name2id']]
         if self._has_metainfo:
+            names = [*self.metainfo['keypoint_name2id']]
             for difference in compare_keypoints(path, dataset, names):
                 print_log(difference, logger='current', level=logging.WARNING)
             return
-        described = describe_keypoints(path, dataset)
-        if described is None:
-            print_log(
-                f'{path}: no category names keypoints; they are the {len(names)} of '
-                f'{self.metainfo["dataset_name"]}',
-                logger='current',
-            )
-        # MMPose's description of COCO also has colours and parts of the body.
-        elif described.names != names or described.is_extended:
-            self._metainfo = parse_metainfo(described.metainfo)
-            notes = [f'{path}: {len(described.names)} keypoints', *described.notes]
-            print_log('; '.join(notes), logger='current')
+        self._metainfo, message = category_metainfo(path, dataset, self.metainfo)
+        if message:
+            print_log(message, logger='current')
 
     def _read_boxes(self, dataset: dict) -> tuple[Path, list[dict]]:
         """Read and check ``bbox_file``."""
