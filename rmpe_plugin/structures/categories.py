@@ -10,7 +10,6 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
-from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,13 +53,11 @@ class CategoryKeypoints(NamedTuple):
             :func:`rmpe_plugin.structures.parse_metainfo`.
         swaps (list[tuple[str, str]]): Names of left and right keypoints.
         notes (list[str]): What was not in the file, but derived or a default.
-        is_extended (bool): Whether the category has ``swap`` or ``sigmas``.
     """
 
     metainfo: dict
     swaps: list[tuple[str, str]]
     notes: list[str]
-    is_extended: bool
 
     @property
     def names(self) -> list[str]:
@@ -111,8 +108,11 @@ def describe_keypoints(path: Path, dataset: dict) -> CategoryKeypoints | None:
             valid.
     """
     categories = named_categories(path, dataset)
-    if not categories:
-        return None
+    return _describe_equal(path, categories) if categories else None
+
+
+def _describe_equal(path: Path, categories: list[dict]) -> CategoryKeypoints:
+    """Describe the keypoints of categories, which must be the same."""
     category = categories[0]
     for other in categories[1:]:
         if any(other.get(key) != category.get(key) for key in _ENTRIES):
@@ -129,8 +129,8 @@ def category_metainfo(path: Path, dataset: dict, default: dict) -> tuple[dict, s
     Args:
         path (Path): File of the annotations, for messages.
         dataset (dict): COCO annotations.
-        default (dict): Parsed description if no category names keypoints. If they have
-            its names, and neither ``swap`` nor ``sigmas``, it is complete: it also has
+        default (dict): Parsed description if no category names keypoints, or if they
+            have its names, and neither ``swap`` nor ``sigmas``: the default also has
             colours and parts of the body.
 
     Returns:
@@ -140,15 +140,18 @@ def category_metainfo(path: Path, dataset: dict, default: dict) -> tuple[dict, s
     Raises:
         ValueError: See :func:`describe_keypoints`.
     """
-    described = describe_keypoints(path, dataset)
-    names = [*default['keypoint_name2id']]
-    if described is None:
+    categories, names = named_categories(path, dataset), [*default['keypoint_name2id']]
+    if not categories:
         return default, (
             f'{path}: no category names keypoints; they are the {len(names)} of '
             f'{default["dataset_name"]}'
         )
-    if described.names == names and not described.is_extended:
+    if all(
+        c['keypoints'] == names and not {'swap', 'sigmas'} & c.keys()
+        for c in categories
+    ):
         return default, ''
+    described = _describe_equal(path, categories)
     message = [f'{path}: {len(described.names)} keypoints', *described.notes]
     return parse_metainfo(described.metainfo), '; '.join(message)
 
@@ -217,7 +220,8 @@ def _source(path: Path, category: dict) -> str:
 
 def _describe(source: str, category: dict) -> CategoryKeypoints:
     """Describe the keypoints of a category whose names are valid."""
-    names, notes = category['keypoints'], []
+    names: list[str] = category['keypoints']
+    notes: list[str] = []
     if 'swap' in category:
         swaps = _pairs(source, 'swap', category['swap'], names)
         _check_swaps(source, swaps)
@@ -251,8 +255,7 @@ def _describe(source: str, category: dict) -> CategoryKeypoints:
         joint_weights=[1.0] * len(names),
         sigmas=sigmas,
     )  # fmt: skip
-    is_extended = 'swap' in category or 'sigmas' in category
-    return CategoryKeypoints(metainfo, swaps, notes, is_extended)
+    return CategoryKeypoints(metainfo, swaps, notes)
 
 
 def _swaps_by_name(names: list[str], notes: list[str]) -> list[tuple[str, str]]:
@@ -330,7 +333,7 @@ def _check_swaps(source: str, swaps: list[tuple[str, str]]) -> None:
 def _check_sigmas(source: str, sigmas: Any, number: int) -> None:
     """Raise if ``sigmas`` are not a positive number for each keypoint."""
     is_valid = isinstance(sigmas, list) and all(
-        isinstance(sigma, Real) and math.isfinite(sigma) and sigma > 0
+        isinstance(sigma, int | float) and math.isfinite(sigma) and sigma > 0
         for sigma in sigmas
     )
     if not is_valid or len(sigmas) != number:

@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from mmpose.registry import HOOKS, MODELS
 
 import rmpe_plugin.engine.hooks.finetune_hook as module
+from rmpe_plugin.apis import find_model, load_pose_estimator
 from rmpe_plugin.datasets.synthetic import write_videos
 from tests.conftest import ROOT, run_command
 from tests.factories import build_sstn
@@ -275,6 +276,23 @@ def test_rows_are_kept_by_the_names_of_keypoints(finetune, saved, names):
     anew = ', '.join(name for name in names if name not in saved) or 'none'
     count = len(names) - len(shared)
     assert f'{count} keypoints start anew: {anew}' in log.splitlines()
+
+
+def test_included_model_predicts_the_keypoints_that_are_kept():
+    config = Config.fromfile(find_model('photo').config)
+    model = load_pose_estimator(config, find_model('photo').weights, 'cpu')
+    saved = [*model.dataset_meta['keypoint_name2id']]
+    names = ['own', *saved[5:1:-1], 'other']
+    config.model.backbone.init_cfg = None
+    config.model.head.update(out_channels=6)
+    config.model.head.loss.topk = 3
+    tuned = MODELS.build(config.model)
+    runner = FakeRunner(tuned, config.model.head, names)
+    module.FinetuneHook('photo').before_train(runner)
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        expected, found = (net.eval()(image, None)[-1] for net in (model, tuned))
+    assert torch.equal(found[:, 1:5], expected[:, [5, 4, 3, 2]])
 
 
 def test_expressions_override_names(finetune):
