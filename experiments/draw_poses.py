@@ -15,17 +15,16 @@ from pathlib import Path
 
 import mmcv
 from mmengine.structures import InstanceData
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.structures import PoseDataSample
 from rich.progress import track
 
 from rmpe_plugin.apis import read_image
-from rmpe_plugin.fitting.evaluation_split import COCO_METAINFO
 from rmpe_plugin.ops import PoseNMSParams
 from rmpe_plugin.structures import (
     group_by_image,
     poses_from_records,
     read_coco,
+    read_metainfo,
     require_keypoints,
     require_keys,
     suppress_instances,
@@ -76,8 +75,8 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--metainfo',
-        default=COCO_METAINFO,
-        help="MMPose's metainfo file of the data set (default: %(default)s)",
+        help="MMPose's file that describes the keypoints (default: the categories of "
+        "--ann, or COCO's keypoints if they name none)",
     )
     parser.add_argument(
         '--pose-nms',
@@ -119,7 +118,10 @@ def to_drawable(poses: InstanceData, scale: float) -> InstanceData:
 
 def main() -> None:
     args = parse_args()
-    meta = parse_pose_metainfo(dict(from_file=args.metainfo))
+    try:
+        meta = read_metainfo(args.ann, args.metainfo)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
     num_keypoints = meta['num_keypoints']
     visualizer = NumpySafePoseVisualizer(radius=3, line_width=2)
     visualizer.set_dataset_meta(meta)

@@ -33,6 +33,8 @@ def use_synthetic_people(dataset: dict, folder: Path) -> None:
         content = json.loads(ann_file.read_text())
         for person in content['annotations']:
             person['keypoints'] = person['keypoints'][: 3 * number]
+        # names of COCO, which contradict those of the config
+        del content['categories'][0]['keypoints']
         ann_file = ann_file.with_stem(f'{number}_keypoints')
         ann_file.write_text(json.dumps(content))
     dataset.update(

@@ -3,6 +3,15 @@ from typing import TYPE_CHECKING
 
 from rmpe_plugin.inference import Frame, Frames, read_image
 from rmpe_plugin.utils.lazy import lazy_names
+from rmpe_plugin.utils.model_zoo import (
+    ListedModel,
+    ZooDetector,
+    ZooModel,
+    find_detector,
+    find_model,
+    is_model_name,
+    list_models,
+)
 
 from .alphapose import alphapose_records
 from .dataset_detection import (
@@ -17,15 +26,6 @@ from .estimator_loading import load_estimator
 from .image_writer import ImageWriter
 from .json_list import JsonList
 from .min_area_detector import MinAreaDetector
-from .model_zoo import (
-    ListedModel,
-    ZooDetector,
-    ZooModel,
-    find_detector,
-    find_model,
-    is_model_name,
-    list_models,
-)
 from .mot import MotWriter
 from .onnx_cache import cache_folder, cached_onnx
 from .onnx_person_detector import OnnxPersonDetector

@@ -4,9 +4,9 @@
 from pathlib import Path
 
 from rmpe_plugin.deploy import supported_device
+from rmpe_plugin.utils.model_zoo import find_detector
 
 from .detector import Detector, WholeImageDetector
-from .model_zoo import find_detector
 from .onnx_person_detector import OnnxPersonDetector
 
 PERSON = 'person'

@@ -9,8 +9,8 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 
 from rmpe_plugin.deploy.requirements import require
+from rmpe_plugin.utils.model_zoo import find_model
 
-from .model_zoo import find_model
 from .onnx_cache import cached_onnx
 from .onnx_pose_estimator import OnnxPoseEstimator
 from .pose_estimator import PoseEstimator, load_config

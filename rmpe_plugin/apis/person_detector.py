@@ -19,9 +19,9 @@ from mmengine.structures import InstanceData
 
 from rmpe_plugin.ops import valid_boxes
 from rmpe_plugin.utils.checkpoint import load_weights
+from rmpe_plugin.utils.model_zoo import find_detector
 
 from .detector import Detector
-from .model_zoo import find_detector
 
 
 class PersonDetector(Detector):

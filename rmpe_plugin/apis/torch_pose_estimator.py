@@ -32,8 +32,8 @@ from rmpe_plugin.inference import (
 )
 from rmpe_plugin.models.heads import return_float32
 from rmpe_plugin.utils.checkpoint import load_weights
+from rmpe_plugin.utils.model_zoo import find_model
 
-from .model_zoo import find_model
 from .pose_estimator import PRECISIONS, load_config
 
 # Entries of dataset_meta that inference needs.
@@ -60,6 +60,11 @@ def load_pose_estimator(
         ValueError: If the checkpoint lacks a parameter of the model, or if neither the
             checkpoint nor the config describes the keypoints that the model predicts.
     """
+    dataset = config.get('train_dataloader', {}).get('dataset', {})
+    if dataset.get('metainfo', {}) is None:
+        # CheckedCocoDataset reads the annotations instead, which MMPose does not do.
+        config = config.copy()
+        del config.train_dataloader.dataset.metainfo
     with DefaultScope.overwrite_default_scope('mmpose'):
         meta = dataset_meta_from_config(config)
         model = init_model(config, None, device=device or get_device())

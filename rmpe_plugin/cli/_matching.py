@@ -7,7 +7,6 @@ from functools import partial
 from rich.progress import track
 from rich.table import Table
 
-from rmpe_plugin.fitting.evaluation_split import COCO_METAINFO
 from rmpe_plugin.fitting.matching import (
     Counts,
     Pair,
@@ -39,8 +38,8 @@ def add_matching_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         '--metainfo',
-        default=COCO_METAINFO,
-        help=f"MMPose's metainfo file of the data set (default: {COCO_METAINFO})",
+        help="MMPose's file that describes the keypoints (default: the categories of "
+        "--ann, or COCO's keypoints if they name none)",
     )
 
 

@@ -14,7 +14,6 @@ Example:
 
 import argparse
 
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import KEYPOINT_CODECS
 
 from rmpe_plugin.apis.pose_estimator import load_config
@@ -27,6 +26,7 @@ from rmpe_plugin.cli._matching import (
 from rmpe_plugin.fitting.box_quality import BoxQuality
 from rmpe_plugin.fitting.matching import MatchedPeople
 from rmpe_plugin.inference import CropGeometry
+from rmpe_plugin.structures import read_metainfo
 from rmpe_plugin.utils.configs import find_config
 from rmpe_plugin.utils.tables import rich_table, table_console
 
@@ -57,7 +57,7 @@ def main() -> None:
     args = parse_args()
     console = table_console()
     geometry = crop_geometry(args.config)
-    meta = parse_pose_metainfo(dict(from_file=args.metainfo))
+    meta = read_metainfo(args.ann, args.metainfo)
     pairs, counts, images = match_files(args, meta['num_keypoints'])
     console.print(build_counts_table(counts))
     people = MatchedPeople.from_pairs(pairs, images)

@@ -20,13 +20,12 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from rich.progress import track
 
 from rmpe_plugin.cli._exit_status import exit_status
 from rmpe_plugin.diagnosis import DiagnosedPoses, Diagnosis, ModelReport, write_page
-from rmpe_plugin.fitting.evaluation_split import COCO_METAINFO
 from rmpe_plugin.ops import ErrorThresholds
+from rmpe_plugin.structures import read_metainfo
 from rmpe_plugin.utils.arguments import at_least, existing_file, existing_folder
 from rmpe_plugin.utils.tables import rich_table, table_console
 
@@ -52,9 +51,10 @@ def parse_args() -> argparse.Namespace:
         '--pred2', type=existing_file, help='predictions of a second model, to compare'
     )
     parser.add_argument(
-        '--metainfo', default=COCO_METAINFO,
-        help="MMPose's file that describes the keypoints (default: COCO's)",
-    )  # fmt: skip
+        '--metainfo',
+        help="MMPose's file that describes the keypoints (default: the categories of "
+        "--ann, or COCO's keypoints if they name none)",
+    )
     parser.add_argument(
         '--reference', metavar='KEY',
         help='entry of the annotations with a head box or a reference length, such as '
@@ -94,7 +94,7 @@ def model_names(paths: list[Path]) -> list[str]:
 
 def diagnose(path: Path, name: str, args: argparse.Namespace) -> ModelReport:
     """Diagnose the predictions of one model, with progress bars."""
-    meta = parse_pose_metainfo(dict(from_file=args.metainfo))
+    meta = read_metainfo(args.ann, args.metainfo)
     poses = DiagnosedPoses.from_files(path, args.ann, meta, args.reference)
     for reason, number in poses.dropped.items():
         print(f'{path}: {number} predictions dropped: {reason}', file=sys.stderr)

@@ -24,7 +24,6 @@ import matplotlib
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt
 import numpy as np
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -44,6 +43,7 @@ from rmpe_plugin.fitting.proposal_comparison import (
 )
 from rmpe_plugin.fitting.proposal_fitting import find_torso, hold_out_images
 from rmpe_plugin.ops import ProposalModel
+from rmpe_plugin.structures import read_metainfo
 from rmpe_plugin.utils.arguments import at_least, existing_folder, share
 from rmpe_plugin.utils.tables import table_console
 
@@ -269,7 +269,7 @@ def draw(
 def main() -> None:
     args = parse_args()
     console = table_console()
-    meta = parse_pose_metainfo(dict(from_file=args.metainfo))
+    meta = read_metainfo(args.ann, args.metainfo)
     torso = find_torso(meta['keypoint_name2id'])
     people, images = match(args, meta['num_keypoints'], console)
     fitted, held_out = hold_out_images(people, args.holdout, args.seed)

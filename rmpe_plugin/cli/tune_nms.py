@@ -31,7 +31,6 @@ from rich.table import Table
 
 from rmpe_plugin.cli._exit_status import exit_status
 from rmpe_plugin.fitting.evaluation_split import (
-    COCO_METAINFO,
     METRICS,
     EvaluationSplit,
 )
@@ -86,8 +85,8 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--metainfo',
-        default=COCO_METAINFO,
-        help=f"MMPose's metainfo file of the data set (default: {COCO_METAINFO})",
+        help="MMPose's file that describes the keypoints (default: the categories of "
+        "--ann, or COCO's keypoints if they name none)",
     )
     parser.add_argument(
         '--metric',

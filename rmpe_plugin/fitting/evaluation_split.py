@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.structures import InstanceData
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from rmpe_plugin.diagnosis.poses import DiagnosedPoses
 from rmpe_plugin.evaluation.metrics.multi_person_map import EXCLUDED
@@ -21,12 +20,12 @@ from rmpe_plugin.structures import (
     labelled_keypoints,
     poses_from_records,
     read_coco,
+    read_metainfo,
     reference_length,
     require_images,
     require_keypoints,
 )
 
-COCO_METAINFO = 'configs/_base_/datasets/coco.py'
 #: COCO's AP and MPII's multi-person mAP.
 METRICS = ('AP', 'mAP')
 
@@ -60,7 +59,7 @@ class EvaluationSplit:
         cls,
         pred: str | Path,
         ann: str | Path,
-        metainfo: str = COCO_METAINFO,
+        metainfo: str | None = None,
         metric: str = 'AP',
         reference: str = 'head_box',
     ) -> EvaluationSplit:
@@ -69,7 +68,8 @@ class EvaluationSplit:
         Args:
             pred (str | Path): Keypoint predictions in COCO's result format.
             ann (str | Path): COCO keypoint annotations.
-            metainfo (str): MMPose's metainfo file of the data set. Defaults to COCO's.
+            metainfo (str, optional): MMPose's metainfo file of the data set. Defaults
+                to ``None``, see :func:`rmpe_plugin.structures.read_metainfo`.
             metric (str): See :class:`EvaluationSplit`.
             reference (str): See :class:`EvaluationSplit`.
 
@@ -84,7 +84,7 @@ class EvaluationSplit:
         if metric not in METRICS:
             raise ValueError(f'metric must be one of {METRICS}, got {metric!r}')
         pred, ann = Path(pred), Path(ann)
-        meta = parse_pose_metainfo(dict(from_file=metainfo))
+        meta = read_metainfo(ann, metainfo)
         annotations, people = read_coco(
             ann, pred, {'image_id', 'keypoints', 'bbox', 'score'}
         )

@@ -1,4 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
+from .categories import (
+    CategoryKeypoints,
+    category_metainfo,
+    compare_keypoints,
+    describe_keypoints,
+    named_categories,
+    read_metainfo,
+)
 from .coco import (
     PERSON_CATEGORY,
     area_of,
@@ -32,12 +40,16 @@ from .person_scores import SCORE_MODES, person_scores
 from .pose_nms import suppress_instances, suppress_poses
 
 __all__ = [
+    'CategoryKeypoints',
     'PERSON_CATEGORY',
     'SCORE_MODES',
     'area_of',
     'boxes_from_records',
     'boxes_to_records',
+    'category_metainfo',
     'check_annotations',
+    'compare_keypoints',
+    'describe_keypoints',
     'group_by_image',
     'is_evaluated',
     'is_plain_text',
@@ -48,12 +60,14 @@ __all__ = [
     'parse_metainfo',
     'match_frames',
     'match_images',
+    'named_categories',
     'person_scores',
     'poses_from_records',
     'poses_to_records',
     'read_annotations',
     'read_coco',
     'read_images',
+    'read_metainfo',
     'read_person_boxes',
     'read_results',
     'reference_length',

@@ -13,7 +13,7 @@ _REQUIRED = (
     'dataset_name', 'keypoint_info', 'skeleton_info', 'joint_weights', 'sigmas',
 )  # fmt: skip
 # MMPose searches here for files that do not exist.
-_OF_MMPOSE = Path(mmpose.__file__).parent / '.mim' / 'configs' / '_base_' / 'datasets'
+OF_MMPOSE = Path(mmpose.__file__).parent / '.mim' / 'configs' / '_base_' / 'datasets'
 
 
 def parse_metainfo(metainfo: dict) -> dict:
@@ -43,7 +43,7 @@ def parse_metainfo(metainfo: dict) -> dict:
     if 'from_file' in metainfo:
         path = _find(Path(metainfo['from_file']))
         source, description = str(path), Config.fromfile(path).get('dataset_info', {})
-        is_of_mmpose = path.parent.resolve() == _OF_MMPOSE.resolve()
+        is_of_mmpose = path.parent.resolve() == OF_MMPOSE.resolve()
     missing = [key for key in _REQUIRED if key not in description]
     if missing:
         raise ValueError(f'{source} has no {", ".join(missing)}')
@@ -65,7 +65,7 @@ def parse_metainfo(metainfo: dict) -> dict:
 
 def _find(path: Path) -> Path:
     """The file, or MMPose's of the same name."""
-    for found in (path, _OF_MMPOSE / path.name):
+    for found in (path, OF_MMPOSE / path.name):
         if found.is_file():
             return found
     raise FileNotFoundError(f'metainfo.from_file {path} does not exist')

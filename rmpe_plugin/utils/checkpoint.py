@@ -158,9 +158,7 @@ def load_from_package(filename: str, map_location: Any = None) -> Any:
     return torch.load(file, map_location=map_location, weights_only=True)
 
 
-def load_weights(
-    model: nn.Module, filename: str | Path, skip: Collection[str] = ()
-) -> dict:
+def load_weights(model: nn.Module, filename: str | Path) -> dict:
     """Load a checkpoint that must contain all parameters of a model.
 
     MMEngine's function only logs missing parameters and parameters of other shapes.
@@ -168,8 +166,6 @@ def load_weights(
     Args:
         model (nn.Module): The model.
         filename (str | Path): File or URL.
-        skip (Collection[str]): Names of parameters and buffers that are not loaded.
-            Defaults to ``()``.
 
     Returns:
         dict: ``meta`` of the checkpoint; empty if it has none.
@@ -178,15 +174,44 @@ def load_weights(
         FileNotFoundError: If the file does not exist.
         ValueError: If a parameter is missing or has another shape.
     """
+    state, meta = read_weights(filename)
+    load_state(model, state, filename)
+    return meta
+
+
+def read_weights(filename: str | Path) -> tuple[OrderedDict, dict]:
+    """Read the parameters and the meta information of a checkpoint.
+
+    Args:
+        filename (str | Path): File or URL.
+
+    Returns:
+        tuple[OrderedDict, dict]: Parameters and buffers by their names without
+        ``module.``, and ``meta``, which is empty if there is none.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+    """
     checkpoint = CheckpointLoader.load_checkpoint(str(filename), map_location='cpu')
     saved = checkpoint.get('state_dict', checkpoint)
     state = OrderedDict((k.removeprefix('module.'), v) for k, v in saved.items())
-    for name in skip:
-        state.pop(name, None)
     state._metadata = getattr(saved, '_metadata', OrderedDict())  # type: ignore[attr-defined]
+    return state, checkpoint.get('meta', {})
+
+
+def load_state(model: nn.Module, state: OrderedDict, filename: str | Path) -> None:
+    """Load all parameters and buffers of a model.
+
+    Args:
+        model (nn.Module): The model.
+        state (OrderedDict): See :func:`read_weights`. It may have more parameters.
+        filename (str | Path): Their file, for the error message.
+
+    Raises:
+        ValueError: If a parameter is missing or has another shape.
+    """
     try:
         missing = model.load_state_dict(state, strict=False).missing_keys
-        missing = [name for name in missing if name not in skip]
     except RuntimeError as error:
         raise ValueError(f'{filename} does not fit the model: {error}') from error
     if missing:
@@ -195,7 +220,6 @@ def load_weights(
             f'{len(model.state_dict())} parameters and buffers of '
             f'{type(model).__name__}, {_first(missing)}; it contains {_first(state)}'
         )
-    return checkpoint.get('meta', {})
 
 
 def _first(names: Collection[str], number: int = 3) -> str:

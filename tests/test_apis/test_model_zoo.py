@@ -27,10 +27,10 @@ from rmpe_plugin.apis import (
     is_model_name,
     list_models,
     load_detector,
-    model_zoo,
 )
 from rmpe_plugin.cli import models
 from rmpe_plugin.structures import read_annotations
+from rmpe_plugin.utils import model_zoo
 from rmpe_plugin.utils.download import DownloadError
 from tests.conftest import ROOT
 from tests.test_apis.conftest import save_untrained

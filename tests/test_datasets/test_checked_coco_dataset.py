@@ -370,6 +370,73 @@ def test_raises_on_a_missing_description(load):
         load(content(person(1)), metainfo=dict(from_file='none.py'))
 
 
+NAMED = dict(id=1, name='cat', keypoints=['tip', 'left ear', 'right ear', 'tail'])
+
+
+def four(**category):
+    """Annotations of four keypoints with names in the category."""
+    people = person(1, keypoints=KEYPOINTS[:12], num_keypoints=4)
+    return content(people, categories=[NAMED | category])
+
+
+def test_reads_the_keypoints_of_the_categories(load, log):
+    dataset = load(four(skeleton=[[1, 4]]), metainfo=None)
+    meta = dataset.metainfo
+    assert [*meta['keypoint_name2id']] == NAMED['keypoints']
+    assert meta['flip_indices'] == [0, 2, 1, 3]
+    assert meta['skeleton_links'] == [(0, 3)]
+    assert meta['dataset_name'] == 'cat'
+    assert dataset.get_data_info(0)['flip_indices'] == [0, 2, 1, 3]
+    (message,) = log
+    assert (
+        'ann.json: 4 keypoints; left and right by name: left ear and right' in message
+    )
+    assert message.endswith('default sigma 0.067: tip, left ear, right ear, tail')
+
+
+def test_reads_the_categories_also_with_boxes(load):
+    dataset = load(four(), [detection()], metainfo=None)
+    assert dataset.get_data_info(0)['keypoints'].shape == (1, 4, 2)
+    assert dataset.metainfo['flip_indices'] == [0, 2, 1, 3]
+
+
+@pytest.mark.parametrize('extension', [dict(), dict(sigmas=[0.5] * 17), dict(swap=[])])
+def test_names_of_coco_are_mmposes_description(load, log, extension):
+    of_coco = load(content(person(1))).metainfo
+    names = [*of_coco['keypoint_name2id']]
+    category = dict(id=1, name='person', keypoints=names) | extension
+    found = load(content(person(1), categories=[category]), metainfo=None).metainfo
+    assert (found['upper_body_ids'] == of_coco['upper_body_ids']) == (not extension)
+    assert (found['flip_indices'] == of_coco['flip_indices']) == (
+        'swap' not in extension
+    )
+    assert (found['sigmas'][0] == 0.5) == ('sigmas' in extension)
+    assert len(log) == bool(extension)
+
+
+def test_says_that_coco_keypoints_are_assumed(load, log):
+    load(content(person(1)), metainfo=None)
+    (message,) = log
+    assert message.endswith(
+        'ann.json: no category names keypoints; they are the 17 of coco'
+    )
+
+
+def test_explicit_description_wins_but_must_not_contradict(load, log):
+    own = dict(OWN, keypoint_info={
+        i: dict(name=name, id=i, swap='') for i, name in
+        enumerate(['tip', 'left ear', 'right ear', 'Tail'])
+    }, skeleton_info={})  # fmt: skip
+    assert load(four(), metainfo=own).metainfo['flip_indices'] == [0, 1, 2, 3]
+    (message,) = log
+    assert message.endswith("other names than metainfo, where 'tail' is 'Tail'")
+    with pytest.raises(ValueError, match='names 4 keypoints, but metainfo 17'):
+        load(four())
+    swapped = four(keypoints=['tip', 'right ear', 'left ear', 'tail'])
+    with pytest.raises(ValueError, match="'right ear' is keypoint 2, but keypoint 3"):
+        load(swapped, metainfo=own)
+
+
 def test_bottom_up_data_has_an_item_for_each_image(load):
     people = content(person(1), person(2, iscrowd=1))
     assert len(load(people, data_mode='bottomup')) == 1

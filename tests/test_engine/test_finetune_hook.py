@@ -2,6 +2,7 @@
 """Fine-tuning on the joints of Human3.6M with the published config."""
 
 import re
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from mmengine.runner import Runner
 from mmpose.registry import HOOKS, MODELS
 
 import rmpe_plugin.engine.hooks.finetune_hook as module
+from rmpe_plugin.apis import find_model, load_pose_estimator
 from rmpe_plugin.datasets.synthetic import write_videos
 from tests.conftest import ROOT, run_command
 from tests.factories import build_sstn
@@ -119,10 +121,17 @@ def hook(checkpoint, *reinitialize):
 
 
 class FakeRunner:
+    """Runner of a model for keypoints with these names."""
+
     iter = 0
 
-    def __init__(self, model):
+    def __init__(self, model, head=None, names=()):
         self.model = model
+        self.cfg = Config(dict(model=dict(head=head or {})))
+        metainfo = dict(keypoint_name2id={name: i for i, name in enumerate(names)})
+        self.train_dataloader = SimpleNamespace(
+            dataset=SimpleNamespace(metainfo=metainfo)
+        )
         self._hooks = []
 
 
@@ -167,3 +176,177 @@ def test_weights_are_loaded_before_the_parallel_sppe_copies_them(
         Runner.register_hook(runner, registered)
     Runner.call_hook(runner, 'before_train')
     assert (sstn.parallel_sppe.backbone.conv1.weight == 3).all()
+
+
+# --- keypoints by their names ---------------------------------------------------------
+
+COCO = [
+    'nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear', 'left_shoulder',
+    'right_shoulder', 'left_elbow', 'right_elbow', 'left_wrist', 'right_wrist',
+    'left_hip', 'right_hip', 'left_knee', 'right_knee', 'left_ankle', 'right_ankle',
+]  # fmt: skip
+H36M = [
+    'root', 'right_hip', 'right_knee', 'right_foot', 'left_hip', 'left_knee',
+    'left_foot', 'spine', 'thorax', 'neck_base', 'head', 'left_shoulder', 'left_elbow',
+    'left_wrist', 'right_shoulder', 'right_elbow', 'right_wrist',
+]  # fmt: skip
+PER_KEYPOINT = r'head\.(global_net\.predictors\.\d|refine_net)\.(conv|norm)\.'
+
+
+def head_of(number, channels=8):
+    return dict(
+        type='CPNHead',
+        in_channels=[4, 4, 4, 4],
+        out_channels=number,
+        feat_channels=channels,
+        refine_net=dict(type='RefineNet', num_bottlenecks=(0, 1)),
+        global_loss=dict(type='KeypointMSELoss', use_target_weight=True),
+        loss=dict(type='OHKMMSELoss', use_target_weight=True, topk=1),
+    )
+
+
+class Net(torch.nn.Module):
+    """A backbone layer and a head."""
+
+    def __init__(self, head):
+        super().__init__()
+        self.stem = torch.nn.Conv2d(3, 4, 1)
+        self.head = MODELS.build(head)
+
+
+@pytest.fixture
+def finetune(tmp_path, monkeypatch):
+    """Function that fine-tunes from random weights; its model, the weights, the log."""
+
+    def start(saved, names, *reinitialize, number=None, channels=8, has_names=True):
+        torch.manual_seed(1)
+        old = {
+            k: torch.rand_like(v.float())
+            for k, v in Net(head_of(len(saved), channels)).state_dict().items()
+        }
+        meta = dict(
+            dataset_meta=dict(keypoint_name2id={n: i for i, n in enumerate(saved)})
+        )
+        path = tmp_path / 'old.pth'
+        torch.save(dict(state_dict=old, meta=meta if has_names else {}), path)
+        logged = []
+        monkeypatch.setattr(
+            module, 'print_log', lambda text, logger: logged.append(text)
+        )
+        head = head_of(number or len(names))
+        model = Net(head)
+        fresh = {k: v.clone() for k, v in model.state_dict().items()}
+        random = torch.get_rng_state()
+        hook(path, *reinitialize).before_train(FakeRunner(model, head, names))
+        assert torch.equal(torch.get_rng_state(), random)
+        return model.state_dict(), old, fresh, logged[0]
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ('saved', 'names'),
+    [
+        (COCO, H36M),
+        (COCO, ['tail', 'left_hip', 'nose', 'right_hip', 'Nose']),
+        (COCO, COCO[::-1]),
+        (COCO, ['nose']),
+        (COCO, ['tail']),
+        (['nose'], COCO),
+        (COCO, COCO),
+    ],
+)
+def test_rows_are_kept_by_the_names_of_keypoints(finetune, saved, names):
+    state, old, fresh, log = finetune(saved, names)
+    shared = [name for name in names if name in saved]
+    layers = [name for name in state if re.match(PER_KEYPOINT, name)]
+    layers = [name for name in layers if not name.endswith('num_batches_tracked')]
+    assert len(layers) == 5 * 5
+    for layer in layers:
+        for i, name in enumerate(names):
+            expected = (
+                old[layer][saved.index(name)] if name in saved else fresh[layer][i]
+            )
+            assert torch.equal(state[layer][i], expected), (layer, name)
+    for layer in state.keys() - layers:
+        assert torch.equal(state[layer], old[layer].to(state[layer])), layer
+    kept = ', '.join(shared) or 'none'
+    assert f'{len(state) - 25} are kept, 25 are kept by the names of keypoints' in log
+    assert f'{len(shared)} keypoints are kept: {kept}' in log.splitlines()
+    anew = ', '.join(name for name in names if name not in saved) or 'none'
+    count = len(names) - len(shared)
+    assert f'{count} keypoints start anew: {anew}' in log.splitlines()
+
+
+def test_included_model_predicts_the_keypoints_that_are_kept():
+    config = Config.fromfile(find_model('photo').config)
+    model = load_pose_estimator(config, find_model('photo').weights, 'cpu')
+    saved = [*model.dataset_meta['keypoint_name2id']]
+    names = ['own', *saved[5:1:-1], 'other']
+    config.model.backbone.init_cfg = None
+    config.model.head.update(out_channels=6)
+    config.model.head.loss.topk = 3
+    tuned = MODELS.build(config.model)
+    runner = FakeRunner(tuned, config.model.head, names)
+    module.FinetuneHook('photo').before_train(runner)
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        expected, found = (net.eval()(image, None)[-1] for net in (model, tuned))
+    assert torch.equal(found[:, 1:5], expected[:, [5, 4, 3, 2]])
+
+
+def test_expressions_override_names(finetune):
+    state, old, fresh, log = finetune(COCO, COCO, r'head\.refine_net\.conv')
+    weight = 'head.refine_net.conv.weight'
+    assert torch.equal(state[weight], fresh[weight])
+    level = 'head.global_net.predictors.0.conv.weight'
+    assert torch.equal(state[level], old[level])
+    assert log.splitlines()[-1] == weight
+
+
+@pytest.mark.parametrize('names', [COCO, H36M, ['tail']])
+def test_raises_on_a_checkpoint_without_names(finetune, names):
+    with pytest.raises(
+        ValueError, match='does not name its keypoints.*head.global_net'
+    ):
+        finetune(COCO, names, has_names=False)
+    state, old, fresh, _ = finetune(COCO, names, PER_KEYPOINT, has_names=False)
+    assert torch.equal(state['stem.weight'], old['stem.weight'])
+    weight = 'head.refine_net.conv.weight'
+    assert torch.equal(state[weight], fresh[weight])
+
+
+def test_raises_on_other_shapes_and_numbers(finetune):
+    with pytest.raises(ValueError, match=r'laterals\.0\.conv\.weight'):
+        finetune(COCO, COCO, PER_KEYPOINT, channels=6)
+    with pytest.raises(
+        ValueError, match=r'predictors\.0\.conv\.weight must have the shape'
+    ):
+        finetune(COCO, H36M, channels=6)
+    with pytest.raises(ValueError, match='out_channels is 17, but .* 1 keypoints: t'):
+        finetune(COCO, ['tail'], number=17)
+
+
+def test_heads_without_out_channels_keep_equal_keypoints_only(tmp_path):
+    model = torch.nn.Sequential()
+    model.head = torch.nn.Linear(2, 3)
+    path = tmp_path / 'a.pth'
+    meta = dict(dataset_meta=dict(keypoint_name2id=dict(a=0, b=1, c=2)))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
+    head = dict(type='RegressionHead')
+    hook(path).before_train(FakeRunner(model, head, 'abc'))
+    with pytest.raises(ValueError, match='RegressionHead has no out_channels'):
+        hook(path).before_train(FakeRunner(model, head, 'abd'))
+    hook(path, 'head').before_train(FakeRunner(model, head, 'abd'))
+
+
+def test_checkpoint_is_the_name_of_a_model(monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        module, 'read_weights', lambda name: read.append(name) or ({}, {})
+    )
+    for name in ('photo', 'none.pth', 'package://rmpe_plugin/a.pth'):
+        runner = FakeRunner(torch.nn.Sequential())
+        module.FinetuneHook(name).before_train(runner)
+    assert read[0].startswith('package://rmpe_plugin/weights/cpn')
+    assert read[1:] == ['none.pth', 'package://rmpe_plugin/a.pth']

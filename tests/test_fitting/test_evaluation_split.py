@@ -117,6 +117,15 @@ def test_order_of_keypoint_info_and_of_images_does_not_matter(mpii_crowd, tmp_pa
         assert other.score(some) == split.score(some)
 
 
+def test_keypoints_are_those_of_the_categories(mpii_crowd):
+    pred, ann, metainfo = mpii_crowd
+    explicit = EvaluationSplit.from_files(pred, ann, metainfo)
+    split = EvaluationSplit.from_files(pred, ann)
+    assert split.names == explicit.names
+    assert split.names[6] == 'pelvis'
+    assert split.sigmas[6] == np.float32(0.067)
+
+
 def test_pose_nms_raises_map(mpii_crowd):
     pred, ann, metainfo = mpii_crowd
     split = EvaluationSplit.from_files(pred, ann, metainfo, 'mAP')

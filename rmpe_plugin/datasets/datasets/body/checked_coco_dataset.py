@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -13,6 +14,8 @@ from PIL import Image
 from rmpe_plugin.datasets.conversion import image_size
 from rmpe_plugin.structures import (
     PERSON_CATEGORY,
+    category_metainfo,
+    compare_keypoints,
     is_evaluated,
     is_plain_text,
     parse_metainfo,
@@ -41,7 +44,15 @@ class CheckedCocoDataset(CocoDataset):
     Crowds, people without a box or labelled keypoints, and boxes that are empty,
     outside of their image or below 2 x 2 pixels are dropped. The reasons are logged.
 
+    Without ``metainfo``, names, skeleton, left and right, and sigmas of the keypoints
+    are read from ``categories`` of ``ann_file``, see
+    :func:`rmpe_plugin.structures.describe_keypoints`, and what was derived is logged.
+    If no category names keypoints, they are COCO's. With ``lazy_init``, the categories
+    are read by ``full_init``.
+
     Args:
+        metainfo (dict, optional): Description of the keypoints, which replaces that of
+            the file. Other names in the file are logged. Defaults to ``None``.
         kwargs: Arguments of :class:`mmpose.datasets.CocoDataset`. ``ann_file`` and
             ``bbox_file`` must be local files. With ``bbox_file``, ``ann_file`` may have
             no annotations, as COCO's ``image_info_test-dev2017.json``.
@@ -51,8 +62,14 @@ class CheckedCocoDataset(CocoDataset):
         ValueError: If a record is not a valid COCO annotation or result, with the file
             and the id; if an image has another size than annotated; if all boxes or
             keypoints are from 0 to 1; if ``metainfo`` is not valid, see
-            :func:`rmpe_plugin.structures.parse_metainfo`; or if no person is left.
+            :func:`rmpe_plugin.structures.parse_metainfo`, or contradicts the number or
+            order of the keypoints in ``categories``; if these are not valid; or if no
+            person is left.
     """
+
+    def __init__(self, *args, metainfo: dict | None = None, **kwargs) -> None:
+        self._has_metainfo = metainfo is not None
+        super().__init__(*args, metainfo=metainfo, **kwargs)
 
     @classmethod
     def _load_metainfo(cls, metainfo: dict | None = None) -> dict:
@@ -100,6 +117,7 @@ class CheckedCocoDataset(CocoDataset):
         annotations = dataset.get('annotations', [])
         require_images(path, 'annotation', annotations, dataset)
         require_categories(path, dataset)
+        self._read_categories(path, dataset)
         num_keypoints = self.metainfo['num_keypoints']
         require_keypoints(path, 'annotation', annotations, num_keypoints)
         if not self.bbox_file:
@@ -107,6 +125,17 @@ class CheckedCocoDataset(CocoDataset):
             _check_boxes(path, annotations)
             _check_keypoints(path, annotations)
         return dataset
+
+    def _read_categories(self, path: Path, dataset: dict) -> None:
+        """Read the description of the keypoints, or compare it with ``metainfo``."""
+        if self._has_metainfo:
+            names = [*self.metainfo['keypoint_name2id']]
+            for difference in compare_keypoints(path, dataset, names):
+                print_log(difference, logger='current', level=logging.WARNING)
+            return
+        self._metainfo, message = category_metainfo(path, dataset, self.metainfo)
+        if message:
+            print_log(message, logger='current')
 
     def _read_boxes(self, dataset: dict) -> tuple[Path, list[dict]]:
         """Read and check ``bbox_file``."""

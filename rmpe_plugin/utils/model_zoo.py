@@ -155,6 +155,27 @@ def is_model_name(word: str) -> bool:
     return _named(word, 'pose') is not None
 
 
+def find_weights(name: str) -> str:
+    """Find the weights of a top-down pose estimator by its name.
+
+    Args:
+        name (str): Name, see :func:`find_model`, or a file or address.
+
+    Returns:
+        str: File or address of the weights; ``name`` itself if no model has this name.
+
+    Raises:
+        ValueError: If the model of this name has no checkpoint.
+    """
+    is_address = '://' in name or Path(name).is_file()
+    if is_address or not ('::' in name or is_model_name(name)):
+        return name
+    weights = find_model(name).weights
+    if weights is None:
+        raise ValueError(f'{name} is an ONNX file, which is no checkpoint')
+    return str(weights)
+
+
 def _find(name: str | Path, checkpoint: str | Path | None, kind: str) -> ZooModel:
     """Find a model by a file, the name of its config, or its name in an index."""
     if Path(name).is_file():
