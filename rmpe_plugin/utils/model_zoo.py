@@ -165,15 +165,12 @@ def find_weights(name: str) -> str:
         str: File or address of the weights; ``name`` itself if no model has this name.
 
     Raises:
-        ValueError: If the model of this name has no checkpoint.
+        ValueError: If the model of this name is no top-down pose estimator.
     """
     is_address = '://' in name or Path(name).is_file()
     if is_address or not ('::' in name or is_model_name(name)):
         return name
-    weights = find_model(name).weights
-    if weights is None:
-        raise ValueError(f'{name} is an ONNX file, which is no checkpoint')
-    return str(weights)
+    return str(find_model(name).weights)
 
 
 def _find(name: str | Path, checkpoint: str | Path | None, kind: str) -> ZooModel:

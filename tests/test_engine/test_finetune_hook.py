@@ -340,6 +340,19 @@ def test_heads_without_out_channels_keep_equal_keypoints_only(tmp_path):
     hook(path, 'head').before_train(FakeRunner(model, head, 'abd'))
 
 
+def test_raises_on_layers_with_keypoints_in_another_dimension(tmp_path, monkeypatch):
+    """Such as the input of a second stage, which contains heatmaps."""
+    model = torch.nn.Sequential()
+    model.head = torch.nn.Conv2d(4 + 5, 4, 1)
+    path = tmp_path / 'a.pth'
+    meta = dict(dataset_meta=dict(keypoint_name2id=dict(a=0, b=1, c=2, d=3)))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
+    monkeypatch.setattr(module, '_layers_by_keypoint', lambda *_: {'head.weight'})
+    runner = FakeRunner(model, dict(out_channels=5), 'abcde')
+    with pytest.raises(ValueError, match='head.weight must have .* a row for each'):
+        hook(path).before_train(runner)
+
+
 def test_checkpoint_is_the_name_of_a_model(monkeypatch):
     read = []
     monkeypatch.setattr(
@@ -350,3 +363,5 @@ def test_checkpoint_is_the_name_of_a_model(monkeypatch):
         module.FinetuneHook(name).before_train(runner)
     assert read[0].startswith('package://rmpe_plugin/weights/cpn')
     assert read[1:] == ['none.pth', 'package://rmpe_plugin/a.pth']
+    with pytest.raises(ValueError, match='person is no top-down pose estimator'):
+        module.FinetuneHook('person').before_train(runner)

@@ -66,7 +66,7 @@ class FinetuneHook(Hook):
         head = runner.cfg.get('model', {}).get('head', {})
         layers = _layers_by_keypoint(head, own) - new
         if layers:
-            self._check_names(layers, own, names, saved)
+            self._check_names(layers, head['out_channels'], names, saved)
             notes = self._copy_rows(layers, own, state, names, saved)
         elif not new and saved != names:
             raise ValueError(
@@ -89,7 +89,7 @@ class FinetuneHook(Hook):
     def _check_names(
         self,
         layers: set[str],
-        own: dict[str, Tensor],
+        number: int,
         names: list[str],
         saved: list[str],
     ) -> None:
@@ -101,7 +101,6 @@ class FinetuneHook(Hook):
                 f'{", ".join(sorted(layers))}; or set load_from if the keypoints are '
                 'those of the data'
             )
-        number = len(own[min(layers)])
         if number != len(names):
             raise ValueError(
                 f'model.head.out_channels is {number}, but the training data have '
@@ -124,7 +123,7 @@ class FinetuneHook(Hook):
         for layer in sorted(layers & state.keys()):
             rows = own[layer].clone()
             expected = (len(saved), *rows.shape[1:])
-            if state[layer].shape != expected:
+            if len(rows) != len(names) or state[layer].shape != expected:
                 raise ValueError(
                     f'{self.checkpoint} does not fit the model: {layer} must have the '
                     f'shape {expected}, a row for each keypoint, got '
