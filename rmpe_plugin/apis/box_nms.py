@@ -20,4 +20,5 @@ def suppress_boxes(
     """
     sides = np.hstack((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]))
     # Not torchvision's function: the import takes a second.
-    return np.array(cv2.dnn.NMSBoxes(sides, scores, 0.0, iou_threshold), int)
+    kept = cv2.dnn.NMSBoxes(sides, scores, 0.0, iou_threshold)  # type: ignore[arg-type]
+    return np.array(kept, int)

@@ -86,7 +86,7 @@ class PoseDrawer:
         for person in zip(points.tolist(), shown, colors, strict=True):
             self._draw_pose(drawing, *person, width)
         if self.color_by == 'id':
-            _write_ids(drawing, people, colors, width)
+            _write_ids(drawing, people, width)
         return drawing
 
     def _draw_pose(
@@ -114,7 +114,7 @@ class PoseDrawer:
             return [_color(i) for i in range(len(people))]
         if 'track_ids' not in people:
             raise ValueError("color_by='id' needs track_ids: track the people")
-        return [_GREY if i == NOT_TRACKED else _color(i) for i in people.track_ids]
+        return [_id_color(i) for i in people.track_ids]
 
 
 def _color(index: int) -> Color:
@@ -123,20 +123,20 @@ def _color(index: int) -> Color:
     return round(255 * blue), round(255 * green), round(255 * red)
 
 
-def _write_ids(
-    drawing: np.ndarray,
-    people: InstanceData,
-    colors: Sequence[Color | None],
-    width: int,
-) -> None:
+def _id_color(index: int) -> Color:
+    """Colour of an id; grey for people without one."""
+    return _GREY if index == NOT_TRACKED else _color(index)
+
+
+def _write_ids(drawing: np.ndarray, people: InstanceData, width: int) -> None:
     """Write each id inside the upper left corner of its box, or of the image."""
     size = 0.5 * width
     corners = people.bboxes[:, :2].clip(0) + (2 * width, 2 * width + 22 * size)
-    for (x, y), index, color in zip(corners, people.track_ids, colors, strict=True):
+    for (x, y), index in zip(corners, people.track_ids, strict=True):
         if index == NOT_TRACKED:
             continue
         # A dark edge keeps the number legible on any background.
-        for shade, thickness in (((0, 0, 0), 3 * width), (color, width)):
+        for shade, thickness in (((0, 0, 0), 3 * width), (_id_color(index), width)):
             cv2.putText(
                 drawing, str(index), (round(float(x)), round(float(y))),
                 cv2.FONT_HERSHEY_SIMPLEX, size, shade, thickness, cv2.LINE_AA,

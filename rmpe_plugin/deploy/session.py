@@ -67,16 +67,16 @@ def open_session(
     return session
 
 
-def supported_device(device: str | torch.device | None) -> str | torch.device | None:
+def supported_device(device: str | None) -> str | None:
     """Replace a device that this onnxruntime does not support by the CPU.
 
     onnxruntime for CPUs is common beside a torch for GPUs.
 
     Args:
-        device (str | torch.device, optional): See :func:`open_session`.
+        device (str, optional): See :func:`open_session`.
 
     Returns:
-        str | torch.device | None: The device, or ``'cpu'``.
+        str | None: The device, or ``'cpu'``.
 
     Raises:
         ImportError: If onnxruntime is not installed.

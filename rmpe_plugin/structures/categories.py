@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmpose.datasets.datasets.body import CocoDataset
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from .coco import read_annotations
 from .metainfo import OF_MMPOSE, parse_metainfo
 
+# MMPose's description of COCO's keypoints.
+_COCO = dict(from_file='configs/_base_/datasets/coco.py')
 # Rounded mean of COCO's 17 sigmas.
 DEFAULT_SIGMA = 0.067
 # What makes the description of a category.
@@ -173,8 +173,8 @@ def read_metainfo(path: Path, from_file: str | None = None) -> dict:
         ValueError: If a file or its categories are not valid.
     """
     if from_file is not None:
-        return parse_pose_metainfo(dict(from_file=from_file))
-    coco = parse_metainfo(CocoDataset.METAINFO)
+        return parse_metainfo(dict(from_file=from_file))
+    coco = parse_metainfo(_COCO)
     meta, message = category_metainfo(path, read_annotations(path), coco)
     if message:
         print_log(message, logger='current')

@@ -4,7 +4,6 @@
 import numpy as np
 from mmengine.structures import InstanceData
 from numpy.typing import ArrayLike
-from scipy.optimize import linear_sum_assignment
 
 from rmpe_plugin.ops import (
     Motion,
@@ -234,6 +233,9 @@ class PoseTracker:
 
     def _match(self, similarity: np.ndarray, high: np.ndarray) -> np.ndarray:
         """Track (N,) of each person, -1 for none: high scores first, then the rest."""
+        # The import takes half a second, which pictures need not wait for.
+        from scipy.optimize import linear_sum_assignment
+
         # Dissimilar pairs add nothing to an assignment.
         similarity = np.where(similarity >= self.min_similarity, similarity, 0.0)
         tracks = np.full(len(high), -1)
