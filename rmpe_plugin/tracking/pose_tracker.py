@@ -52,7 +52,7 @@ class PoseTracker:
             Defaults to 0.6.
         high_score (float): Box score from which on a pose is matched first and starts a
             track. Defaults to 0.5.
-        min_similarity (float): Minimum similarity of a match. Defaults to 0.15.
+        min_similarity (float): Minimum similarity of a match. Defaults to 0.1.
         max_lost (float): Time after which a track that is not seen ends, seconds.
             Defaults to 1.
         frame_rate (float): Frames per second, for frames without a time. Defaults to
@@ -79,7 +79,7 @@ class PoseTracker:
         similarity: str = 'oks',
         pose_weight: float = 0.6,
         high_score: float = 0.5,
-        min_similarity: float = 0.15,
+        min_similarity: float = 0.1,
         max_lost: float = 1.0,
         frame_rate: float = 25.0,
     ) -> None:
@@ -254,8 +254,6 @@ class PoseTracker:
         corrected = self._tracks[tracks]
         noise = people['covariance'][..., 0]
         noise[:, :-1][people['scores'] == 0] = np.inf
-        if not detected:
-            noise[:, -1] = np.inf
         _assign(
             corrected, correct_motion(_motion(corrected), people['position'], noise)
         )
