@@ -7,9 +7,9 @@ no result.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
-import pickle
 import socket
 import threading
 import warnings
@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from multiprocessing import get_context, parent_process
 from urllib.parse import urlsplit
 
@@ -157,7 +158,7 @@ class RayEngine(Engine):
         # The job asks again for what has no result.
         context.max_errored_blocks = -1
         # A block is one unit, so that none waits behind another one.
-        blocks = [pa.table({'unit': [pickle.dumps(unit)]}) for unit in units]
+        blocks = [pa.table({'unit': [unit.to_json()]}) for unit in units]
         logging.getLogger('ray.data').setLevel(logging.CRITICAL)
         with DataContext.current(context), warnings.catch_warnings():
             # Ray 2.64 is to drop these arguments; the extra has an older one.
@@ -177,7 +178,7 @@ class RayEngine(Engine):
             )
             try:
                 for row in results.iter_rows():
-                    yield pickle.loads(row['result'])
+                    yield UnitResult(**json.loads(row['result']))
             except ray.exceptions.RayError as error:
                 raise BrokenExecutor(f'no worker can be started: {error}') from error
 
@@ -190,8 +191,8 @@ class _Actor:
 
     def __call__(self, batch: dict) -> dict:
         """Process the units of a batch."""
-        results = [self.worker.process(pickle.loads(unit)) for unit in batch['unit']]
-        return {'result': [pickle.dumps(result) for result in results]}
+        results = [self.worker.process(Unit.from_json(unit)) for unit in batch['unit']]
+        return {'result': [json.dumps(asdict(result)) for result in results]}
 
 
 def _connect(address: str | None, workers: int | None) -> None:
