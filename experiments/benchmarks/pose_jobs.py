@@ -4,6 +4,7 @@
 overhead: a job's worker and the plain inferencer take turns on copies of photographs,
 in one process. workers: the same photographs on Ray with one and with two workers; the
 poses are compared bit by bit. parts: time of a part on Ray, apart from its images.
+images: CPU time per image of reading, of the detector's preparation and of writing.
 memory: many small images, or a long video, and an
 estimator that finds one person without computing, so that only the job is measured.
 
@@ -11,6 +12,7 @@ Example:
     python -m experiments.benchmarks.pose_jobs overhead --images 96 --rounds 3
     python -m experiments.benchmarks.pose_jobs workers --images 96
     python -m experiments.benchmarks.pose_jobs parts --images 500
+    python -m experiments.benchmarks.pose_jobs images
     python -m experiments.benchmarks.pose_jobs memory --images 100000
     python -m experiments.benchmarks.pose_jobs memory --minutes 120
 """
@@ -32,9 +34,11 @@ from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 from PIL import Image
 
-from rmpe_plugin.apis import Frames, PoseResult
+from rmpe_plugin.apis import Frames, PoseResult, load_detector
 from rmpe_plugin.jobs import (
     Engine,
+    FrameRows,
+    Output,
     PoseJob,
     PoseModel,
     PoseWorker,
@@ -52,7 +56,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('measure', choices=('overhead', 'workers', 'parts', 'memory'))
+    parser.add_argument(
+        'measure', choices=('overhead', 'workers', 'parts', 'images', 'memory')
+    )
     parser.add_argument('--images', type=at_least(1), default=96)
     parser.add_argument('--rounds', type=at_least(1), default=3)
     parser.add_argument('--minutes', type=at_least(1), help='length of the video')
@@ -93,12 +99,7 @@ class OnePerson:
     dataset_meta = dict(keypoint_id2name={i: str(i) for i in range(17)})
 
     def __call__(self, inputs: list) -> Iterator[PoseResult]:
-        people = InstanceData(
-            keypoints=np.ones((1, 17, 2), np.float32),
-            keypoint_scores=np.ones((1, 17), np.float32),
-            bboxes=np.ones((1, 4), np.float32),
-            scores=np.ones(1, np.float32),
-        )
+        people = people_of_image(1, 17)
         for read in Frames(inputs).reads():
             yield PoseResult(read(), PoseDataSample(pred_instances=people))
 
@@ -173,6 +174,42 @@ def measure_parts(folder: Path, images: int) -> None:
     print(f'{(times[-1] - times[1]) / parts * 1e3:.1f} ms per part, {parts} parts')
 
 
+def measure_images(folder: Path, rounds: int) -> None:
+    """Print the CPU time per photograph of all but the networks."""
+    paths = sorted(PHOTOGRAPHS.glob('*.jpg'))
+    detector, frames = load_detector(), [*Frames(paths)]
+    people = [people_of_image(3, 14, seed) for seed in range(256)]
+    output = Output(folder / 'out', dict(settings={}))
+
+    def write() -> None:
+        with output.part('part-a.parquet', []) as part:
+            for i in range(256):
+                part.add(FrameRows(f'/images/{i:012}.jpg', 0, None, None, people[i]))
+
+    for name, function, number in (
+        ('reading', lambda: [*Frames(paths)], len(paths)),
+        ('preparation', lambda: [detector.preprocess(f.image) for f in frames], 16),
+        ('writing', write, 256),
+    ):
+        times = [timed(function)[1] / number * 1e3 for _ in range(rounds)]
+        print(f'{name}: {statistics.median(times):.2f} ms per image')
+    (part,) = (folder / 'out').iterdir()
+    sizes = [path.stat().st_size for path in paths]
+    print(f'{statistics.mean(sizes) / 1e3:.0f} KB per photograph, '
+          f'{part.stat().st_size / 256:.0f} bytes written')  # fmt: skip
+
+
+def people_of_image(number: int, keypoints: int, seed: int = 0) -> InstanceData:
+    """Random poses."""
+    rng = np.random.default_rng(seed)
+    return InstanceData(
+        keypoints=500 * rng.random((number, keypoints, 2), np.float32),
+        keypoint_scores=rng.random((number, keypoints), np.float32),
+        bboxes=500 * rng.random((number, 4), np.float32),
+        scores=rng.random(number, np.float32),
+    )
+
+
 def link_image(folder: Path, number: int) -> None:
     """Fill a folder with copies of a small image."""
     (folder / 'images').mkdir()
@@ -239,6 +276,8 @@ def main() -> None:
             measure_overhead(folder, args.images, args.rounds)
         elif args.measure == 'workers':
             measure_workers(folder, args.images)
+        elif args.measure == 'images':
+            measure_images(folder, args.rounds)
         elif args.measure == 'parts':
             measure_parts(folder, args.images)
         else:

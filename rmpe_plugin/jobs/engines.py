@@ -7,9 +7,9 @@ no result.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
-import pickle
 import socket
 import threading
 import warnings
@@ -18,13 +18,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from multiprocessing import get_context, parent_process
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from rmpe_plugin.deploy.requirements import require
 
 from .units import Unit
 from .worker import PoseWorker, UnitResult
+
+if TYPE_CHECKING:
+    import ray
 
 MakeWorker = Callable[[], PoseWorker]
 # Ray's smallest object store, bytes. Inputs and results of tasks are small.
@@ -147,22 +152,31 @@ class RayEngine(Engine):
 
     def run(self, units: list[Unit], make_worker: MakeWorker) -> Iterator[UnitResult]:
         """Process units, see :class:`Engine`."""
-        import pyarrow as pa
         import ray
-        from ray.data import ActorPoolStrategy, DataContext
 
+        try:
+            for row in self._results(units, make_worker).iter_rows():
+                yield UnitResult(**json.loads(row['result']))
+        except ray.exceptions.RayError as error:
+            raise BrokenExecutor(f'no worker can be started: {error}') from error
+
+    def _results(self, units: list[Unit], make_worker: MakeWorker) -> ray.data.Dataset:
+        """The results as a data set, which is computed when it is read."""
+        import pyarrow as pa
+        from ray.data import ActorPoolStrategy, DataContext, from_arrow
+
+        logging.getLogger('ray.data').setLevel(logging.CRITICAL)
         context = DataContext.get_current().copy()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
         # The job asks again for what has no result.
         context.max_errored_blocks = -1
         # A block is one unit, so that none waits behind another one.
-        blocks = [pa.table({'unit': [pickle.dumps(unit)]}) for unit in units]
-        logging.getLogger('ray.data').setLevel(logging.CRITICAL)
+        blocks = [pa.table({'unit': [unit.to_json()]}) for unit in units]
         with DataContext.current(context), warnings.catch_warnings():
             # Ray 2.64 is to drop these arguments; the extra has an older one.
             warnings.simplefilter('ignore', DeprecationWarning)
-            results = ray.data.from_arrow(blocks).map_batches(
+            return from_arrow(blocks).map_batches(
                 _Actor,
                 fn_constructor_args=(make_worker,),
                 batch_size=1,
@@ -175,11 +189,6 @@ class RayEngine(Engine):
                 max_restarts=-1,
                 max_task_retries=0,
             )
-            try:
-                for row in results.iter_rows():
-                    yield pickle.loads(row['result'])
-            except ray.exceptions.RayError as error:
-                raise BrokenExecutor(f'no worker can be started: {error}') from error
 
 
 class _Actor:
@@ -190,8 +199,8 @@ class _Actor:
 
     def __call__(self, batch: dict) -> dict:
         """Process the units of a batch."""
-        results = [self.worker.process(pickle.loads(unit)) for unit in batch['unit']]
-        return {'result': [pickle.dumps(result) for result in results]}
+        results = [self.worker.process(Unit.from_json(unit)) for unit in batch['unit']]
+        return {'result': [json.dumps(asdict(result)) for result in results]}
 
 
 def _connect(address: str | None, workers: int | None) -> None:

@@ -107,12 +107,13 @@ def _find(name: str, column: str | None) -> list[Item]:
     with storage_errors(name, 'listed'):
         filesystem, path = url_to_fs(name if is_remote(name) else os.path.abspath(name))
         files = _files(filesystem, path)
-    if len(files) == 1 and path.lower().endswith('.txt'):
-        text = _read_list(name, filesystem.cat_file(path))
-        return _of_names(text, column)
+        is_list = [*files] == [path] and path.lower().endswith('.txt')
+        content = filesystem.cat_file(path) if is_list else b''
+    if is_list:
+        return _of_names(_read_list(name, content), column)
     if not files:
         raise FileNotFoundError(f'{name} does not exist, or contains no files')
-    if list(files) == [path]:
+    if [*files] == [path]:
         return _open(filesystem, path, files[path], column)
     return _of_folder(name, filesystem, files, column)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -165,8 +165,11 @@ class Output:
         failed = table.filter(pc.is_valid(table['error'])).to_pylist()
         return Done(dict.fromkeys(paths, name), [Failure(**row) for row in failed])
 
-    def forget_failures(self) -> int:
+    def forget_failures(self, paths: Collection[str]) -> int:
         """Remove the rows of inputs with failures, so that they are done again.
+
+        Args:
+            paths (Collection[str]): Inputs of which this is done.
 
         Returns:
             int: Number of these inputs.
@@ -176,7 +179,7 @@ class Output:
         import pyarrow.parquet as pq
 
         done = self.scan()
-        failed = {failure.path for failure in done.failures}
+        failed = {failure.path for failure in done.failures}.intersection(paths)
         for name in {done.paths[path] for path in failed}:
             table = read_part(name)
             is_failed = pc.is_in(table['path'], value_set=pa.array([*failed]))

@@ -150,7 +150,7 @@ class PoseJob:
         """
         items = self.items if shard is None else share_of(self.items, *shard)
         if self.retry_failures:
-            self.output.forget_failures()
+            self.output.forget_failures([item.path for item in items])
         done = self.output.scan()
         progress = JobProgress(len(items), _count(items, done))
         report(progress)

@@ -2,11 +2,12 @@
 """Units of work: the inputs whose poses become one file of the output."""
 
 import hashlib
+import json
 from collections.abc import Collection
 from itertools import groupby
 from typing import NamedTuple
 
-from .items import Item, in_order
+from .items import Item, Row, in_order
 
 
 class Unit(NamedTuple):
@@ -23,6 +24,20 @@ class Unit(NamedTuple):
         """Name of the part of the output, the same whenever the inputs are the same."""
         paths = '\n'.join(item.path for item in self.items)
         return f'part-{hashlib.sha256(paths.encode()).hexdigest()[:16]}.parquet'
+
+    def to_json(self) -> str:
+        """Convert to text, which is sent to a worker."""
+        return json.dumps(self.items)
+
+    @classmethod
+    def from_json(cls, text: str) -> 'Unit':
+        """Read the text of :meth:`to_json`."""
+        return cls(
+            [
+                Item(path, file, size, span and tuple(span), row and Row(*row))
+                for path, file, size, span, row in json.loads(text)
+            ]
+        )
 
 
 def make_units(

@@ -7,7 +7,7 @@ import pytest
 from fsspec import filesystem
 
 from rmpe_plugin.jobs.items import Item, Row, find_items, share_of
-from rmpe_plugin.jobs.units import make_units, part_size
+from rmpe_plugin.jobs.units import Unit, make_units, part_size
 
 
 @pytest.fixture
@@ -174,6 +174,17 @@ def test_units_keep_their_names_when_others_are_done():
     first, second, third = make_units(items, 2)
     assert make_units(items, 2, {'2.jpg', '3.jpg'}) == [first, third]
     assert len({first.name, second.name, third.name}) == 3
+
+
+def test_units_are_sent_as_text():
+    unit = Unit(
+        [
+            Item('a', 'b', 3),
+            Item('c', 'd', 0, (1, 2)),
+            Item('e', 'f', row=Row('g', 4, 5)),
+        ]
+    )
+    assert Unit.from_json(unit.to_json()) == unit
 
 
 def test_part_sizes_are_whole_batches():

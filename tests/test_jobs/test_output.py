@@ -179,7 +179,9 @@ def test_full_disk_is_an_output_error(tmp_path, monkeypatch):
 def test_failures_are_forgotten(tmp_path):
     write(tmp_path, 'part-a.parquet', image('a.jpg', 2), image('b.jpg', 0, 'cut'))
     output = write(tmp_path, 'part-b.parquet', image('c.jpg', 0, 'cut'))
-    assert output.forget_failures() == 2
+    assert output.forget_failures(['a.jpg']) == 0
+    assert len(output.scan().failures) == 2
+    assert output.forget_failures(['b.jpg', 'c.jpg', 'd.jpg']) == 2
     done = output.scan()
     assert [*done.paths] == ['a.jpg']
     assert done.failures == []
