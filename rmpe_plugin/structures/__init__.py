@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from .coco import (
     PERSON_CATEGORY,
+    AnnotatedVideo,
     area_of,
     boxes_from_records,
     boxes_to_records,
@@ -21,6 +22,7 @@ from .coco import (
     read_images,
     read_person_boxes,
     read_results,
+    read_tracks,
     reference_length,
     require_categories,
     require_images,
@@ -32,6 +34,7 @@ from .person_scores import SCORE_MODES, person_scores
 from .pose_nms import suppress_instances, suppress_poses
 
 __all__ = [
+    'AnnotatedVideo',
     'PERSON_CATEGORY',
     'SCORE_MODES',
     'area_of',
@@ -56,6 +59,7 @@ __all__ = [
     'read_images',
     'read_person_boxes',
     'read_results',
+    'read_tracks',
     'reference_length',
     'require_categories',
     'require_images',
