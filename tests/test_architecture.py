@@ -28,6 +28,7 @@ FLOORS = (
     ),
     # fmt: on
     ('inference',),
+    ('tracking',),
     ('apis', 'deploy', 'fitting', 'lifting'),
     ('cli', '__init__'),
     ('experiments', 'tools'),

@@ -61,6 +61,13 @@ from .rmpe.affine import (
     window_corners,
 )
 from .rmpe.alternating_search import alternating_search
+from .rmpe.association import (
+    bounded_pose_similarity,
+    box_iou,
+    combine_similarities,
+    largest_overlap,
+    weighted_oks,
+)
 from .rmpe.atomic_poses import (
     align_poses,
     distance_to_atoms,
@@ -69,6 +76,7 @@ from .rmpe.atomic_poses import (
 )
 from .rmpe.gaussian_mixture import GaussianMixture
 from .rmpe.pooling import grid_average_pool
+from .rmpe.pose_motion import Motion, correct_motion, predict_motion
 from .rmpe.pose_nms import (
     PoseNMSResult,
     parametric_pose_nms,
@@ -83,6 +91,7 @@ __all__ = [
     'GaussianMixture',
     'ImageStack',
     'JointTracking',
+    'Motion',
     'PoseErrorTypes',
     'PoseNMSParams',
     'PoseNMSResult',
@@ -94,8 +103,12 @@ __all__ = [
     'at_least_float32',
     'blur_heatmaps',
     'bootstrap_weights',
+    'bounded_pose_similarity',
+    'box_iou',
     'box_offsets',
+    'combine_similarities',
     'compose_affine',
+    'correct_motion',
     'crop_matrices',
     'crop_to_image',
     'crowd_index',
@@ -122,6 +135,7 @@ __all__ = [
     'keypoint_accuracy',
     'keypoint_mse',
     'keypoint_similarity',
+    'largest_overlap',
     'multi_person_ap',
     'nearest_atom',
     'oks_average_precision',
@@ -135,6 +149,7 @@ __all__ = [
     'pose_pck',
     'pose_similarity',
     'poses_in_group',
+    'predict_motion',
     'reliability',
     'render_targets',
     'resize_bilinear',
@@ -144,5 +159,6 @@ __all__ = [
     'valid_boxes',
     'warp',
     'warp_crops',
+    'weighted_oks',
     'window_corners',
 ]

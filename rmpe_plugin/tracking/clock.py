@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Times of the frames of a video, which must increase."""
+
+import math
+
+
+class Clock:
+    """The time of the last frame.
+
+    Args:
+        frame_rate (float): Frames per second, for frames without a time.
+
+    Raises:
+        ValueError: If the frame rate is not positive and finite.
+
+    Attributes:
+        time (float, optional): Time of the last frame, seconds; ``None`` before the
+            first one.
+    """
+
+    def __init__(self, frame_rate: float) -> None:
+        if not 0 < frame_rate < math.inf:
+            raise ValueError(
+                f'frame_rate must be positive and finite, got {frame_rate!r}'
+            )
+        self._step = 1 / frame_rate
+        self.time: float | None = None
+
+    def advance(self, timestamp: float | None) -> float:
+        """Go on to the next frame.
+
+        Args:
+            timestamp (float, optional): Its time, seconds; ``None``: one frame later.
+
+        Returns:
+            float: Seconds since the last frame; 0 for the first one.
+
+        Raises:
+            ValueError: If the time is not finite, or not later than the last one.
+        """
+        previous = self.time
+        if timestamp is None:
+            timestamp = 0.0 if previous is None else previous + self._step
+        if not math.isfinite(timestamp):
+            raise ValueError(f'timestamp must be finite, got {timestamp!r}')
+        if previous is not None and not timestamp > previous:
+            raise ValueError(
+                'frames must be in the order of their times: timestamp '
+                f'{timestamp!r} is not later than that of the last frame, {previous!r}'
+            )
+        self.time = float(timestamp)
+        return 0.0 if previous is None else self.time - previous
