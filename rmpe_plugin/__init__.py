@@ -11,7 +11,15 @@ from .utils.stack import check_stack
 from .version import __version__
 
 if check_stack():
-    from . import codecs, datasets, engine, evaluation, models, visualization  # noqa: F401
+    from . import (  # noqa: F401
+        codecs,
+        datasets,
+        engine,
+        evaluation,
+        models,
+        tracking,
+        visualization,
+    )
     from .utils.checkpoint import register_safe_loaders
     from .utils.configs import register_config_names
 

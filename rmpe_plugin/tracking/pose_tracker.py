@@ -3,6 +3,7 @@
 
 import numpy as np
 from mmengine.structures import InstanceData
+from mmpose.registry import TASK_UTILS
 from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 
@@ -33,6 +34,7 @@ _TAU = 0.5
 _POSE_DISTANCE = PoseNMSParams.preset('rmpe-mpii')
 
 
+@TASK_UTILS.register_module()
 class PoseTracker:
     """Gives each person of a video an id, by boxes and poses.
 
