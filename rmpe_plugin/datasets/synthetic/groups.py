@@ -16,7 +16,7 @@ from .surroundings import add_camera_effects, draw_background
 from .walk import Walk, sample_walk
 
 # Height of the nearest and of the farthest people relative to the image.
-NEAREST, FARTHEST = 0.75, 0.35
+NEAREST, FARTHEST = 0.85, 0.45
 # How far a person leaves its own range of depths, relative to the range.
 OVERLAP = 0.3
 

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The trackers that are compared, and the settings that are tried for each."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from mmengine.structures import InstanceData
+
+from rmpe_plugin.ops import PoseNMSParams
+from rmpe_plugin.structures import suppress_instances
+from rmpe_plugin.tracking import PoseTracker
+
+from .data import FPS, Poses
+
+# COCO's sigmas.
+SIGMAS = np.array(
+    [26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]
+) / 1000  # fmt: skip
+NMS = PoseNMSParams.preset('alphapose-coco')
+
+Update = Callable[[InstanceData, np.ndarray], np.ndarray]
+
+
+class Method(NamedTuple):
+    """A tracker.
+
+    Attributes:
+        name (str): Name in tables.
+        make (Callable): Makes the tracker of a video with some settings: a function of
+            the poses and the image of a frame that returns their ids.
+        grid (dict[str, Sequence]): Values that are tried for each setting.
+    """
+
+    name: str
+    make: Callable[..., Update]
+    grid: dict[str, Sequence]
+
+    def settings(self) -> list[dict]:
+        """All combinations of the values."""
+        return [
+            dict(zip(self.grid, values, strict=True))
+            for values in product(*self.grid.values())
+        ]
+
+
+def track(
+    method: Method, settings: dict, poses: Poses, images: Sequence, pose_nms: bool
+) -> Poses:
+    """Track the poses of a video.
+
+    Args:
+        method (Method): The tracker.
+        settings (dict): Its settings.
+        poses (Poses): Poses of each frame.
+        images (Sequence): Images of the frames.
+        pose_nms (bool): Whether pose NMS comes first.
+
+    Returns:
+        Poses: Copies of the poses with ``track_ids``.
+    """
+    if pose_nms:
+        poses = suppress_instances(poses, NMS, [frame.scores for frame in poses])
+    update = method.make(**settings)
+    tracked = []
+    for frame, image in zip(poses, images, strict=True):
+        frame = frame.new()
+        frame.track_ids = update(frame, image)
+        tracked.append(frame)
+    return tracked
+
+
+def _box_tracker(name: str, uses_image: bool = False) -> Callable[..., Update]:
+    """A tracker of the package trackers, which sees only boxes."""
+
+    def make(**settings) -> Update:
+        import supervision
+        import trackers
+
+        tracker = getattr(trackers, name)(frame_rate=FPS, **settings)
+
+        def update(poses: InstanceData, image: np.ndarray) -> np.ndarray:
+            boxes = supervision.Detections(
+                xyxy=np.asarray(poses.bboxes, np.float32),
+                confidence=np.asarray(poses.bbox_scores, np.float32),
+                class_id=np.zeros(len(poses.bboxes), int),
+                data=dict(row=np.arange(len(poses.bboxes))),
+            )
+            ids = np.full(len(boxes), -1)
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore')
+                tracked = tracker.update(boxes, image if uses_image else None)
+            if len(tracked):
+                ids[tracked.data['row']] = tracked.tracker_id
+            return ids
+
+        return update
+
+    return make
+
+
+def _pose_tracker(kind: type = PoseTracker, **fixed) -> Callable[..., Update]:
+    """The tracker of this package."""
+
+    def make(**settings) -> Update:
+        tracker = kind(SIGMAS, frame_rate=FPS, **fixed, **settings)
+        return lambda poses, image: tracker.update(poses)
+
+    return make
+
+
+_LOST = dict(max_lost=(1.0, 2.0))
+_SCORES = dict(high_score=(0.3, 0.5))
+_BOXES = dict(
+    high_conf_det_threshold=(0.3, 0.5),
+    minimum_consecutive_frames=(1, 2),
+    lost_track_buffer=(30, 60),
+)
+METHODS = (
+    Method(
+        'ByteTrack', _box_tracker('ByteTrackTracker'),
+        dict(_BOXES, track_activation_threshold=(0.3, 0.5)),
+    ),
+    Method('OC-SORT', _box_tracker('OCSORTTracker'), _BOXES),
+    Method(
+        'BoT-SORT', _box_tracker('BoTSORTTracker', uses_image=True),
+        dict(_BOXES, track_activation_threshold=(0.5,)),
+    ),
+    Method(
+        'IoU, two stages', _pose_tracker(pose_weight=0.0), dict(_SCORES, **_LOST)
+    ),
+    Method('OKS', _pose_tracker(pose_weight=1.0), dict(_SCORES, **_LOST)),
+    Method(
+        'OKS and IoU', _pose_tracker(),
+        dict(_SCORES, **_LOST, pose_weight=(0.4, 0.6)),
+    ),
+    Method(
+        "RMPE's distance and IoU", _pose_tracker(similarity='rmpe'),
+        dict(_SCORES, **_LOST, pose_weight=(0.4, 0.6)),
+    ),
+)  # fmt: skip
