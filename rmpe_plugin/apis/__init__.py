@@ -23,6 +23,7 @@ from .model_zoo import (
     is_model_name,
     list_models,
 )
+from .mot import MotWriter
 from .onnx_cache import cache_folder, cached_onnx
 from .onnx_person_detector import OnnxPersonDetector
 from .onnx_pose_estimator import OnnxPoseEstimator
@@ -36,6 +37,7 @@ from .pose_estimator import (
     load_pose_estimator,
 )
 from .pose_exporter import PoseExporter
+from .result_writer import ResultWriter
 from .rmpe_inferencer import PoseResult, RMPEInferencer
 from .tiled_detector import TiledDetector
 
@@ -50,6 +52,7 @@ __all__ = [
     'JsonList',
     'ListedModel',
     'MinAreaDetector',
+    'MotWriter',
     'OPENPOSE_FORMATS',
     'OnnxPersonDetector',
     'OnnxPoseEstimator',
@@ -61,6 +64,7 @@ __all__ = [
     'PoseExporter',
     'PoseResult',
     'RMPEInferencer',
+    'ResultWriter',
     'TiledDetector',
     'TorchPoseEstimator',
     'WHOLE_IMAGE',

@@ -10,6 +10,8 @@ from mmpose.structures import PoseDataSample
 from rmpe_plugin.inference import Frame
 from rmpe_plugin.utils.files import atomic_write
 
+from .result_writer import ResultWriter
+
 _RIGHT_ARM = ('right_shoulder', 'right_elbow', 'right_wrist')
 _LEFT_ARM = ('left_shoulder', 'left_elbow', 'left_wrist')
 _RIGHT_LEG = ('right_hip', 'right_knee', 'right_ankle')
@@ -38,7 +40,7 @@ _EMPTY: dict[str, list[float]] = {
 }
 
 
-class OpenPoseWriter:
+class OpenPoseWriter(ResultWriter):
     """Writes one JSON file for each image, as OpenPose's ``--write_json``.
 
     The files are ``NAME_keypoints.json`` and, for frames of videos,
@@ -65,7 +67,7 @@ class OpenPoseWriter:
             raise ValueError(
                 f'file_format must be one of {[*OPENPOSE_FORMATS]}, got {file_format!r}'
             )
-        self.folder = folder
+        super().__init__(folder)
         self._weights = _point_weights(dataset_meta, OPENPOSE_FORMATS[file_format])
         self._images: set[str] = set()
 

@@ -3,15 +3,18 @@
 
 from colorsys import hsv_to_rgb
 
+import cv2
 import numpy as np
 from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 
+from rmpe_plugin.tracking import NOT_TRACKED
 from rmpe_plugin.visualization import NumpySafePoseVisualizer
 
-COLOR_BY = ('keypoint', 'person')
+COLOR_BY = ('keypoint', 'person', 'id')
 # Multiples of the golden ratio are hues that differ from all before.
 _HUE_STEP = 0.618034
+_GREY = (160, 160, 160)
 
 
 class PoseDrawer:
@@ -26,7 +29,9 @@ class PoseDrawer:
             ``False``.
         color_by (str): ``'keypoint'``, the colours of ``dataset_meta``, or
             ``'person'``, one colour for each person of an image, the most confident one
-            first. Defaults to ``'keypoint'``.
+            first; or ``'id'``, one colour for each id of tracked people, which is
+            written beside them, and grey for people without one. Defaults to
+            ``'keypoint'``.
 
     Raises:
         ValueError: If ``color_by`` is unknown.
@@ -73,8 +78,12 @@ class PoseDrawer:
             drawing = self._draw(drawing, people)
         else:
             for i in range(len(people)):
-                self._set_color(i)
+                index = people.track_ids[i] if self.color_by == 'id' else i
+                color = _color(index)
+                self._set_color(color)
                 drawing = self._draw(drawing, people[i])
+                if self.color_by == 'id' and index != NOT_TRACKED:
+                    _write_id(drawing, people.bboxes[i], index, color, width)
         return np.ascontiguousarray(drawing[..., ::-1])
 
     def _draw(self, image: np.ndarray, people: InstanceData) -> np.ndarray:
@@ -88,10 +97,31 @@ class PoseDrawer:
             kpt_thr=self.kpt_thr,
         )
 
-    def _set_color(self, index: int) -> None:
-        """Set the colour of a person."""
-        color = tuple(round(255 * x) for x in hsv_to_rgb(index * _HUE_STEP % 1, 1, 1))
+    def _set_color(self, color: tuple[int, ...]) -> None:
+        """Set the colour of a person, RGB."""
         keypoints, links = self._numbers
         self.visualizer.bbox_color = color
         self.visualizer.kpt_color = np.tile(color, (keypoints, 1))
         self.visualizer.link_color = np.tile(color, (links, 1))
+
+
+def _color(index: int) -> tuple[int, ...]:
+    """Colour of a person, RGB."""
+    if index == NOT_TRACKED:
+        return _GREY
+    return tuple(round(255 * x) for x in hsv_to_rgb(index * _HUE_STEP % 1, 1, 1))
+
+
+def _write_id(
+    drawing: np.ndarray, bbox: np.ndarray, index: int, color: tuple, width: int
+) -> None:
+    """Write an id inside the upper left corner of a box, or of the image."""
+    size = 0.5 * width
+    left, top = np.maximum(bbox[:2], 0) + (2 * width, 2 * width + 22 * size)
+    place = round(float(left)), round(float(top))
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    # A dark edge keeps the number legible on any background.
+    for shade, thickness in (((0, 0, 0), 3 * width), (color, width)):
+        cv2.putText(
+            drawing, str(index), place, font, size, shade, thickness, cv2.LINE_AA
+        )

@@ -14,8 +14,8 @@ from rmpe_plugin.structures import poses_to_records
 from .alphapose import alphapose_records
 from .image_writer import ImageWriter
 from .json_list import JsonList
-from .openpose import OpenPoseWriter
 from .pose_drawer import PoseDrawer
+from .result_writer import ResultWriter
 from .rmpe_inferencer import PoseResult
 
 
@@ -32,12 +32,12 @@ class PoseExporter:
         save_images (bool): Whether to write annotated images and videos. Defaults to
             ``True``.
         show (bool): Whether to show the drawings in a window. Defaults to ``False``.
-        openpose (OpenPoseWriter, optional): Writes OpenPose results, too. Defaults to
-            ``None``.
+        writer (ResultWriter, optional): Writes results in another format, too.
+            Defaults to ``None``.
 
     Attributes:
         failed (list[Frame]): Frames that were skipped, and those whose drawing or
-            OpenPose result could not be written, with the reason.
+            result in another format could not be written, with the reason.
         frames (int): Number of exported frames.
         people (int): Number of exported people.
     """
@@ -48,21 +48,21 @@ class PoseExporter:
         drawer: PoseDrawer,
         save_images: bool = True,
         show: bool = False,
-        openpose: OpenPoseWriter | None = None,
+        writer: ResultWriter | None = None,
     ) -> None:
-        self.openpose = openpose
+        self.writer = writer
         self.drawer, self.save_images, self.show = drawer, save_images, show
         self.failed: list[Frame] = []
         self.frames = self.people = 0
-        self._writer = ImageWriter(folder)
+        self._images = ImageWriter(folder)
         self._coco = JsonList(folder / 'results.json')
         self._alphapose = JsonList(folder / 'alphapose-results.json')
 
     @property
     def written(self) -> list[Path]:
-        """The files that were written, and the folder of OpenPose results."""
-        folders = [self.openpose.folder] if self.openpose else []
-        return [self._coco.path, self._alphapose.path, *folders, *self._writer.written]
+        """The files that were written, and the folder of results in another format."""
+        folders = [self.writer.folder] if self.writer else []
+        return [self._coco.path, self._alphapose.path, *folders, *self._images.written]
 
     def add(self, result: PoseResult) -> bool:
         """Export the poses of a frame.
@@ -84,13 +84,13 @@ class PoseExporter:
         self.people += len(poses.pred_instances)
         self._coco.extend(poses_to_records(frame.image_id, poses.pred_instances))
         self._alphapose.extend(alphapose_records(frame, poses))
-        if self.openpose:
-            self._write(frame, self.openpose.write, poses)
+        if self.writer:
+            self._write(frame, self.writer.write, poses)
         if not self.save_images and not self.show:
             return True
         drawing = self.drawer.draw(frame.image, poses)
         if self.save_images:
-            self._write(frame, self._writer.write, drawing)
+            self._write(frame, self._images.write, drawing)
         return not (self.show and show_image(drawing))
 
     def _write(self, frame: Frame, write: Callable, content: object) -> None:
@@ -104,7 +104,9 @@ class PoseExporter:
 
     def __enter__(self) -> 'PoseExporter':
         with ExitStack() as stack:
-            stack.enter_context(closing(self._writer))
+            stack.enter_context(closing(self._images))
+            if self.writer:
+                stack.enter_context(closing(self.writer))
             stack.enter_context(self._coco)
             stack.enter_context(self._alphapose)
             self._stack = stack.pop_all()

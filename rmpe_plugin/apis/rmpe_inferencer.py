@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """From images to poses: detector, pose estimator and pose NMS."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +18,12 @@ from rmpe_plugin.inference import Frame, Frames, Inputs, pose_instances
 from rmpe_plugin.ops import PoseNMSParams
 from rmpe_plugin.ops.rmpe.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.structures import SCORE_MODES, person_scores, suppress_instances
+from rmpe_plugin.tracking import (
+    BOX_TRACKERS,
+    MakeTracker,
+    PeopleTracker,
+    tracker_maker,
+)
 
 from .boxes import Boxes, boxes_by_image, empty_boxes
 from .detector import Detector, detect_frames
@@ -31,7 +39,8 @@ class PoseResult(NamedTuple):
         poses (PoseDataSample): ``pred_instances`` has ``keypoints`` (N, K, 2) in
             pixels of the image, ``keypoint_scores`` (N, K) in [0, 1], ``bboxes``
             (N, 4), xyxy, ``bbox_scores`` (N,) and ``scores`` (N,), sorted by decreasing
-            score.
+            score. With tracking it has ``track_ids`` (N,), too: from 1 on in each
+            video, -1 for people who are not tracked.
     """
 
     frame: Frame
@@ -70,9 +79,19 @@ class RMPEInferencer:
         image_batch (int): Images that are processed together. Defaults to 8.
         person_batch (int): Batch size of the pose estimator, in people of one or more
             images of a batch. Defaults to 32.
+        track (str | MakeTracker, optional): Tracker that gives people ids, one of
+            :data:`rmpe_plugin.tracking.TRACKERS`, or a function that makes one for each
+            video. The images of a folder are then the frames of a video. Defaults to
+            ``None``: no ids.
+        det_every (int): Frames from one detection to the next one. Between them, boxes
+            follow the poses that are tracked by ``'pose'``, frame after frame. Defaults
+            to 1.
+        smooth (bool): Whether the keypoints of tracked people are smoothed, see
+            :class:`rmpe_plugin.tracking.PoseSmoother`. Defaults to ``False``.
         cfg_options (dict, optional): Changes to the config. Defaults to ``None``.
 
     Raises:
+        ImportError: If the tracker needs a package that is not installed.
         OSError: If a file does not exist, or weights cannot be downloaded.
         ValueError: If a setting is invalid, no model has this name, or the checkpoint
             does not fit the config.
@@ -108,9 +127,13 @@ class RMPEInferencer:
         score_mode: str = 'bbox_keypoint',
         image_batch: int = 8,
         person_batch: int = 32,
+        track: str | MakeTracker | None = None,
+        det_every: int = 1,
+        smooth: bool = False,
         cfg_options: dict | None = None,
     ) -> None:
         _check_settings(score_mode, image_batch, person_batch)
+        _check_tracking(track, det_every, smooth)
         self._device = device
         if isinstance(detector, str | Path):
             detector = load_detector(detector, device=device)
@@ -122,6 +145,10 @@ class RMPEInferencer:
         )
         self.estimator = load_estimator(
             config, checkpoint, device, precision, cfg_options
+        )
+        self.det_every, self.smooth = det_every, smooth
+        self._make_tracker = (
+            tracker_maker(track, self.dataset_meta) if isinstance(track, str) else track
         )
 
     @cached_property
@@ -154,13 +181,21 @@ class RMPEInferencer:
 
         Raises:
             ValueError: If there are a detector and boxes, if a box is invalid, or none
-                belongs to any image.
+                belongs to any image; with tracking also if the images of a folder do
+                not follow each other.
         """
         frames = inputs if isinstance(inputs, Frames) else Frames(inputs)
+        if self._make_tracker is not None:
+            _check_sequences(frames)
         if boxes is None:
-            return self._predict(frames, self.detector or self._default_detector, None)
+            detector = self.detector or self._default_detector
+            if self.det_every > 1:
+                return self._follow(frames, detector)
+            return self._predict(frames, detector, None)
         if self.detector is not None:
             raise ValueError('either a detector or boxes can be given, got both')
+        if self.det_every > 1:
+            raise ValueError(f'det_every={self.det_every} needs a detector, got boxes')
         return self._predict(frames, None, boxes_by_image(boxes, frames))
 
     def _predict(
@@ -170,13 +205,37 @@ class RMPEInferencer:
         boxes: Mapping[int | str, InstanceData] | None,
     ) -> Iterator[PoseResult]:
         """Predict the poses, one batch of frames after another."""
+        tracker = self._people_tracker()
         batches = detect_frames(detector, frames.reads(), self.image_batch)
         with closing(batches):
             for batch, people in batches:
                 if boxes is not None:
                     people = [_boxes_of(frame, boxes) for frame in batch]
                 poses = self.suppress(batch, self.estimate(batch, people))
-                yield from map(PoseResult, batch, poses)
+                for frame, sample in zip(batch, poses, strict=True):
+                    if tracker is not None:
+                        tracker.update(frame, sample.pred_instances)
+                    yield PoseResult(frame, sample)
+
+    def _follow(self, frames: Frames, detector: Detector) -> Iterator[PoseResult]:
+        """Predict the poses frame after frame, each in boxes of the one before."""
+        tracker = self._people_tracker()
+        batches = detect_frames(None, frames.reads(), self.image_batch)
+        with closing(batches):
+            for frame in (frame for batch, _ in batches for frame in batch):
+                people = tracker.predict_boxes(frame)
+                if people is None:
+                    read = partial(_identity, frame)
+                    ((_, (people,)),) = detect_frames(detector, [read], 1)
+                (sample,) = self.suppress([frame], self.estimate([frame], [people]))
+                tracker.update(frame, sample.pred_instances)
+                yield PoseResult(frame, sample)
+
+    def _people_tracker(self) -> PeopleTracker | None:
+        """Tracker for the videos of a call."""
+        if self._make_tracker is None:
+            return None
+        return PeopleTracker(self._make_tracker, self.smooth, self.det_every)
 
     def estimate(
         self, frames: list[Frame], people: list[InstanceData]
@@ -242,6 +301,36 @@ def _boxes_of(frame: Frame, boxes: Mapping[int | str, InstanceData]) -> Instance
     """The given boxes of a frame. A frame without an image has none."""
     found = None if frame.image is None else boxes.get(frame.image_id)
     return empty_boxes() if found is None else found
+
+
+def _identity(frame: Frame) -> Frame:
+    return frame
+
+
+def _check_tracking(
+    track: str | MakeTracker | None, det_every: int, smooth: bool
+) -> None:
+    """Raise a ValueError if a setting of the tracking is invalid."""
+    if det_every < 1:
+        raise ValueError(f'det_every must be at least 1, got {det_every}')
+    if det_every > 1 and (track is None or track in BOX_TRACKERS):
+        raise ValueError(
+            f"det_every={det_every} needs track='pose', whose poses give the boxes "
+            f'between detections, got track={track!r}'
+        )
+    if smooth and track is None:
+        raise ValueError('smooth=True needs a tracker, got track=None')
+
+
+def _check_sequences(frames: Frames) -> None:
+    """Raise a ValueError if the images of a folder do not follow each other."""
+    runs = [name for name, _ in groupby(source.sequence for source in frames.sources)]
+    repeated = [name for name, number in Counter(runs).items() if number > 1]
+    if repeated:
+        raise ValueError(
+            'tracking needs the frames of a video in order: images or videos of other '
+            f'folders are between those of {repeated[0]}'
+        )
 
 
 def _check_settings(score_mode: str, image_batch: int, person_batch: int) -> None:

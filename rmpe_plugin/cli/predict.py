@@ -4,9 +4,10 @@ r"""Predict the poses of all people in images, videos or a camera's stream.
 Person boxes come from the detector in this package, from another one (--det), from a
 JSON file of COCO results (--boxes), or are the whole image (--whole-image). Writes
 annotated images and videos, COCO results (results.json), AlphaPose results
-(alphapose-results.json) and OpenPose results (--format). Files that cannot be read are
-skipped and listed at the end with the reason, as are damaged parts of videos and files
-that cannot be written; the exit status is then 1.
+(alphapose-results.json), and results of OpenPose or MOTChallenge (--format). With
+--track, people have ids. Files that cannot be read are skipped and listed at the end
+with the reason, as are damaged parts of videos and files that cannot be written; the
+exit status is then 1.
 
 The model is a name that rmpe models lists, an ONNX file of rmpe export, or a config and
 its checkpoint. Without a model, it is 'photo', which is in the package. The weights of
@@ -15,6 +16,7 @@ other names are downloaded once.
 Example:
     rmpe predict photograph.jpg --whole-image --out work_dirs/photo
     rmpe predict human photograph.jpg --det human --out work_dirs/human
+    rmpe predict video.mp4 --track --out work_dirs/video
     rmpe predict configs/quickstart/td-hm_cpn-res18_synthetic-128x96.py \
         work_dirs/quickstart/epoch_3.pth data/synthetic_people/val \
         --det configs/quickstart/rtmdet-small_synthetic-160x128.py \
@@ -46,10 +48,12 @@ from rmpe_plugin.apis import (
     Detector,
     Frames,
     MinAreaDetector,
+    MotWriter,
     OpenPoseWriter,
     PoseDrawer,
     PoseExporter,
     PoseResult,
+    ResultWriter,
     RMPEInferencer,
     TiledDetector,
     find_model,
@@ -65,11 +69,15 @@ from rmpe_plugin.cli._model_arguments import (
 )
 from rmpe_plugin.ops.rmpe.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.structures import SCORE_MODES
+from rmpe_plugin.tracking import TRACKERS
 from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.tables import table_console
 
 # The model without one in the arguments.
 DEFAULT_MODEL = 'photo'
+
+# Formats of results besides COCO's and AlphaPose's.
+FORMATS = (*OPENPOSE_FORMATS, 'mot')
 
 # Number of written files that are listed at the end.
 LISTED = 10
@@ -86,6 +94,7 @@ def parse_args() -> argparse.Namespace:
     add_input_arguments(parser)
     add_threshold_arguments(parser)
     add_drawing_arguments(parser)
+    add_tracking_arguments(parser)
     add_runtime_arguments(parser)
     args = parser.parse_args()
     try:
@@ -104,6 +113,7 @@ def parse_args() -> argparse.Namespace:
     )
     if (args.boxes or args.whole_image) and has_detector_options:
         parser.error('--box-thr, --min-box-area and --tiles need a detector')
+    check_tracking(parser, args)
     if args.out.resolve() in {path.resolve().parent for path in args.frames.paths}:
         parser.error(
             f'--out {args.out}: input files in this folder would be overwritten'
@@ -169,9 +179,10 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
         '--out', type=Path, default='poses', help='output folder (default: poses)'
     )
     parser.add_argument(
-        '--format', choices=OPENPOSE_FORMATS,
-        help='write results of OpenPose to the folder OUT/openpose, too: its default '
-        'with 25 points, or 18 points as AlphaPose',
+        '--format', choices=FORMATS,
+        help='write results in another format, too: of OpenPose, with its 25 points or '
+        '18 points as AlphaPose, to OUT/openpose, or of tracking as MOTChallenge, to '
+        'OUT/mot',
     )  # fmt: skip
     parser.add_argument(
         '--no-images', action='store_true',
@@ -221,10 +232,46 @@ def add_drawing_arguments(parser: argparse.ArgumentParser) -> None:
         help='draw poses on black instead of the image, without boxes',
     )  # fmt: skip
     parser.add_argument(
-        '--color-by', choices=COLOR_BY, default='keypoint',
-        help="colours: the model's of each keypoint, or one of each person of an "
-        'image, which is not the same in the next frame (default: keypoint)',
+        '--color-by', choices=COLOR_BY,
+        help="colours: the model's of each keypoint; one of each person of an image, "
+        'which is not the same in the next frame; or one of each id (default: id with '
+        '--track, otherwise keypoint)',
     )  # fmt: skip
+
+
+def add_tracking_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ids in videos."""
+    parser.add_argument(
+        '--track', nargs='?', choices=TRACKERS, const='pose',
+        help='give people ids, which stay the same over the frames of a video, or of '
+        "the images of a folder: by boxes and poses ('pose', the default of the "
+        "option), or by boxes with a tracker of the extra 'track'",
+    )  # fmt: skip
+    parser.add_argument(
+        '--det-every', type=at_least(1), default=1, metavar='N',
+        help='with --track pose: detect people in every Nth frame; between them, boxes '
+        'follow the poses (default: 1)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--smooth', action='store_true',
+        help='with --track: smooth the keypoints of each person over time',
+    )  # fmt: skip
+
+
+def check_tracking(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Exit with an error if options need other ones; set the default of colours."""
+    if args.det_every > 1 and args.track != 'pose':
+        parser.error('--det-every needs --track pose')
+    if args.det_every > 1 and args.boxes:
+        parser.error('--det-every needs a detector')
+    for option, is_given in {
+        '--smooth': args.smooth,
+        '--format mot': args.format == 'mot',
+        '--color-by id': args.color_by == 'id',
+    }.items():
+        if is_given and not args.track:
+            parser.error(f'{option} needs --track')
+    args.color_by = args.color_by or ('id' if args.track else 'keypoint')
 
 
 def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
@@ -282,6 +329,9 @@ def start(args: argparse.Namespace) -> tuple[RMPEInferencer, Iterator[PoseResult
         score_mode=args.score_mode,
         image_batch=args.image_batch,
         person_batch=args.person_batch,
+        track=args.track,
+        det_every=args.det_every,
+        smooth=args.smooth,
         cfg_options=cfg_options,
     )
     return inferencer, inferencer(args.frames, args.boxes)
@@ -299,11 +349,13 @@ def export(
         black=args.skeleton_only,
         color_by=args.color_by,
     )
-    openpose = None
-    if args.format:
+    writer: ResultWriter | None = None
+    if args.format == 'mot':
+        writer = MotWriter(args.out / 'mot')
+    elif args.format:
         folder, meta = args.out / 'openpose', inferencer.dataset_meta
-        openpose = OpenPoseWriter(folder, meta, args.format)
-    exporter = PoseExporter(args.out, drawer, not args.no_images, args.show, openpose)
+        writer = OpenPoseWriter(folder, meta, args.format)
+    exporter = PoseExporter(args.out, drawer, not args.no_images, args.show, writer)
     columns = (
         TextColumn('poses'),
         BarColumn(),

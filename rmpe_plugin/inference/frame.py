@@ -34,6 +34,11 @@ class Frame:
     fps: float = 0.0
     time: float | None = None
 
+    @property
+    def sequence(self) -> str:
+        """The frames of one video, or the images of one folder, have the same one."""
+        return self.video or str(Path(self.name).parent)
+
 
 def image_id_of(path: Path) -> int | str:
     """Derive COCO's image id from a file name, as COCO names its files.

@@ -60,10 +60,17 @@ class FrameSource(ABC):
         image_id (int | str, optional): ``image_id`` of the only frame; ``None`` for a
             video.
         path (Path, optional): The file; ``None`` for an array or a camera.
+        name (str): Name for messages.
     """
 
     image_id: int | str | None = None
     path: Path | None = None
+    name: str
+
+    @property
+    def sequence(self) -> str:
+        """That of its frames, see :class:`Frame`."""
+        return str(Path(self.name).parent)
 
     @property
     def number(self) -> int | None:
@@ -103,14 +110,14 @@ class ArraySource(FrameSource):
     def __init__(self, image: ImageLike, index: int) -> None:
         self.image = image
         self.image_id: int = index
+        self.name = f'array {index}'
 
     def frames(self) -> Iterator[Frame]:
         """Convert the image to BGR."""
-        name = f'array {self.image_id}'
         try:
-            yield Frame(self.image_id, name, to_bgr(self.image))
+            yield Frame(self.image_id, self.name, to_bgr(self.image))
         except (OSError, ValueError) as error:
-            yield Frame(self.image_id, name, error=str(error))
+            yield Frame(self.image_id, self.name, error=str(error))
 
 
 class ImageSource(FrameSource):
@@ -122,6 +129,7 @@ class ImageSource(FrameSource):
 
     def __init__(self, path: Path) -> None:
         self.path: Path = path
+        self.name = str(path)
         self.image_id: int | str = image_id_of(path)
 
     def frames(self) -> Iterator[Frame]:
@@ -175,6 +183,11 @@ class MovingSource(FrameSource):
 
     def __init__(self, name: str, prefix_ids: bool = False) -> None:
         self.name, self.prefix_ids = name, prefix_ids
+
+    @property
+    def sequence(self) -> str:
+        """That of its frames, see :class:`Frame`."""
+        return self.name
 
     @property
     def stem(self) -> str:

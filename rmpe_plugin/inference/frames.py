@@ -2,6 +2,7 @@
 """The frames of all inputs: files, folders, lists, addresses, cameras and arrays."""
 
 import logging
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +35,8 @@ class Frames:
             :func:`~rmpe_plugin.utils.images.to_bgr` accepts it, or tensors (N, C, H,
             W); or a sequence of these. What a list names and does not exist is an error
             when it is read. A folder stands for the images and videos in it, without
-            its subfolders; other files in it are logged. A GIF, WebP, APNG, AVIF or
+            its subfolders, in the natural order of their names; other files in it are
+            logged. A GIF, WebP, APNG, AVIF or
             TIFF of several frames or pages is a video.
 
     Raises:
@@ -174,7 +176,16 @@ def _find_files(pattern: str) -> list[Path]:
         raise FileNotFoundError(f'{pattern} does not exist')
     if not files:
         raise FileNotFoundError(f'{pattern} contains no images or videos')
-    return sorted(files)
+    return sorted(files, key=_natural_order)
+
+
+def _natural_order(path: Path) -> tuple[list, Path]:
+    """Sorting key by which 2.jpg is before 10.jpg."""
+    numbers = [
+        [int(text) if text.isdecimal() else text for text in re.split(r'(\d+)', part)]
+        for part in path.parts
+    ]
+    return numbers, path
 
 
 def _list_folder(folder: Path) -> list[Path]:

@@ -75,6 +75,7 @@ from .rmpe.atomic_poses import (
     nearest_atom,
 )
 from .rmpe.gaussian_mixture import GaussianMixture
+from .rmpe.one_euro import one_euro
 from .rmpe.pooling import grid_average_pool
 from .rmpe.pose_motion import Motion, correct_motion, predict_motion
 from .rmpe.pose_nms import (
@@ -140,6 +141,7 @@ __all__ = [
     'nearest_atom',
     'oks_average_precision',
     'oks_variances',
+    'one_euro',
     'parametric_pose_nms',
     'parametric_pose_nms_batch',
     'pck_accuracy',

@@ -1,7 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ids of people in videos."""
 
+from .box_tracker import BOX_TRACKERS, BoxTracker
+from .clock import Clock
+from .people_tracker import TRACKERS, MakeTracker, PeopleTracker, tracker_maker
+from .pose_smoother import PoseSmoother
 from .pose_tracker import SIMILARITIES, PoseTracker
 from .tracker import NOT_TRACKED, Tracker
 
-__all__ = ['NOT_TRACKED', 'SIMILARITIES', 'PoseTracker', 'Tracker']
+__all__ = [
+    'BOX_TRACKERS',
+    'Clock',
+    'MakeTracker',
+    'NOT_TRACKED',
+    'PeopleTracker',
+    'PoseSmoother',
+    'PoseTracker',
+    'SIMILARITIES',
+    'TRACKERS',
+    'Tracker',
+    'BoxTracker',
+    'tracker_maker',
+]

@@ -26,11 +26,12 @@ class Clock:
         self._step = 1 / frame_rate
         self.time: float | None = None
 
-    def advance(self, timestamp: float | None) -> float:
-        """Go on to the next frame.
+    def elapsed(self, timestamp: float | None) -> float:
+        """Compute the time since the last frame, without going on.
 
         Args:
-            timestamp (float, optional): Its time, seconds; ``None``: one frame later.
+            timestamp (float, optional): Time of the next frame, seconds; ``None``: one
+                frame later.
 
         Returns:
             float: Seconds since the last frame; 0 for the first one.
@@ -38,15 +39,21 @@ class Clock:
         Raises:
             ValueError: If the time is not finite, or not later than the last one.
         """
-        previous = self.time
-        if timestamp is None:
-            timestamp = 0.0 if previous is None else previous + self._step
-        if not math.isfinite(timestamp):
+        if timestamp is not None and not math.isfinite(timestamp):
             raise ValueError(f'timestamp must be finite, got {timestamp!r}')
-        if previous is not None and not timestamp > previous:
+        if self.time is None:
+            return 0.0
+        if timestamp is None:
+            return self._step
+        if not timestamp > self.time:
             raise ValueError(
                 'frames must be in the order of their times: timestamp '
-                f'{timestamp!r} is not later than that of the last frame, {previous!r}'
+                f'{timestamp!r} is not later than that of the last frame, {self.time!r}'
             )
-        self.time = float(timestamp)
-        return 0.0 if previous is None else self.time - previous
+        return float(timestamp) - self.time
+
+    def advance(self, timestamp: float | None) -> float:
+        """Go on to the next frame; arguments, result and errors as :meth:`elapsed`."""
+        dt = self.elapsed(timestamp)
+        self.time = dt + (self.time or 0.0) if timestamp is None else float(timestamp)
+        return dt

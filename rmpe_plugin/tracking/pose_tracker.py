@@ -114,10 +114,23 @@ class PoseTracker:
         poses: InstanceData,
         timestamp: float | None = None,
         image: np.ndarray | None = None,
+        detected: bool = True,
     ) -> np.ndarray:
         """Give the people of the next frame their ids, see :meth:`Tracker.update`.
 
         People without a valid box are not tracked. The image is not used.
+
+        Args:
+            poses (InstanceData): The people.
+            timestamp (float, optional): When the frame is shown, seconds. Defaults to
+                ``None``.
+            image (np.ndarray, optional): The frame. Defaults to ``None``.
+            detected (bool): Whether the boxes come from a detector. Those of
+                :meth:`predict_boxes` do not: they follow the poses, and no track
+                starts. Defaults to ``True``.
+
+        Returns:
+            np.ndarray: Ids (N,), -1 for people who are not tracked.
 
         Raises:
             ValueError: If the time is not later than that of the last frame, or is not
@@ -128,20 +141,45 @@ class PoseTracker:
                 f'keypoints must be (N, {len(self.sigmas)}, 2), as many as sigmas, got '
                 f'{poses.keypoints.shape}'
             )
-        self._predict(self._clock.advance(timestamp))
+        self._move(self._tracks, self._clock.advance(timestamp))
         valid = np.flatnonzero(valid_boxes(poses.bboxes))
         people = self._observe(poses, valid)
         high = poses.bbox_scores[valid] >= self.high_score
         tracks = self._match(self._similarity(people), high)
-        matched, new = tracks >= 0, (tracks < 0) & high
+        matched, new = tracks >= 0, (tracks < 0) & high & detected
         people['id'][matched] = self._tracks['id'][tracks[matched]]
+        people['margin'] = _margins(people)
         people['id'][new] = self._next_id + np.arange(new.sum())
         self._next_id += new.sum()
-        self._correct(tracks[matched], people[matched])
+        self._correct(tracks[matched], people[matched], detected)
         self._tracks = np.concatenate((self._tracks[self._alive()], people[new]))
         ids = np.full(len(poses.bboxes), NOT_TRACKED)
         ids[valid] = people['id']
         return ids
+
+    def predict_boxes(self, timestamp: float | None = None) -> InstanceData:
+        """Predict the boxes of the next frame, without a detector.
+
+        A box is as large around the keypoints as the detector's last one was.
+
+        Args:
+            timestamp (float, optional): When the frame is shown, seconds. Defaults to
+                ``None``, one frame later.
+
+        Returns:
+            InstanceData: ``bboxes`` (N, 4), xyxy, pixels, and ``bbox_scores`` (N,) of
+            the people who were seen in the last frame, float32.
+
+        Raises:
+            ValueError: See :meth:`Tracker.update`.
+        """
+        dt = self._clock.elapsed(timestamp)
+        tracks = self._tracks[self._tracks['seen'] == self._clock.time]
+        self._move(tracks, dt)
+        return InstanceData(
+            bboxes=_boxes(tracks).astype(np.float32),
+            bbox_scores=tracks['box_score'].astype(np.float32),
+        )
 
     def _observe(self, poses: InstanceData, valid: np.ndarray) -> np.ndarray:
         """People with valid boxes, each as a track that starts."""
@@ -153,6 +191,7 @@ class PoseTracker:
         people['id'], people['seen'] = NOT_TRACKED, self._clock.time
         people['size'] = bboxes[:, 2:] - bboxes[:, :2]
         people['scores'] = np.where(known, scores, 0.0)
+        people['box_score'] = poses.bbox_scores[valid]
         people['position'][:, :-1] = np.where(known[..., None], keypoints, centre)
         people['position'][:, -1:] = centre
         # A keypoint that is not known is anywhere in the box.
@@ -164,10 +203,10 @@ class PoseTracker:
         people['covariance'][..., 2] = _VELOCITY**2 * area
         return people
 
-    def _predict(self, dt: float) -> None:
-        """Move the tracks."""
-        density = _ACCELERATION * _area(self._tracks['size'])[:, None]
-        _assign(self._tracks, predict_motion(_motion(self._tracks), dt, density, _TAU))
+    def _move(self, tracks: np.ndarray, dt: float) -> None:
+        """Move tracks to where they are after some time."""
+        density = _ACCELERATION * _area(tracks['size'])[:, None]
+        _assign(tracks, predict_motion(_motion(tracks), dt, density, _TAU))
 
     def _similarity(self, people: np.ndarray) -> np.ndarray:
         """Similarity (N, T) of people to tracks."""
@@ -210,16 +249,23 @@ class PoseTracker:
             free[columns[column[similar]]] = False
         return tracks
 
-    def _correct(self, tracks: np.ndarray, people: np.ndarray) -> None:
+    def _correct(self, tracks: np.ndarray, people: np.ndarray, detected: bool) -> None:
         """Correct tracks (M,) by the people (M,) that match them."""
         corrected = self._tracks[tracks]
         noise = people['covariance'][..., 0]
         noise[:, :-1][people['scores'] == 0] = np.inf
+        if not detected:
+            noise[:, -1] = np.inf
         _assign(
             corrected, correct_motion(_motion(corrected), people['position'], noise)
         )
-        for name in ('size', 'scores', 'seen'):
+        for name in ('scores', 'box_score', 'seen'):
             corrected[name] = people[name]
+        if detected:
+            corrected['size'] = people['size']
+            corrected['margin'] = _margins(corrected)
+        else:
+            _follow_poses(corrected)
         corrected['confirmed'] = True
         self._tracks[tracks] = corrected
 
@@ -237,7 +283,9 @@ def _track_type(points: int) -> list[tuple]:
         ('velocity', float, (points, 2)),
         ('covariance', float, (points, 3)),
         ('size', float, 2),
+        ('margin', float, 4),
         ('scores', float, points - 1),
+        ('box_score', float),
         ('seen', float),
         ('confirmed', bool),
     ]
@@ -257,6 +305,26 @@ def _assign(tracks: np.ndarray, motion: Motion) -> None:
 def _area(size: np.ndarray) -> np.ndarray:
     """Area (T,) of people in boxes of some size (T, 2)."""
     return AREA_OF_BOX * size[:, 0] * size[:, 1]
+
+
+def _around(tracks: np.ndarray) -> np.ndarray:
+    """Rectangles around the keypoints (T, 4), xyxy."""
+    keypoints = tracks['position'][:, :-1]
+    return np.concatenate((keypoints.min(axis=1), keypoints.max(axis=1)), axis=1)
+
+
+def _margins(tracks: np.ndarray) -> np.ndarray:
+    """How far the edges of the boxes are from the keypoints (T, 4)."""
+    return _boxes(tracks) - _around(tracks)
+
+
+def _follow_poses(tracks: np.ndarray) -> None:
+    """Put boxes around the keypoints, as large as they were."""
+    bboxes = _around(tracks) + tracks['margin']
+    tracks['position'][:, -1] = (bboxes[:, :2] + bboxes[:, 2:]) / 2
+    # Keypoints can come together more than the margin allows.
+    tracks['size'] = (bboxes[:, 2:] - bboxes[:, :2]).clip(1.0)
+    tracks['velocity'][:, -1] = tracks['velocity'][:, :-1].mean(axis=1)
 
 
 def _boxes(tracks: np.ndarray) -> np.ndarray:

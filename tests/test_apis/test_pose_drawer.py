@@ -64,4 +64,4 @@ def test_each_person_has_a_colour(coco_meta):
     apart = np.diff(np.sort(hues))
     assert apart.min() >= 8  # of 180
     with pytest.raises(ValueError, match='color_by must be one of'):
-        PoseDrawer(coco_meta, color_by='id')
+        PoseDrawer(coco_meta, color_by='name')

@@ -65,7 +65,7 @@ def test_writes_openpose_results_and_reports_those_that_cannot_be(
 ):
     openpose = OpenPoseWriter(tmp_path / 'openpose', coco_meta)
     names = ['a/x.jpg', 'a/x.png', 'a/y.png']
-    with PoseExporter(tmp_path, drawer, False, openpose=openpose) as exporter:
+    with PoseExporter(tmp_path, drawer, False, writer=openpose) as exporter:
         for name in names:
             exporter.add(PoseResult(Frame(name, name, IMAGE), random_poses(1)))
     assert [frame.name for frame in exporter.failed] == ['a/x.png']

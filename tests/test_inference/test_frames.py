@@ -76,10 +76,18 @@ def test_files_that_are_left_out_are_named(tmp_path, monkeypatch):
     assert message.endswith('left out: Makefile, b.txt, c.json')
 
 
+def test_files_of_a_folder_are_in_natural_order(tmp_path):
+    names = ['2.png', 'a01.png', 'a1.png', 'a2.png', 'a02b.png', 'a10.png', 'b.png']
+    for name in names[::-1]:
+        (tmp_path / name).touch()
+    for inputs in (tmp_path, f'{tmp_path}/*'):
+        assert [path.name for path in Frames(inputs).paths] == names
+
+
 def test_ids_are_those_of_coco(tmp_path):
     for name in ('000000000785.jpg', '12.png', '1a.png'):
         save(tmp_path / name, COLOUR)
-    assert Frames(tmp_path).ids == [785, 12, '1a.png']
+    assert Frames(tmp_path).ids == ['1a.png', 12, 785]
     save(tmp_path / '785.png', COLOUR)
     with pytest.raises(ValueError, match='the same image id in results: 785'):
         Frames(tmp_path)

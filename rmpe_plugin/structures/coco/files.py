@@ -102,6 +102,7 @@ RESULT_RULES: dict[str, Rule] = dict(
     ),
     area=_NUMBER,
     score=_NUMBER,
+    track_id=_ID,
 )
 ANNOTATION_RULES: dict[str, Rule] = dict(
     RESULT_RULES,

@@ -145,14 +145,17 @@ def poses_to_records(image_id: int | str, poses: InstanceData) -> list[dict]:
     Args:
         image_id (int | str): Id of the image.
         poses (InstanceData): ``keypoints`` (N, K, 2), ``keypoint_scores`` (N, K),
-            ``bboxes`` (N, 4), xyxy, and ``scores`` (N,).
+            ``bboxes`` (N, 4), xyxy, ``scores`` (N,), and ``track_ids`` (N,) if people
+            are tracked, -1 for those who are not.
 
     Returns:
         list[dict]: ``image_id``, ``category_id`` 1, ``keypoints`` (x, y and score of
-        each keypoint), ``score``, and ``bbox`` xywh.
+        each keypoint), ``score``, ``bbox`` xywh, and ``track_id`` of people who are
+        tracked.
     """
     triples = np.dstack((poses.keypoints, poses.keypoint_scores))
     xywh = bbox_xyxy2xywh(np.asarray(poses.bboxes, float))
+    ids = poses.get('track_ids', np.full(len(xywh), -1)).tolist()
     return [
         dict(
             image_id=image_id,
@@ -160,8 +163,9 @@ def poses_to_records(image_id: int | str, poses: InstanceData) -> list[dict]:
             keypoints=triple.ravel().tolist(),
             score=float(score),
             bbox=bbox.tolist(),
+            **({} if track_id < 0 else dict(track_id=track_id)),
         )
-        for triple, score, bbox in zip(
-            triples.astype(float), poses.scores, xywh, strict=True
+        for triple, score, bbox, track_id in zip(
+            triples.astype(float), poses.scores, xywh, ids, strict=True
         )
     ]
