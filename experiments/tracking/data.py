@@ -100,9 +100,7 @@ def _predict(
     return poses
 
 
-def simulate(
-    video: AnnotatedVideo, confused: bool, rng: np.random.Generator
-) -> Poses:
+def simulate(video: AnnotatedVideo, confused: bool, rng: np.random.Generator) -> Poses:
     """Simulate the poses of a top-down model; no model is run.
 
     Keypoints have an error of 3 % of the person's size, occluded ones the double, and

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The trackers that are compared, and the settings that are tried for each."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from itertools import product
 from typing import NamedTuple
@@ -11,7 +10,7 @@ from mmengine.structures import InstanceData
 
 from rmpe_plugin.ops import PoseNMSParams
 from rmpe_plugin.structures import suppress_instances
-from rmpe_plugin.tracking import PoseTracker
+from rmpe_plugin.tracking import BoxTracker, PoseTracker
 
 from .data import FPS, Poses
 
@@ -72,72 +71,50 @@ def track(
     return tracked
 
 
-def _box_tracker(name: str, uses_image: bool = False) -> Callable[..., Update]:
+def _box_tracker(name: str) -> Callable[..., Update]:
     """A tracker of the package trackers, which sees only boxes."""
 
     def make(**settings) -> Update:
-        import supervision
-        import trackers
-
-        tracker = getattr(trackers, name)(frame_rate=FPS, **settings)
-
-        def update(poses: InstanceData, image: np.ndarray) -> np.ndarray:
-            boxes = supervision.Detections(
-                xyxy=np.asarray(poses.bboxes, np.float32),
-                confidence=np.asarray(poses.bbox_scores, np.float32),
-                class_id=np.zeros(len(poses.bboxes), int),
-                data=dict(row=np.arange(len(poses.bboxes))),
-            )
-            ids = np.full(len(boxes), -1)
-            with warnings.catch_warnings():
-                warnings.simplefilter('ignore')
-                tracked = tracker.update(boxes, image if uses_image else None)
-            if len(tracked):
-                ids[tracked.data['row']] = tracked.tracker_id
-            return ids
-
-        return update
+        tracker = BoxTracker(name, frame_rate=FPS, **settings)
+        return lambda poses, image: tracker.update(poses, image=image)
 
     return make
 
 
-def _pose_tracker(kind: type = PoseTracker, **fixed) -> Callable[..., Update]:
+def _pose_tracker(**fixed) -> Callable[..., Update]:
     """The tracker of this package."""
 
     def make(**settings) -> Update:
-        tracker = kind(SIGMAS, frame_rate=FPS, **fixed, **settings)
+        tracker = PoseTracker(SIGMAS, frame_rate=FPS, **fixed, **settings)
         return lambda poses, image: tracker.update(poses)
 
     return make
 
 
-_LOST = dict(max_lost=(1.0, 2.0))
-_SCORES = dict(high_score=(0.3, 0.5))
-_BOXES = dict(
-    high_conf_det_threshold=(0.3, 0.5),
-    minimum_consecutive_frames=(1, 2),
-    lost_track_buffer=(30, 60),
-)
+_OWN = dict(max_lost=(1.0, 2.0), high_score=(0.3, 0.5))
+_WEIGHT = dict(pose_weight=(0.4, 0.6))
+# 30 is one second, at any frame rate.
+_BOXES = dict(lost_track_buffer=(30, 60), high_conf_det_threshold=(0.3, 0.5))
 METHODS = (
     Method(
-        'ByteTrack', _box_tracker('ByteTrackTracker'),
+        'ByteTrack', _box_tracker('bytetrack'),
+        dict(_BOXES, track_activation_threshold=(0.3, 0.5),
+             minimum_consecutive_frames=(1, 2)),
+    ),
+    Method(
+        'OC-SORT', _box_tracker('ocsort'),
+        dict(_BOXES, minimum_iou_threshold=(0.1, 0.3),
+             minimum_consecutive_frames=(1, 3)),
+    ),
+    Method(
+        'BoT-SORT', _box_tracker('botsort'),
         dict(_BOXES, track_activation_threshold=(0.3, 0.5)),
     ),
-    Method('OC-SORT', _box_tracker('OCSORTTracker'), _BOXES),
-    Method(
-        'BoT-SORT', _box_tracker('BoTSORTTracker', uses_image=True),
-        dict(_BOXES, track_activation_threshold=(0.5,)),
-    ),
-    Method(
-        'IoU, two stages', _pose_tracker(pose_weight=0.0), dict(_SCORES, **_LOST)
-    ),
-    Method('OKS', _pose_tracker(pose_weight=1.0), dict(_SCORES, **_LOST)),
-    Method(
-        'OKS and IoU', _pose_tracker(),
-        dict(_SCORES, **_LOST, pose_weight=(0.4, 0.6)),
-    ),
+    Method('IoU', _pose_tracker(pose_weight=0.0), _OWN),
+    Method('OKS', _pose_tracker(pose_weight=1.0), _OWN),
+    Method('OKS and IoU', _pose_tracker(), dict(_OWN, **_WEIGHT)),
     Method(
         "RMPE's distance and IoU", _pose_tracker(similarity='rmpe'),
-        dict(_SCORES, **_LOST, pose_weight=(0.4, 0.6)),
+        dict(_OWN, **_WEIGHT),
     ),
 )  # fmt: skip

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,14 +23,11 @@ from rmpe_plugin.structures import (
     labelled_keypoints,
 )
 
-from .data import FPS, Poses, predict, render, simulate
+from .data import FPS, KINDS, Poses, poses_of, render
 from .methods import METHODS, SIGMAS, Method, track
 
-KINDS = ('predicted', 'clean', 'confused')
 BOX_TRACKERS = ('ByteTrack', 'OC-SORT', 'BoT-SORT')
 METRICS = ('HOTA', 'AssA', 'MOTA', 'IDF1', 'IDSW')
-# Videos of the tuning seed that settings are tried on.
-TUNING_VIDEOS = 3
 SAMPLES = 500
 # After this time without a detection, a person who comes back has a new id, seconds.
 PATIENCE = 2.0
@@ -52,27 +49,19 @@ class Videos(NamedTuple):
     metric: PoseTrackingMetric
 
 
-def load_videos(root: Path, seed: int, number: int, kinds: Sequence[str]) -> Videos:
+def load_videos(root: Path, seed: int, number: int) -> Videos:
     """Render videos and predict or simulate poses; finished files are reused.
 
     Args:
         root (Path): Folder of all seeds.
         seed (int): Seed.
         number (int): Number of videos.
-        kinds (Sequence[str]): Among :data:`KINDS`.
 
     Returns:
         Videos: The videos and poses.
     """
     annotated = render(root, seed, number)
-    poses: dict[str, list[Poses]] = {}
-    for kind in kinds:
-        rng = np.random.default_rng([seed, KINDS.index(kind)])
-        poses[kind] = (
-            predict(root, seed, number)
-            if kind == 'predicted'
-            else [simulate(video, kind == 'confused', rng) for video in annotated]
-        )
+    poses = {kind: poses_of(root, seed, kind) for kind in KINDS}
     folder = root / f'seed_{seed}'
     metric = PoseTrackingMetric(str(folder / 'annotations/person_keypoints_test.json'))
     metric.dataset_meta = parse_pose_metainfo(
@@ -91,14 +80,9 @@ def _read(path: Path) -> list[np.ndarray]:
 
 
 def evaluate(
-    videos: Videos,
-    kind: str,
-    method: Method,
-    settings: dict,
-    pose_nms: bool,
-    number: int,
+    videos: Videos, kind: str, method: Method, settings: dict, pose_nms: bool
 ) -> list[list[dict]]:
-    """Track the poses of the first videos and count the errors.
+    """Track the poses of all videos and count the errors.
 
     Args:
         videos (Videos): The videos.
@@ -106,14 +90,12 @@ def evaluate(
         method (Method): The tracker.
         settings (dict): Its settings.
         pose_nms (bool): Whether pose NMS comes first.
-        number (int): Number of videos.
 
     Returns:
         list[list[dict]]: Counts of each video, see ``video_metrics``.
     """
     counts = []
-    for i in range(number):
-        poses = videos.poses[kind][i]
+    for i, poses in enumerate(videos.poses[kind]):
         tracked = track(method, settings, poses, videos.images[i], pose_nms)
         counts.append(count(videos, i, tracked))
     return counts
@@ -186,7 +168,7 @@ def _ids_of(people: list[dict], poses: InstanceData) -> np.ndarray:
 
 
 def tune(
-    videos: Videos, cache: Path, wrap: Callable[[Sequence], Iterable] = iter
+    videos: Videos, cache: Path, wrap: Callable[[Iterable], Iterable] = iter
 ) -> dict[str, dict]:
     """Choose the settings of each tracker with the best mean HOTA of all kinds.
 
@@ -205,10 +187,8 @@ def tune(
             continue
         hota = [
             np.mean([
-                combine_videos(
-                    evaluate(videos, kind, method, settings, True, TUNING_VIDEOS)
-                )['HOTA']
-                for kind in videos.poses
+                combine_videos(evaluate(videos, kind, method, settings, True))['HOTA']
+                for kind in KINDS
             ])
             for settings in method.settings()
         ]  # fmt: skip
