@@ -66,8 +66,13 @@ class PoseDrawer:
 
         Returns:
             np.ndarray: The drawing, BGR (H, W, 3), uint8.
+
+        Raises:
+            ValueError: If colours are by id, and people are not tracked.
         """
         people = poses.pred_instances
+        if self.color_by == 'id' and 'track_ids' not in people:
+            raise ValueError("color_by='id' needs track_ids: track the people")
         people = people[people.scores >= self.score_thr]
         # Lines and dots scale with the size of the image.
         width = max(1, round(max(image.shape[:2]) / 400))

@@ -4,7 +4,7 @@ import json
 import numpy as np
 from mmengine.structures import InstanceData
 
-from rmpe_plugin.apis import Frame, alphapose_records
+from rmpe_plugin.apis import Frame, JsonList, alphapose_records
 from rmpe_plugin.structures import person_scores
 from tests.test_apis.conftest import random_poses
 
@@ -45,3 +45,39 @@ def test_json_is_that_of_alphapose():
         '"keypoints": [1.5, 2.0, 0.5, 3.0, 4.0, 0.25], "score": 1.75, '
         '"box": [10.0, 20.0, 30.0, 40.0], "idx": [0.0]}]'
     )
+
+
+def test_ids_are_numbers_of_people_who_are_tracked():
+    poses = random_poses(3)
+    poses.pred_instances.track_ids = np.array([4, -1, 2])
+    frame = Frame(3, 'walk.mp4 frame 3', IMAGE, video='walk.mp4')
+    records = alphapose_records(frame, poses)
+    assert [record['idx'] for record in records] == [4, 2]
+    assert set(records[0]) == {
+        'image_id', 'category_id', 'keypoints', 'score', 'box', 'idx'
+    }  # fmt: skip
+    scores = person_scores(poses.pred_instances, 'alphapose')
+    np.testing.assert_allclose([r['score'] for r in records], scores[[0, 2]])
+
+
+def test_files_are_read_as_skeleton_anomaly_detection_does(tmp_path):
+    """STG-NF and others make a dictionary of people, then of frames."""
+    people = tmp_path / 'alphapose-results.json'
+    frames = [Frame(i, f'a.mp4 frame {i}', IMAGE, video='a.mp4') for i in range(12)]
+    with JsonList(people) as results:
+        for frame in frames:
+            poses = random_poses(2)
+            poses.pred_instances.track_ids = np.array([1, 12 if frame.image_id else -1])
+            results.extend(alphapose_records(frame, poses))
+    tracked = {}
+    for item in json.loads(people.read_text()):
+        frame = item['image_id'][: -len('.jpg')].zfill(4)
+        person = tracked.setdefault(str(item['idx']), {})
+        assert frame not in person
+        person[frame] = dict(keypoints=item['keypoints'], scores=item['score'])
+    assert sorted(map(int, tracked)) == [1, 12]
+    assert sorted(map(int, tracked['1'])) == [*range(12)]
+    assert sorted(tracked['12']) == [f'{i:04}' for i in range(1, 12)]
+    poses = [np.array(p['keypoints']).reshape(-1, 3) for p in tracked['1'].values()]
+    assert np.stack(poses).shape == (12, 17, 3)
+    assert all(isinstance(p['scores'], float) for p in tracked['1'].values())

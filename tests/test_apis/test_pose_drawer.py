@@ -65,3 +65,34 @@ def test_each_person_has_a_colour(coco_meta):
     assert apart.min() >= 8  # of 180
     with pytest.raises(ValueError, match='color_by must be one of'):
         PoseDrawer(coco_meta, color_by='name')
+
+
+def test_the_colour_of_an_id_is_the_same_in_all_frames(coco_meta):
+    black = np.zeros((120, 200, 3), np.uint8)
+    poses = random_poses(2)
+    people = poses.pred_instances
+    people.keypoints += [[[20, 40]], [[120, 40]]]
+    people.bboxes = np.array([[20.0, 30, 80, 100], [120, 30, 180, 100]])
+    drawer = PoseDrawer(coco_meta, color_by='id')
+    with pytest.raises(ValueError, match="color_by='id' needs track_ids"):
+        drawer.draw(black, poses)
+
+    def hues(ids):
+        """Median hue and saturation in each half, and the drawing."""
+        people.track_ids = np.array(ids)
+        drawing = drawer.draw(black, poses)
+        hsv = cv2.cvtColor(drawing, cv2.COLOR_BGR2HSV).astype(int)
+        halves = hsv[:, :100].reshape(-1, 3), hsv[:, 100:].reshape(-1, 3)
+        shown = [half[half[:, 2] > 100] for half in halves]
+        return [np.median(half, axis=0)[:2] for half in shown], drawing
+
+    (first, second), drawing = hues([5, 9])
+    (swapped, other), _ = hues([9, 5])
+    np.testing.assert_allclose([first, second], [other, swapped], atol=1)
+    assert abs(first[0] - second[0]) > 10
+    (grey, _), without_number = hues([-1, 9])
+    assert grey[1] == 0
+    # The number of an id is in the corner of its box.
+    corners = (x[32:45, 23:34] for x in (drawing, without_number))
+    number, none = ((corner.max(axis=-1) > 100).sum() for corner in corners)
+    assert number > none + 10

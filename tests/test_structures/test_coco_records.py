@@ -103,3 +103,14 @@ def test_made_detection_has_an_image_only_if_given():
     record = dict(category_id=1, bbox=[1.0, 2.0, 3.0, 4.0], score=0.5)
     assert make_detection((1.0, 2.0, 3.0, 4.0), 0.5) == record
     assert make_detection([1.0, 2.0, 3.0, 4.0], 0.5, 'a') == dict(record, image_id='a')
+
+
+def test_people_who_are_tracked_have_an_id():
+    poses = InstanceData(
+        keypoints=np.zeros((3, 1, 2)), keypoint_scores=np.ones((3, 1)),
+        bboxes=np.ones((3, 4)), scores=np.ones(3),
+    )  # fmt: skip
+    assert not any('track_id' in record for record in poses_to_records(1, poses))
+    poses.track_ids = np.array([3, -1, 12])
+    records = json.loads(json.dumps(poses_to_records(1, poses)))
+    assert [record.get('track_id') for record in records] == [3, None, 12]
