@@ -3,8 +3,9 @@ r"""Write predicted poses in the formats that lifting to three dimensions reads.
 
 The poses are those of rmpe predict (results.json) for a video, or of tools/test.py for
 annotations. One person per frame is chosen: --person only raises if a frame shows
-several people, best takes the one with the highest score, and a JSON file of COCO
-results with one box per frame tells who it is.
+several people, best takes the one with the highest score, a number is the person's
+track_id of rmpe predict --track, and a JSON file of COCO results with one box per frame
+tells who it is.
 
 Formats:
     videopose3d             data set of VideoPose3D, MHFormer and others
@@ -59,7 +60,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help='layout of the file (default: that of the format or of the results)',
     )  # fmt: skip
     parser.add_argument(
-        '--person', default='only', metavar='only|best|BOXES',
+        '--person', default='only', metavar='only|best|ID|BOXES',
         help='how the person is chosen, see above (default: only)',
     )  # fmt: skip
     parser.add_argument(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The people of all frames of long videos, in a file instead of in memory."""
 
+import math
 from collections.abc import Sequence
 from itertools import chain
 from tempfile import TemporaryFile
@@ -23,7 +24,7 @@ def flat_poses(people: InstanceData) -> np.ndarray:
         np.ndarray: Rows (N, 56), float32.
     """
     parts = people.keypoints, people.keypoint_scores, people.bboxes, people.scores
-    rows = [np.reshape(part, (len(people), -1)) for part in parts]
+    rows = [np.reshape(x, (len(people), math.prod(x.shape[1:]))) for x in parts]
     return np.concatenate(rows, axis=1, dtype=np.float32)
 
 

@@ -46,8 +46,9 @@ def read_video_poses(
         video (Path, optional): The video of the results. Defaults to ``None``.
         annotations (Sequence[Path]): COCO annotations of the results, see
             :func:`annotated_clips`. Defaults to ``()``. Not used with ``video``.
-        person (str): How the person is chosen, see :func:`choose_person`, or the path
-            of a JSON file with one box per frame. Defaults to ``'only'``.
+        person (str): How the person is chosen, see :func:`choose_person`; a number, the
+            person's ``track_id`` in each video; or the path of a JSON file with one box
+            per frame. Defaults to ``'only'``.
         keypoints (str): Layout of the results. Defaults to ``'coco'``.
 
     Returns:
@@ -57,30 +58,40 @@ def read_video_poses(
         FileNotFoundError: If a file does not exist.
         ValueError: If a file is invalid, the results have another number of keypoints,
             a result or box belongs to a frame beyond the end of the video, a frame has
-            several boxes, or no result or box belongs to any frame; see also
-            :func:`choose_person`.
+            several boxes, or no result or box belongs to any frame; if nobody has the
+            id; see also :func:`choose_person`.
     """
+    track_id = int(person) if person.isdecimal() else None
     with closing(PeopleFile()) as people:
-        images = _read_people(results, people)
+        images = _read_people(results, people, track_id)
         clips = _clips(video, annotations, set(people.image_ids))
         if video is None:
             _log_unused(results, people.image_ids, clips)
             found = {image_id: [image] for image_id, image in images.items()}
         else:
             found = match_frames(results, [*images.values()], clips[0].image_ids)
+        if track_id is not None:
+            person = 'only'
         boxes = None if person in CHOICES else _read_boxes(Path(person), clips)
         videos = []
         for clip in clips:
             ids = ([i['image_id'] for i in found.get(f, ())] for f in clip.image_ids)
             frames = map(people.read, ids)
             choice = person if boxes is None else _boxes_of_clip(person, boxes, clip)
-            videos.append((clip, choose_person(frames, choice, keypoints, clip.name)))
+            name = clip.name if track_id is None else f'{clip.name} (id {track_id})'
+            videos.append((clip, choose_person(frames, choice, keypoints, name)))
     return videos
 
 
-def _read_people(results: Path, people: PeopleFile) -> dict[int | str, dict]:
-    """Copy results to a file; id, and file name if there is one, of each image."""
+def _read_people(
+    results: Path, people: PeopleFile, track_id: int | None
+) -> dict[int | str, dict]:
+    """Copy results to a file; id, and file name if there is one, of each image.
+
+    With ``track_id``, only the results of this person are copied.
+    """
     images: dict[int | str, dict] = {}
+    ids: set[int] = set()
     records = iterate_results(results, {'image_id', 'keypoints', 'bbox', 'score'})
     for image_id, group in groupby(records, itemgetter('image_id')):
         frame = list(group)
@@ -90,8 +101,14 @@ def _read_people(results: Path, people: PeopleFile) -> dict[int | str, dict]:
                 f'{results}: results must have {NUM_KEYPOINTS} keypoints, got '
                 f'{sorted(numbers)} in image {image_id}'
             )
-        people.add(image_id, poses_from_records(frame, NUM_KEYPOINTS))
         images[image_id] = {k: frame[0][k] for k in IMAGE_KEYS & frame[0].keys()}
+        if track_id is not None:
+            ids.update(record['track_id'] for record in frame if 'track_id' in record)
+            frame = [record for record in frame if record.get('track_id') == track_id]
+        people.add(image_id, poses_from_records(frame, NUM_KEYPOINTS))
+    if track_id is not None and track_id not in ids:
+        known = f'ids are {sorted(ids)[:10]}' if ids else 'rmpe predict --track adds it'
+        raise ValueError(f'{results}: nobody has the track_id {track_id}; {known}')
     return images
 
 

@@ -164,6 +164,9 @@ def test_drawings_are_as_the_options_say(coco_cc, monkeypatch):
     assert drawer('--no-boxes') == {**default, 'boxes': False}
     assert drawer('--skeleton-only') == {**default, 'boxes': False, 'black': True}
     assert drawer('--color-by', 'person') == {**default, 'color_by': 'person'}
+    assert drawer('--track') == {**default, 'color_by': 'id'}
+    options = ('--track', 'pose', '--color-by', 'keypoint')
+    assert drawer(*options) == default
 
 
 def test_small_boxes_are_dropped(coco_cc, monkeypatch):
@@ -425,6 +428,20 @@ def test_visualize_pipeline_writes_a_sheet(detector_files, images, tmp_path):  #
             '--box-thr, --min-box-area and --tiles need a detector',
         ),
         (('no.jpg',), 'no.jpg does not exist'),
+        (('{images}', '--det-every', '2'), '--det-every needs --track pose'),
+        (
+            ('{images}', '--track', 'ocsort', '--det-every', '2'),
+            '--det-every needs --track pose',
+        ),
+        (
+            ('{images}', '--boxes', 'x.json', '--track', '--det-every', '2'),
+            '--det-every needs a detector',
+        ),
+        (('{images}', '--track', '--det-every', '0'), 'must be at least 1, got 0'),
+        (('{images}', '--track', 'sort'), "invalid choice: 'sort'"),
+        (('{images}', '--smooth'), '--smooth needs --track'),
+        (('{images}', '--format', 'mot'), '--format mot needs --track'),
+        (('{images}', '--color-by', 'id'), '--color-by id needs --track'),
         (
             (
                 *('{config}', '{checkpoint}', '{images}', '--whole-image'),
@@ -480,4 +497,30 @@ def test_poses_of_a_video_are_exported_for_lifting(cpn, images, tmp_path):  # no
     )  # fmt: skip
     poses = np.load(out)['reconstruction']
     assert poses.shape == (1, 3, 17, 3)
+    assert np.isfinite(poses).all()
+
+
+def test_people_in_videos_have_ids(cpn, images, tmp_path):  # noqa: F811
+    """The whole image is a person, so that there is one id."""
+    run_command(
+        'predict', *cpn, images / 'walk.mp4', '--whole-image', '--out', tmp_path,
+        '--device', 'cpu', '--pose-nms', 'none', '--track', '--smooth', '--format', 'mot',
+    )  # fmt: skip
+    coco, alphapose = (
+        json.loads((tmp_path / name).read_text())
+        for name in ('results.json', 'alphapose-results.json')
+    )
+    assert [record['track_id'] for record in coco] == [1, 1, 1]
+    assert [(r['image_id'], r['idx']) for r in alphapose] == [
+        (f'{i}.jpg', 1) for i in range(3)
+    ]
+    assert (tmp_path / 'mot/walk.txt').read_text() == ''.join(
+        f'{i},1,0,0,320,240,1,-1,-1,-1\n' for i in (1, 2, 3)
+    )
+    run_command(
+        'export-lifting', tmp_path / 'results.json', '--video', images / 'walk.mp4',
+        '--format', 'mhformer', '--person', 1, '--out', tmp_path / 'keypoints.npz',
+    )  # fmt: skip
+    poses = np.load(tmp_path / 'keypoints.npz')['reconstruction']
+    assert poses.shape[:3] == (1, 3, 17)
     assert np.isfinite(poses).all()

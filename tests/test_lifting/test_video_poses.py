@@ -102,3 +102,42 @@ def test_people_file_has_the_people_of_all_parts_of_a_frame():
     np.testing.assert_allclose(both.scores, [0.5, 0.5])
     assert len(none) == 0
     assert none.keypoints.shape == (0, 17, 2)
+
+
+def write_tracked(path, ids):
+    """Results of the ids of each frame; the person at x = 50 id has the id."""
+    records = [
+        dict(
+            image_id=frame, category_id=1, keypoints=[float(50 * track)] * 51,
+            bbox=[50 * track, 0, 40, 80], score=1 / (9 + track), track_id=track,
+        )
+        for frame, tracks in enumerate(ids)
+        for track in tracks
+    ]  # fmt: skip
+    for record in records:
+        if record['track_id'] < 0:
+            del record['track_id']
+    path.write_text(json.dumps(records))
+    return path
+
+
+def test_person_of_an_id(video, tmp_path):
+    ids = [(1, 2, -1), (2, 1), (), (-1,), (2,), (3, 2)]
+    results = write_tracked(tmp_path / 'results.json', ids)
+    for track, seen in ((1, [0, 1]), (2, [0, 1, 4, 5]), (3, [5])):
+        ((_, poses),) = read_video_poses(results, video, person=str(track))
+        assert np.flatnonzero(~poses.missing).tolist() == seen
+        assert (poses.bboxes[seen, 0] == 50 * track).all()
+
+
+def test_raises_on_an_id_that_is_not_that_of_one_person(video, tmp_path):
+    results = write_tracked(tmp_path / 'results.json', [(1, 2), (2, 2)])
+    with pytest.raises(
+        ValueError, match=r'nobody has the track_id 9; ids are \[1, 2\]'
+    ):
+        read_video_poses(results, video, person='9')
+    with pytest.raises(ValueError, match=r'1 frames of walk \(id 2\) show several peo'):
+        read_video_poses(results, video, person='2')
+    results = write_tracked(tmp_path / 'results.json', [(-1, -2)])
+    with pytest.raises(ValueError, match='track_id 1; rmpe predict --track adds it'):
+        read_video_poses(results, video, person='1')
