@@ -63,12 +63,25 @@ def load_videos(root: Path, seed: int, number: int) -> Videos:
     annotated = render(root, seed, number)
     poses = {kind: poses_of(root, seed, kind) for kind in KINDS}
     folder = root / f'seed_{seed}'
-    metric = PoseTrackingMetric(str(folder / 'annotations/person_keypoints_test.json'))
-    metric.dataset_meta = parse_pose_metainfo(
-        dict(from_file='configs/_base_/datasets/coco.py')
-    )
+    metric = load_metric(folder)
     images = [_read(folder / 'videos' / f'test_{i + 1:03d}.mp4') for i in range(number)]
     return Videos(annotated, images, poses, metric)
+
+
+def load_metric(folder: Path) -> PoseTrackingMetric:
+    """Build the metric of the videos of a seed.
+
+    Args:
+        folder (Path): Folder of the seed.
+
+    Returns:
+        PoseTrackingMetric: The metric.
+    """
+    ann_file = folder / 'annotations/person_keypoints_test.json'
+    metric = PoseTrackingMetric(str(ann_file))
+    coco = dict(from_file='configs/_base_/datasets/coco.py')
+    metric.dataset_meta = parse_pose_metainfo(coco)
+    return metric
 
 
 def _read(path: Path) -> list[np.ndarray]:
