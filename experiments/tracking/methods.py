@@ -91,7 +91,7 @@ def _pose_tracker(**fixed) -> Callable[..., Update]:
     return make
 
 
-_OWN = dict(max_lost=(1.0, 2.0), high_score=(0.3, 0.5))
+_OWN = dict(high_score=(0.3, 0.5))
 _WEIGHT = dict(pose_weight=(0.4, 0.6))
 # 30 is one second, at any frame rate.
 _BOXES = dict(lost_track_buffer=(30, 60), high_conf_det_threshold=(0.3, 0.5))
@@ -108,7 +108,7 @@ METHODS = (
     ),
     Method(
         'BoT-SORT', _box_tracker('botsort'),
-        dict(_BOXES, track_activation_threshold=(0.3, 0.5)),
+        dict(high_conf_det_threshold=(0.3, 0.5), track_activation_threshold=(0.3,)),
     ),
     Method('IoU', _pose_tracker(pose_weight=0.0), _OWN),
     Method('OKS', _pose_tracker(pose_weight=1.0), _OWN),
