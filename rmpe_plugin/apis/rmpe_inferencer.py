@@ -19,9 +19,9 @@ from rmpe_plugin.ops import PoseNMSParams
 from rmpe_plugin.ops.rmpe.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.structures import SCORE_MODES, person_scores, suppress_instances
 from rmpe_plugin.tracking import (
-    BOX_TRACKERS,
     MakeTracker,
     PeopleTracker,
+    check_tracker,
     tracker_maker,
 )
 
@@ -185,27 +185,29 @@ class RMPEInferencer:
                 not follow each other.
         """
         frames = inputs if isinstance(inputs, Frames) else Frames(inputs)
+        tracker = None
         if self._make_tracker is not None:
             _check_sequences(frames)
+            tracker = PeopleTracker(self._make_tracker, self.smooth, self.det_every)
         if boxes is None:
             detector = self.detector or self._default_detector
-            if self.det_every > 1:
-                return self._follow(frames, detector)
-            return self._predict(frames, detector, None)
+            if tracker is not None and self.det_every > 1:
+                return self._follow(frames, detector, tracker)
+            return self._predict(frames, detector, None, tracker)
         if self.detector is not None:
             raise ValueError('either a detector or boxes can be given, got both')
         if self.det_every > 1:
             raise ValueError(f'det_every={self.det_every} needs a detector, got boxes')
-        return self._predict(frames, None, boxes_by_image(boxes, frames))
+        return self._predict(frames, None, boxes_by_image(boxes, frames), tracker)
 
     def _predict(
         self,
         frames: Frames,
         detector: Detector | None,
         boxes: Mapping[int | str, InstanceData] | None,
+        tracker: PeopleTracker | None,
     ) -> Iterator[PoseResult]:
         """Predict the poses, one batch of frames after another."""
-        tracker = self._people_tracker()
         batches = detect_frames(detector, frames.reads(), self.image_batch)
         with closing(batches):
             for batch, people in batches:
@@ -217,9 +219,10 @@ class RMPEInferencer:
                         tracker.update(frame, sample.pred_instances)
                     yield PoseResult(frame, sample)
 
-    def _follow(self, frames: Frames, detector: Detector) -> Iterator[PoseResult]:
+    def _follow(
+        self, frames: Frames, detector: Detector, tracker: PeopleTracker
+    ) -> Iterator[PoseResult]:
         """Predict the poses frame after frame, each in boxes of the one before."""
-        tracker = self._people_tracker()
         batches = detect_frames(None, frames.reads(), self.image_batch)
         with closing(batches):
             for frame in (frame for batch, _ in batches for frame in batch):
@@ -230,12 +233,6 @@ class RMPEInferencer:
                 (sample,) = self.suppress([frame], self.estimate([frame], [people]))
                 tracker.update(frame, sample.pred_instances)
                 yield PoseResult(frame, sample)
-
-    def _people_tracker(self) -> PeopleTracker | None:
-        """Tracker for the videos of a call."""
-        if self._make_tracker is None:
-            return None
-        return PeopleTracker(self._make_tracker, self.smooth, self.det_every)
 
     def estimate(
         self, frames: list[Frame], people: list[InstanceData]
@@ -310,13 +307,18 @@ def _identity(frame: Frame) -> Frame:
 def _check_tracking(
     track: str | MakeTracker | None, det_every: int, smooth: bool
 ) -> None:
-    """Raise a ValueError if a setting of the tracking is invalid."""
+    """Raise if a setting of the tracking is invalid, before a model is loaded."""
+    if isinstance(track, str):
+        check_tracker(track)
     if det_every < 1:
         raise ValueError(f'det_every must be at least 1, got {det_every}')
-    if det_every > 1 and (track is None or track in BOX_TRACKERS):
+    can_follow = (
+        hasattr(track(), 'predict_boxes') if callable(track) else track == 'pose'
+    )
+    if det_every > 1 and not can_follow:
         raise ValueError(
-            f"det_every={det_every} needs track='pose', whose poses give the boxes "
-            f'between detections, got track={track!r}'
+            f"det_every={det_every} needs track='pose', or a tracker with "
+            f'predict_boxes, for the boxes between detections, got track={track!r}'
         )
     if smooth and track is None:
         raise ValueError('smooth=True needs a tracker, got track=None')

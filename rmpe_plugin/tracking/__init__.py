@@ -3,13 +3,20 @@
 
 from .box_tracker import BOX_TRACKERS, BoxTracker
 from .clock import Clock
-from .people_tracker import TRACKERS, MakeTracker, PeopleTracker, tracker_maker
+from .people_tracker import (
+    TRACKERS,
+    MakeTracker,
+    PeopleTracker,
+    check_tracker,
+    tracker_maker,
+)
 from .pose_smoother import PoseSmoother
 from .pose_tracker import SIMILARITIES, PoseTracker
 from .tracker import NOT_TRACKED, Tracker
 
 __all__ = [
     'BOX_TRACKERS',
+    'BoxTracker',
     'Clock',
     'MakeTracker',
     'NOT_TRACKED',
@@ -19,6 +26,6 @@ __all__ = [
     'SIMILARITIES',
     'TRACKERS',
     'Tracker',
-    'BoxTracker',
+    'check_tracker',
     'tracker_maker',
 ]

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from mmengine.structures import InstanceData
@@ -21,6 +22,22 @@ MakeTracker = Callable[[], Tracker]
 _SIGMA = 0.08
 
 
+def check_tracker(name: str) -> None:
+    """Check that a tracker can be used.
+
+    Args:
+        name (str): Its name.
+
+    Raises:
+        ImportError: If the tracker needs a package that is not installed.
+        ValueError: If no tracker has this name.
+    """
+    if name not in TRACKERS:
+        raise ValueError(f'track must be one of {TRACKERS}, got {name!r}')
+    if name in BOX_TRACKERS:
+        BoxTracker(name)
+
+
 def tracker_maker(name: str, dataset_meta: dict) -> MakeTracker:
     """Find a tracker by its name.
 
@@ -32,19 +49,16 @@ def tracker_maker(name: str, dataset_meta: dict) -> MakeTracker:
         MakeTracker: Function that makes a tracker for one video.
 
     Raises:
-        ImportError: If the tracker needs a package that is not installed.
-        ValueError: If no tracker has this name.
+        ImportError: See :func:`check_tracker`.
+        ValueError: See :func:`check_tracker`.
     """
-    if name not in TRACKERS:
-        raise ValueError(f'track must be one of {TRACKERS}, got {name!r}')
-    if name == 'pose':
-        sigmas: Sequence[float] = dataset_meta.get('sigmas', ())
-        if not len(sigmas):
-            sigmas = [_SIGMA] * dataset_meta['num_keypoints']
-        return partial(PoseTracker, sigmas)
-    make = partial(BoxTracker, name)
-    make()  # raises if the package is missing
-    return make
+    check_tracker(name)
+    if name in BOX_TRACKERS:
+        return partial(BoxTracker, name)
+    sigmas: Sequence[float] = dataset_meta.get('sigmas', ())
+    if not len(sigmas):
+        sigmas = [_SIGMA] * dataset_meta['num_keypoints']
+    return partial(PoseTracker, sigmas)
 
 
 class PeopleTracker:
@@ -65,6 +79,10 @@ class PeopleTracker:
     ) -> None:
         self._make, self._smooth, self._det_every = make, smooth, det_every
         self._video: str | None = None
+        self._tracker: Any = None
+        self._smoother = PoseSmoother()
+        # Frames since the last detection, with it; None before the first one.
+        self._detected: int | None = None
 
     def predict_boxes(self, frame: Frame) -> InstanceData | None:
         """Predict the boxes of the next frame, unless a detection is due.
@@ -103,10 +121,10 @@ class PeopleTracker:
             return
         if self._is_due:
             people.track_ids = self._tracker.update(people, frame.time, frame.image)
-            self._detected = 1
+            self._detected = 0
         else:
             people.track_ids = self._tracker.update(people, frame.time, detected=False)
-            self._detected += 1
+        self._detected = (self._detected or 0) + 1
         if self._smooth:
             people.keypoints = self._smoother.update(
                 people, people.track_ids, frame.time
@@ -121,6 +139,4 @@ class PeopleTracker:
         """Start anew if a frame is the first one of another video."""
         if frame.sequence != self._video:
             self._video, self._tracker = frame.sequence, self._make()
-            self._smoother = PoseSmoother()
-            # Frames since the last detection, with it.
-            self._detected: int | None = None
+            self._smoother, self._detected = PoseSmoother(), None

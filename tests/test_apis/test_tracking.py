@@ -188,12 +188,14 @@ def test_tracks_given_boxes(make):
     assert ids_by_value(results) == {90: [1, 1]}
 
 
-def test_raises_on_invalid_settings(make, tmp_path):
+def test_raises_on_invalid_settings(make, monkeypatch):
+    monkeypatch.setattr('rmpe_plugin.tracking.people_tracker.BoxTracker', print)
     for options, message in (
         (dict(track='sort'), "track must be one of .* got 'sort'"),
         (dict(det_every=0), 'det_every must be at least 1, got 0'),
         (dict(det_every=2), "det_every=2 needs track='pose'.* got track=None"),
         (dict(det_every=2, track='ocsort'), "got track='ocsort'"),
+        (dict(det_every=2, track=lambda: None), 'a tracker with predict_boxes'),
         (dict(smooth=True), 'smooth=True needs a tracker'),
     ):
         with pytest.raises(ValueError, match=message):

@@ -504,7 +504,8 @@ def test_people_in_videos_have_ids(cpn, images, tmp_path):  # noqa: F811
     """The whole image is a person, so that there is one id."""
     run_command(
         'predict', *cpn, images / 'walk.mp4', '--whole-image', '--out', tmp_path,
-        '--device', 'cpu', '--pose-nms', 'none', '--track', '--smooth', '--format', 'mot',
+        '--device', 'cpu', '--pose-nms', 'none',
+        '--track', '--smooth', '--format', 'mot',
     )  # fmt: skip
     coco, alphapose = (
         json.loads((tmp_path / name).read_text())
