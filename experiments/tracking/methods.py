@@ -91,7 +91,7 @@ def _pose_tracker(**fixed) -> Callable[..., Update]:
     return make
 
 
-_OWN = dict(high_score=(0.3, 0.5))
+_OWN = dict(high_score=(0.3, 0.5), min_similarity=(0.05, 0.15))
 _WEIGHT = dict(pose_weight=(0.4, 0.6))
 # 30 is one second, at any frame rate.
 _BOXES = dict(lost_track_buffer=(30, 60), high_conf_det_threshold=(0.3, 0.5))
