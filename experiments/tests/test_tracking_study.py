@@ -6,9 +6,12 @@ import json
 import numpy as np
 import pytest
 from mmengine.structures import InstanceData
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from PIL import Image
 
 from experiments.tracking import __main__ as program
-from experiments.tracking import data, methods, study
+from experiments.tracking import data, det_every, methods, study
+from experiments.tracking.animation import write_animation
 from rmpe_plugin.structures import AnnotatedVideo
 
 VIDEOS = 2
@@ -160,3 +163,36 @@ def test_program_writes_results_table_and_picture(
     table = (tmp_path / 'table.md').read_text()
     assert table.count('| ByteTrack |') == 4
     assert (tmp_path / 'tracking.png').stat().st_size > 1000
+
+
+def test_det_every_writes_a_row_for_each_number(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        det_every, 'measure', lambda args, every: dict(every=every, HOTA=1 / every)
+    )
+    argv = ['det_every', '--every', '1', '2', f'--work-dir={tmp_path}']
+    monkeypatch.setattr('sys.argv', argv)
+    det_every.main()
+    rows = json.loads((tmp_path / 'det_every.json').read_text())
+    assert rows == [dict(every=1, HOTA=1), dict(every=2, HOTA=0.5)]
+
+
+def test_animation_has_every_second_frame(tmp_path):
+    images = [np.full((60, 80, 3), 9 * i, np.uint8) for i in range(5)]
+    keypoints = np.random.default_rng(0).uniform(5, 55, (2, 17, 2))
+    poses = InstanceData(
+        keypoints=keypoints,
+        keypoint_scores=np.ones((2, 17)),
+        bboxes=np.array([[5.0, 5, 55, 55]] * 2),
+        bbox_scores=np.ones(2),
+        scores=np.ones(2),
+        track_ids=np.array([1, -1]),
+    )
+    meta = parse_pose_metainfo(dict(from_file='configs/_base_/datasets/coco.py'))
+    path = tmp_path / 'out/tracks.webp'
+    write_animation(path, images, [poses] * 5, meta)
+    with Image.open(path) as image:
+        assert image.n_frames == 3
+        # Only the person with an id is drawn, in colour.
+        drawing = np.array(image.convert('RGB')).astype(int)
+    x, y = keypoints[:, 0].round().astype(int).T
+    assert np.ptp(drawing[y[0], x[0]]) > 50
