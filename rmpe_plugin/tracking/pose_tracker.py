@@ -55,7 +55,7 @@ class PoseTracker:
             Defaults to 0.6.
         high_score (float): Box score from which on a pose is matched first and starts a
             track. Defaults to 0.5.
-        min_similarity (float): Minimum similarity of a match. Defaults to 0.15.
+        min_similarity (float): Minimum similarity of a match. Defaults to 0.05.
         max_lost (float): Time after which a track that is not seen ends, seconds.
             Defaults to 1.
         frame_rate (float): Frames per second, for frames without a time. Defaults to
@@ -82,7 +82,7 @@ class PoseTracker:
         similarity: str = 'oks',
         pose_weight: float = 0.6,
         high_score: float = 0.5,
-        min_similarity: float = 0.15,
+        min_similarity: float = 0.05,
         max_lost: float = 1.0,
         frame_rate: float = 25.0,
     ) -> None:
