@@ -38,7 +38,7 @@ FLOOR = {package: i for i, floor in enumerate(FLOORS) for package in floor}
 OURS = ('rmpe_plugin', 'experiments', 'tools', 'tests')
 #: All that these packages import besides themselves and the standard library.
 LIBRARIES = dict(
-    ops={'numpy', 'sklearn', 'torch'}, compat={'numpy', 'torch', 'torchvision'}
+    ops={'numpy', 'scipy', 'sklearn', 'torch'}, compat={'numpy', 'torch', 'torchvision'}
 )
 
 

@@ -35,7 +35,9 @@ from .evaluation.error_types import (
     PoseErrorTypes,
     pose_error_types,
     pose_oks,
+    pose_pck,
 )
+from .evaluation.joint_tracking import JointTracking, joint_tracking
 from .evaluation.keypoint_similarity import (
     head_size_variances,
     keypoint_accuracy,
@@ -89,6 +91,7 @@ __all__ = [
     'ErrorThresholds',
     'GaussianMixture',
     'ImageStack',
+    'JointTracking',
     'Motion',
     'PoseErrorTypes',
     'PoseNMSParams',
@@ -129,6 +132,7 @@ __all__ = [
     'identity_affine',
     'invert_affine',
     'joint_detections',
+    'joint_tracking',
     'keypoint_accuracy',
     'keypoint_mse',
     'keypoint_similarity',
@@ -144,6 +148,7 @@ __all__ = [
     'pose_detections',
     'pose_error_types',
     'pose_oks',
+    'pose_pck',
     'pose_similarity',
     'poses_in_group',
     'predict_motion',

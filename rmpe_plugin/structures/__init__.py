@@ -9,6 +9,7 @@ from .categories import (
 )
 from .coco import (
     PERSON_CATEGORY,
+    AnnotatedVideo,
     area_of,
     boxes_from_records,
     boxes_to_records,
@@ -29,6 +30,7 @@ from .coco import (
     read_images,
     read_person_boxes,
     read_results,
+    read_tracks,
     reference_length,
     require_categories,
     require_images,
@@ -40,6 +42,7 @@ from .person_scores import SCORE_MODES, person_scores
 from .pose_nms import suppress_instances, suppress_poses
 
 __all__ = [
+    'AnnotatedVideo',
     'CategoryKeypoints',
     'PERSON_CATEGORY',
     'SCORE_MODES',
@@ -70,6 +73,7 @@ __all__ = [
     'read_metainfo',
     'read_person_boxes',
     'read_results',
+    'read_tracks',
     'reference_length',
     'require_categories',
     'require_images',

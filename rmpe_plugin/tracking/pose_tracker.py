@@ -3,6 +3,7 @@
 
 import numpy as np
 from mmengine.structures import InstanceData
+from mmpose.registry import TASK_UTILS
 from numpy.typing import ArrayLike
 
 from rmpe_plugin.ops import (
@@ -32,6 +33,7 @@ _TAU = 0.5
 _POSE_DISTANCE = PoseNMSParams.preset('rmpe-mpii')
 
 
+@TASK_UTILS.register_module()
 class PoseTracker:
     """Gives each person of a video an id, by boxes and poses.
 
@@ -52,7 +54,7 @@ class PoseTracker:
             Defaults to 0.6.
         high_score (float): Box score from which on a pose is matched first and starts a
             track. Defaults to 0.5.
-        min_similarity (float): Minimum similarity of a match. Defaults to 0.1.
+        min_similarity (float): Minimum similarity of a match. Defaults to 0.05.
         max_lost (float): Time after which a track that is not seen ends, seconds.
             Defaults to 1.
         frame_rate (float): Frames per second, for frames without a time. Defaults to
@@ -79,7 +81,7 @@ class PoseTracker:
         similarity: str = 'oks',
         pose_weight: float = 0.6,
         high_score: float = 0.5,
-        min_similarity: float = 0.1,
+        min_similarity: float = 0.05,
         max_lost: float = 1.0,
         frame_rate: float = 25.0,
     ) -> None:

@@ -19,6 +19,7 @@ REGISTRIES = dict(
     OPTIM_WRAPPERS='engine',
     METRICS='evaluation',
     VISUALIZERS='visualization',
+    TASK_UTILS='tracking',
 )
 
 

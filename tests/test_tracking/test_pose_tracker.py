@@ -67,6 +67,13 @@ def test_lost_tracks_come_back_within_a_second(missing, expected):
     assert ids[10 + missing] == [expected]
 
 
+@pytest.mark.parametrize(('step', 'expected'), [(28, 1), (44, 2)])
+def test_little_overlap_is_enough_where_no_one_else_is(step, expected):
+    """The box is 44 pixels wide."""
+    frames = [people(walker(100))] * 3 + [people(walker(100 + step))]
+    assert run(PoseTracker(SIGMAS), frames)[-1] == [expected]
+
+
 def test_a_track_of_a_single_frame_does_not_come_back():
     frames = [people(walker(100)), people(), people(walker(100))]
     assert run(PoseTracker(SIGMAS), frames) == [[1], [], [2]]

@@ -42,7 +42,15 @@ LAYOUTS = {
 }
 
 
-def _category(layout: str) -> dict:
+def person_category(layout: str) -> dict:
+    """Make COCO's category of people.
+
+    Args:
+        layout (str): A key of :data:`LAYOUTS`.
+
+    Returns:
+        dict: The category.
+    """
     keypoints, skeleton = LAYOUTS[layout]
     return dict(
         id=1,
@@ -53,8 +61,20 @@ def _category(layout: str) -> dict:
     )
 
 
-def _annotation(annotation_id: int, image_id: int, person: Person, layout: str) -> dict:
-    """Make the annotation of a person, with the head box (x, y, w, h)."""
+def annotate_person(
+    annotation_id: int, image_id: int, person: Person, layout: str
+) -> dict:
+    """Make the COCO annotation of a person.
+
+    Args:
+        annotation_id (int): Id of the annotation.
+        image_id (int): Id of the image.
+        person (Person): The person.
+        layout (str): A key of :data:`LAYOUTS`.
+
+    Returns:
+        dict: The annotation, with ``head_box`` (x, y, w, h).
+    """
     keypoints = person.keypoints if layout == 'coco' else person.mpii_keypoints
     annotation = make_annotation(
         annotation_id, image_id, keypoints, person.bbox, person.area
@@ -181,7 +201,7 @@ def write_split(
                 dict(id=image_id, file_name=name, width=size[0], height=size[1])
             )
             annotations += [
-                _annotation(i, image_id, person, layout)
+                annotate_person(i, image_id, person, layout)
                 for i, person in enumerate(people, start=len(annotations) + 1)
             ]
             detections += [dict(image_id=image_id, **box) for box in boxes]
@@ -190,7 +210,7 @@ def write_split(
         info=dict(description=NOTICE, difficulty=difficulty, seed=seed),
         images=images,
         annotations=annotations,
-        categories=[_category(layout)],
+        categories=[person_category(layout)],
     )
     (folder / f'person_keypoints_{split}.json').write_text(json.dumps(dataset))
     (folder / f'person_detections_{split}.json').write_text(json.dumps(detections))

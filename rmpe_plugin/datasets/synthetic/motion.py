@@ -23,12 +23,14 @@ class Camera:
 
     Attributes:
         size (tuple[int, int]): Width and height of the image, pixels.
-        focal_length (float): Focal length, pixels. The principal point is the centre of
-            the image.
+        focal_length (float): Focal length, pixels.
+        shift (tuple[float, float]): Principal point relative to the centre of the
+            image, pixels. Defaults to (0, 0).
     """
 
     size: tuple[int, int]
     focal_length: float
+    shift: tuple[float, float] = (0.0, 0.0)
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Project points.
@@ -39,7 +41,7 @@ class Camera:
         Returns:
             np.ndarray: Pixels (N, 2).
         """
-        centre = np.array(self.size) / 2
+        centre = np.array(self.size) / 2 + self.shift
         return self.focal_length * points[:, :2] / points[:, 2:] + centre
 
 
@@ -88,8 +90,8 @@ def render_motion(
     clothes, girth = sample_clothes(rng), rng.uniform(0.8, 1.3)
     effects = rng.integers(2**32)
     for time in np.arange(num_frames) / fps:
-        body, position = build_body(_pose_at(poses, time)), positions(time)
-        figure = _place(body, position, camera, clothes, girth)
+        body, position = build_body(pose_at(poses, time)), positions(time)
+        figure = place_body(body, position, camera, clothes, girth)
         canvas = Canvas(background.copy())
         draw_figure(canvas, figure, 0)
         joints = _to_metres(body.h36m_joints, position)
@@ -127,8 +129,16 @@ def _sample_motion(
     return poses, PchipInterpolator(times, positions)
 
 
-def _pose_at(poses: dict[str, PchipInterpolator], time: float) -> Pose:
-    """Pose at a time, seconds."""
+def pose_at(poses: dict[str, PchipInterpolator], time: float) -> Pose:
+    """Evaluate the functions of a pose.
+
+    Args:
+        poses (dict[str, PchipInterpolator]): Function of the time of each attribute.
+        time (float): Time, seconds.
+
+    Returns:
+        Pose: The pose at this time.
+    """
     return Pose(**{name: function(time) for name, function in poses.items()})
 
 
@@ -137,14 +147,25 @@ def _to_metres(points: np.ndarray, position: np.ndarray) -> np.ndarray:
     return HEIGHT * points * [1, 1, -1] + position
 
 
-def _place(
+def place_body(
     body: Body,
     position: np.ndarray,
     camera: Camera,
     clothes: dict[str, np.ndarray],
     girth: float,
 ) -> Figure:
-    """Project a body."""
+    """Project a body.
+
+    Args:
+        body (Body): The posed body.
+        position (np.ndarray): Its pelvis (3,) in camera axes, metres.
+        camera (Camera): The camera.
+        clothes (dict[str, np.ndarray]): See :class:`.figure.Figure`.
+        girth (float): See :class:`.figure.Figure`.
+
+    Returns:
+        Figure: The body in the image.
+    """
 
     def project(points: np.ndarray) -> np.ndarray:
         return camera.project(_to_metres(points, position))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write videos of bodies in motion in the folders of MMPose's Human3.6M."""
+"""Write videos of one body each, in the folders of MMPose's Human3.6M, or of groups."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +9,8 @@ import numpy as np
 from mmengine.fileio import dump
 from rich.progress import track
 
+from .coco import NOTICE, annotate_person, person_category
+from .groups import GroupFrame, render_group
 from .motion import Camera, MotionFrame, render_motion
 
 ACTION, CAMERA = 'Motion', '1'
@@ -69,7 +71,105 @@ def write_videos(
     return videos
 
 
-def _write_video(path: Path, frames: Sequence[MotionFrame], fps: float) -> None:
+def write_group_videos(
+    root: Path,
+    splits: dict[str, int],
+    num_people: tuple[int, int],
+    num_frames: int,
+    size: tuple[int, int] = (320, 240),
+    fps: float = 25.0,
+    camera_motion: float = 0.1,
+    seed: int = 0,
+) -> list[Path]:
+    """Render videos of groups, and write their ground truth.
+
+    The files are ``videos/SPLIT_INDEX.mp4`` and
+    ``annotations/person_keypoints_SPLIT.json``: COCO annotations with ``videos``, the
+    ``video_id`` and ``frame_id`` (from 0) of images, and the ``track_id`` (from 1, of
+    each video), ``visible`` (share of the visible pixels), ``full_bbox`` (xywh, with
+    occluded parts) and ``head_box`` of people. People of whom less than a tenth is
+    visible are not annotated.
+
+    A video depends on the seed, the split and its index, not on the number of videos.
+
+    Args:
+        root (Path): Output folder.
+        splits (dict[str, int]): Number of videos of each split.
+        num_people (tuple[int, int]): Minimum and maximum number of people of a video,
+            at least 1.
+        num_frames (int): Number of frames of a video.
+        size (tuple[int, int]): Width and height, pixels. Defaults to (320, 240).
+        fps (float): Frame rate in frames per second. Defaults to 25.
+        camera_motion (float): See :func:`render_group`. Defaults to 0.1.
+        seed (int): Seed. Defaults to 0.
+
+    Returns:
+        list[Path]: The videos.
+
+    Raises:
+        OSError: If a video cannot be written.
+        ValueError: If a number of people is below 1, or the minimum is above the
+            maximum.
+    """
+    if not 1 <= num_people[0] <= num_people[1]:
+        raise ValueError(
+            'num_people must be a minimum of at least 1 and a maximum, got '
+            f'{num_people[0]} and {num_people[1]}'
+        )
+    camera = Camera(size, FOCAL_LENGTH * size[1])
+    (root / 'annotations').mkdir(parents=True, exist_ok=True)
+    videos = []
+    for split, number in splits.items():
+        dataset = dict(
+            info=dict(description=NOTICE, seed=seed),
+            videos=[],
+            images=[],
+            annotations=[],
+            categories=[person_category('coco')],
+        )
+        for index in track(range(number), f'rendering {split}'):
+            rng = np.random.default_rng([seed, *split.encode(), index])
+            people = int(rng.integers(num_people[0], num_people[1] + 1))
+            frames = list(
+                render_group(
+                    rng, camera, people, num_frames, fps, camera_motion=camera_motion
+                )
+            )
+            videos.append(root / 'videos' / f'{split}_{index + 1:03d}.mp4')
+            _write_video(videos[-1], frames, fps)
+            _add_video(dataset, videos[-1], frames, fps)
+        dump(dataset, root / 'annotations' / f'person_keypoints_{split}.json')
+    return videos
+
+
+def _add_video(
+    dataset: dict, path: Path, frames: Sequence[GroupFrame], fps: float
+) -> None:
+    """Add a video, its frames and its people to COCO annotations."""
+    height, width = frames[0].image.shape[:2]
+    size = dict(width=width, height=height)
+    video_id = len(dataset['videos']) + 1
+    dataset['videos'].append(
+        dict(id=video_id, name=path.stem, file_name=path.name, fps=fps, **size)
+    )
+    images, annotations = dataset['images'], dataset['annotations']
+    for frame_id, frame in enumerate(frames):
+        name = f'{path.stem}_{frame_id:06d}.jpg'
+        ids = dict(id=len(images) + 1, video_id=video_id, frame_id=frame_id)
+        images.append(dict(ids, file_name=name, **size))
+        for index, person in frame.people.items():
+            x1, y1, x2, y2 = np.round(person.full_bbox, 2).tolist()
+            record = annotate_person(len(annotations) + 1, ids['id'], person, 'coco')
+            record['track_id'] = index + 1
+            record['visible'] = round(person.visible, 4)
+            record['full_bbox'] = [x1, y1, x2 - x1, y2 - y1]
+            annotations.append(record)
+
+
+def _write_video(
+    path: Path, frames: Sequence[MotionFrame | GroupFrame], fps: float
+) -> None:
+    """Encode images as MPEG-4."""
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width = frames[0].image.shape[:2]
     codec = cv2.VideoWriter.fourcc(*'mp4v')

@@ -206,6 +206,30 @@ def pose_oks(
     return _mean_labelled(similarity, np.isfinite(gt).all(axis=-1))
 
 
+def pose_pck(keypoints: np.ndarray, gt: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """Compute the share of correct joints of each prediction for each person.
+
+    Args:
+        keypoints (np.ndarray): Predicted keypoints (P, K, 2), pixels; NaN where not
+            predicted.
+        gt (np.ndarray): Annotated keypoints (G, K, 2), pixels; NaN where not labelled.
+        radius (np.ndarray): Largest distance of a correct joint of each person (G,),
+            pixels; half of the head size for PCKh@0.5.
+
+    Returns:
+        np.ndarray: PCK (P, G), 0 for people without labelled keypoints.
+
+    Example:
+        >>> gt = np.array([[[0.0, 0.0], [0.0, 9.0], [np.nan, np.nan]]])
+        >>> pose = np.array([[[3.0, 4.0], [9.0, 9.0], [0.0, 0.0]]])
+        >>> pose_pck(pose, gt, np.array([5.0]))
+        array([[0.5]])
+    """
+    x, y = np.moveaxis(keypoints[:, None] - gt, -1, 0)
+    correct = np.hypot(x, y) <= np.asarray(radius)[:, None]
+    return _mean_labelled(correct, np.isfinite(gt).all(axis=-1))
+
+
 def _mean_labelled(similarity: np.ndarray, labelled: np.ndarray) -> np.ndarray:
     """Mean (P, G) of similarities (P, G, K) over the labelled keypoints (G, K)."""
     return similarity.sum(axis=-1) / labelled.sum(axis=-1).clip(min=1)

@@ -32,8 +32,10 @@ from .records import (
     poses_from_records,
     poses_to_records,
 )
+from .tracks import AnnotatedVideo, read_tracks
 
 __all__ = [
+    'AnnotatedVideo',
     'PERSON_CATEGORY',
     'area_of',
     'boxes_from_records',
@@ -55,6 +57,7 @@ __all__ = [
     'read_images',
     'read_person_boxes',
     'read_results',
+    'read_tracks',
     'reference_length',
     'require_categories',
     'require_images',
