@@ -51,9 +51,7 @@ class PoseSmoother:
         dt = self._clock.advance(timestamp)
         position = poses.keypoints.copy()
         velocity = np.zeros(position.shape)
-        _, now, before = np.intersect1d(
-            np.where(ids == NOT_TRACKED, 0, ids), self._ids, return_indices=True
-        )
+        _, now, before = np.intersect1d(ids, self._ids, return_indices=True)
         if len(now):
             size = poses.bboxes[now, 2:] - poses.bboxes[now, :2]
             filtered = one_euro(

@@ -254,8 +254,6 @@ class PoseTracker:
         corrected = self._tracks[tracks]
         noise = people['covariance'][..., 0]
         noise[:, :-1][people['scores'] == 0] = np.inf
-        if not detected:
-            noise[:, -1] = np.inf
         _assign(
             corrected, correct_motion(_motion(corrected), people['position'], noise)
         )

@@ -51,6 +51,14 @@ def test_smooths_keypoints():
         assert (found.keypoints[0, :, 0] == pose[:, 0]).all() == (i == 0)
 
 
+def test_smoothing_starts_anew_in_each_video():
+    tracker = PeopleTracker(make, smooth=True)
+    for time, video in ((1.0, 'a.mp4'), (0.0, 'b.mp4')):
+        found = people(walker(100 + time))
+        tracker.update(video_frame(0, video, time=time), found)
+        np.testing.assert_array_equal(found.keypoints[0], walker(100 + time))
+
+
 def follow(tracker, poses, first_box, image=IMAGE):
     """Boxes of a person between detections, and frames in which one is due."""
     boxes, due = [], []
@@ -75,16 +83,27 @@ def test_between_detections_boxes_follow_poses():
     places = np.concatenate((np.arange(20) * 5.0, 95 - np.arange(20) * 5.0)) + 80
     poses = [walker(x) for x in places]
     box = np.array([60.0, 40, 110, 160])  # other margins on each side
-    boxes, due = follow(PeopleTracker(make, det_every=30), poses, box)
-    assert due == [0, 30]
+    boxes, due = follow(PeopleTracker(make, det_every=100), poses, box)
+    assert due == [0]
     shift = (places - places[0])[:, None]
     expected = box + shift * np.array([1, 0, 1, 0])
     error = np.abs(np.concatenate(boxes) - expected)
     # Where the person turns, the box is late by less than four frames.
     assert error.max() < 20
     assert error[10:19].max() < 2
+    assert error[32:].max() < 4
     size = np.concatenate(boxes)[:, 2:] - np.concatenate(boxes)[:, :2]
     np.testing.assert_allclose(size, np.tile([50.0, 120], (40, 1)), atol=1)
+
+
+def test_boxes_have_the_margins_of_the_last_detection():
+    tracker, pose = make(), walker(100)
+    first, second = [60.0, 40, 140, 160], [70.0, 45, 135, 170]
+    tracker.update(people(pose, boxes=[first]))
+    tracker.update(people(pose, boxes=[second]))
+    found = tracker.predict_boxes()
+    tracker.update(people(pose, boxes=found.bboxes), detected=False)
+    np.testing.assert_allclose(tracker.predict_boxes().bboxes, [second], atol=2)
 
 
 def test_detects_every_nth_frame_of_each_video():

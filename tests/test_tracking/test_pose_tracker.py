@@ -79,6 +79,12 @@ def test_a_track_of_a_single_frame_does_not_come_back():
     assert run(PoseTracker(SIGMAS), frames) == [[1], [], [2]]
 
 
+def test_people_who_are_not_similar_to_a_track_start_one():
+    frames = [people(walker(100)), people(walker(100)), people(walker(118))]
+    assert run(PoseTracker(SIGMAS), frames)[-1] == [1]
+    assert run(PoseTracker(SIGMAS, min_similarity=0.6), frames)[-1] == [2]
+
+
 def test_low_scores_continue_tracks_and_start_none():
     weak, strong = people(walker(100), scores=0.2), people(walker(100))
     ids = run(PoseTracker(SIGMAS), [weak, strong, weak, weak])
