@@ -146,7 +146,7 @@ def test_tuning_takes_the_best_settings(videos, tmp_path, monkeypatch):
     assert study.tune(videos, cache) == {'IoU': dict(min_similarity=0.5)}
 
 
-def test_program_writes_results_table_and_picture(
+def test_program_writes_results_table_and_pictures(
     short, trackers, tmp_path, monkeypatch
 ):
     def one_setting(method):
@@ -162,7 +162,8 @@ def test_program_writes_results_table_and_picture(
     assert len(results['rows']) == 2 * 15
     table = (tmp_path / 'table.md').read_text()
     assert table.count('| ByteTrack |') == 4
-    assert (tmp_path / 'tracking.png').stat().st_size > 1000
+    for name in ('tracking.png', 'tracking.webp'):
+        assert (tmp_path / name).stat().st_size > 1000
 
 
 def test_det_every_writes_a_row_for_each_number(tmp_path, monkeypatch):

@@ -4,8 +4,8 @@ r"""Compare trackers of boxes and of poses on synthetic videos of groups.
 Renders videos, predicts poses with the quickstart's models (run tools/quickstart.sh
 first), and simulates others. Tunes the settings of each tracker on the videos of one
 seed, and evaluates it on those of other seeds, with and without pose NMS before. Needs
-the extra track. Writes results.json, table.md and tracking.png to --work-dir. An
-interrupted run continues with what is missing there.
+the extra track. Writes results.json, table.md, tracking.png and an animation to
+--work-dir. An interrupted run continues with what is missing there.
 
 Example:
     python -m experiments.tracking --seeds 0 1 2 --videos 4
@@ -22,8 +22,9 @@ from mmengine.fileio import dump, load
 from rich.progress import track as progress
 
 from experiments.comparison import add_seeds
+from experiments.tracking.animation import write_animation
 from experiments.tracking.data import KINDS
-from experiments.tracking.methods import METHODS
+from experiments.tracking.methods import METHODS, track
 from experiments.tracking.study import (
     BOX_TRACKERS,
     METRICS,
@@ -40,6 +41,8 @@ from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.files import atomic_write
 
 PERFECT = 'perfect association'
+# What the animation shows.
+SHOWN = 'OKS and IoU'
 NMS_LABELS = {False: 'no', True: 'yes'}
 
 
@@ -160,10 +163,19 @@ def draw(rows: list[dict], path: Path) -> None:
                 range(len(names)), names if row else [''] * len(names)
             )
         axes[0, column].set_title(kind)
+    figure.suptitle('Pose NMS first')
     axes[0, 0].set_ylabel('HOTA')
     axes[1, 0].set_ylabel('switches per video')
     figure.savefig(path, dpi=80)
     plt.close(figure)
+
+
+def animate(videos: Videos, settings: dict, path: Path) -> None:
+    """Draw the first video with the ids of its people."""
+    (method,) = (method for method in METHODS if method.name == SHOWN)
+    poses, images = [*videos.poses.values()][1][0], videos.images[0]
+    tracked = track(method, settings[SHOWN], poses, images, pose_nms=False)
+    write_animation(path, images, tracked, videos.metric.dataset_meta)
 
 
 def main() -> None:
@@ -179,6 +191,7 @@ def main() -> None:
     with atomic_write(args.work_dir / 'table.md') as file:
         file.write(table)
     draw(rows, args.work_dir / 'tracking.png')
+    animate(videos[0], settings, args.work_dir / 'tracking.webp')
     print(table)
 
 
