@@ -37,7 +37,7 @@ def engine():
     """Two workers on a Ray of this machine, which all tests share."""
     engine = RayEngine(workers=2)
     ray.init(
-        num_cpus=2, include_dashboard=False, log_to_driver=False,
+        'local', num_cpus=2, include_dashboard=False, log_to_driver=False,
         object_store_memory=80 * 1024 * 1024,
     )  # fmt: skip
     yield engine
