@@ -19,8 +19,8 @@ from .schema import FrameRows
 from .units import Unit, make_units, part_size
 from .worker import PoseWorker, UnitResult
 
-# The units, and then twice the inputs of units without a result, each alone.
-_ATTEMPTS = 3
+# In place of a number of images: an input that no other one accompanies.
+_ALONE = 0
 _DIED = 'the process that read it ended (a crash, or too little memory), several times'
 
 
@@ -160,12 +160,16 @@ class PoseJob:
         make_worker = partial(PoseWorker, self.model, self.output)
         with engine or RayEngine() as engine:
             size = self._part_size(items, engine.workers)
-            for attempt in range(_ATTEMPTS):
-                units = make_units(items, 1 if attempt else size, done.paths)
-                for result in engine.run(units, make_worker) if units else ():
-                    progress.seconds = time.monotonic() - start
-                    _add(progress, result, errors)
-                    report(progress)
+            # A worker that dies can take the units with it that it gets next, so groups
+            # become smaller step by step. At last, an input has workers of its own.
+            for images in size, max(1, size // 8), 1, _ALONE:
+                units = make_units(items, images or 1, done.paths)
+                runs = [units] if images else [[unit] for unit in units]
+                for run in filter(None, runs):
+                    for result in engine.run(run, make_worker):
+                        progress.seconds = time.monotonic() - start
+                        _add(progress, result, errors)
+                        report(progress)
                 done = self.output.scan()
         self._write_errors(items, done, errors)
         return self._finish(progress, items, self.output.scan())

@@ -124,6 +124,25 @@ def test_an_input_on_which_the_networks_fail_is_isolated(tmp_path, images):
     ]
 
 
+class FragileEngine(InlineEngine):
+    """Loses all units after one with a certain input."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def run(self, units, make_worker):
+        for unit in units:
+            if self.path in [item.path for item in unit.items]:
+                return
+            yield from super().run([unit], make_worker)
+
+
+def test_inputs_that_follow_a_dead_worker_are_not_lost(tmp_path, images):
+    progress = make_job(tmp_path).run(FragileEngine(images[0]))
+    assert people_of(tmp_path) == expected(images, images[0])
+    assert [failure.path for failure in progress.failures] == images[:1]
+
+
 def test_raises_if_the_networks_always_fail(tmp_path, images):
     with pytest.raises(OSError, match='no input .*0000.png: RuntimeError: the net'):
         make_job(tmp_path, broken=True).run(InlineEngine())

@@ -37,7 +37,7 @@ def engine():
     """Two workers on a Ray of this machine, which all tests share."""
     engine = RayEngine(workers=2)
     ray.init(
-        num_cpus=2, include_dashboard=False, log_to_driver=False,
+        'local', num_cpus=2, include_dashboard=False, log_to_driver=False,
         object_store_memory=80 * 1024 * 1024,
     )  # fmt: skip
     yield engine
@@ -72,17 +72,23 @@ def test_an_input_that_ends_the_worker_is_listed(engine, tmp_path, images):
 
 
 def test_killed_worker_is_replaced(engine, tmp_path, images):
+    killed = []
+
     def kill_worker():
-        wait_for(lambda: parts(tmp_path))
-        os.kill(int(logged(tmp_path)[-1][0]), signal.SIGKILL)
+        log = tmp_path / 'log'
+        wait_for(lambda: log.exists() and logged(tmp_path))
+        killed.extend(logged(tmp_path)[0])
+        os.kill(int(killed[0]), signal.SIGKILL)
 
     killer = threading.Thread(target=kill_worker)
     killer.start()
     log = str(tmp_path / 'log')
-    make_job(tmp_path, images_per_part=2, delay=0.5, log=log).run(engine)
+    make_job(tmp_path, images_per_part=2, delay=2.0, log=log).run(engine)
     killer.join()
     assert people_of(tmp_path) == expected(images)
-    assert len({process for process, _ in logged(tmp_path)}) > 2
+    process, path = killed
+    others = {other for other, name in logged(tmp_path) if name == path} - {process}
+    assert others
 
 
 def test_a_worker_that_cannot_start_ends_the_job(engine, tmp_path, images):
