@@ -160,7 +160,7 @@ class PoseTracker:
     def predict_boxes(self, timestamp: float | None = None) -> InstanceData:
         """Predict the boxes of the next frame, without a detector.
 
-        A box is as large around the keypoints as the detector's last one was.
+        A box is as large as the detector's last one, and moves with the keypoints.
 
         Args:
             timestamp (float, optional): When the frame is shown, seconds. Defaults to
@@ -317,11 +317,10 @@ def _margins(tracks: np.ndarray) -> np.ndarray:
 
 
 def _follow_poses(tracks: np.ndarray) -> None:
-    """Put boxes around the keypoints, as large as they were."""
+    """Move boxes with the keypoints; they keep their size."""
+    # A size that follows the pose would grow as soon as the pose jumps to a neighbour.
     bboxes = _around(tracks) + tracks['margin']
     tracks['position'][:, -1] = (bboxes[:, :2] + bboxes[:, 2:]) / 2
-    # Keypoints can come together more than the margin allows.
-    tracks['size'] = (bboxes[:, 2:] - bboxes[:, :2]).clip(1.0)
     tracks['velocity'][:, -1] = tracks['velocity'][:, :-1].mean(axis=1)
 
 

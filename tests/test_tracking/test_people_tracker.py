@@ -106,6 +106,18 @@ def test_boxes_have_the_margins_of_the_last_detection():
     np.testing.assert_allclose(tracker.predict_boxes().bboxes, [second], atol=2)
 
 
+def test_boxes_keep_their_size_where_a_pose_grows():
+    tracker = make()
+    tracker.update(people(walker(100)))
+    box = people(walker(100)).bboxes[0]
+    for i in range(6):
+        found = tracker.predict_boxes()
+        pose = walker(100, height=100 + 10 * i)
+        tracker.update(people(pose, boxes=found.bboxes), detected=False)
+    (found,) = tracker.predict_boxes().bboxes
+    np.testing.assert_allclose(found[2:] - found[:2], box[2:] - box[:2], rtol=1e-5)
+
+
 def test_detects_every_nth_frame_of_each_video():
     tracker = PeopleTracker(make, det_every=3)
     due = []
