@@ -166,6 +166,8 @@ def test_writes_ids_of_videos_frames_and_people(tmp_path):
         (video, frame) for video in (1, 2) for frame in range(8)
     ]
     assert images[9]['file_name'] == 'test_002_000001.jpg'
+    # A frame's index, as in the results of a single video, is no id of an image.
+    assert images[9]['id'] == 2_000_001
     for people in group_by_image(dataset['annotations']).values():
         ids = [person['track_id'] for person in people]
         assert len(set(ids)) == len(ids) and set(ids) <= {1, 2, 3}

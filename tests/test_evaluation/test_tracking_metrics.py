@@ -289,9 +289,23 @@ def test_evaluates_results_of_predict(build, tmp_path, name):
     path = tmp_path / 'results.json'
     path.write_text(json.dumps(records))
     assert build('JointMOTA').evaluate_file(path)['MOTA'] == 100
+    # People without a track
+    for record in records[:3]:
+        del record['track_id']
+    path.write_text(json.dumps(records))
+    assert build('JointMOTA').evaluate_file(path)['MOTA'] == pytest.approx(75)
     records[0]['image_id'] = 'other/0'
     path.write_text(json.dumps(records))
     with pytest.raises(ValueError, match="image 'other/0' is not among the 1 videos"):
+        build('JointMOTA').evaluate_file(path)
+
+
+def test_raises_on_results_that_are_not_tracked(build, tmp_path):
+    path = tmp_path / 'results.json'
+    keypoints = [0.0] * 51
+    record = dict(image_id=1, keypoints=keypoints, bbox=[0, 0, 9, 9], score=0.9)
+    path.write_text(json.dumps([record]))
+    with pytest.raises(ValueError, match='no result has a track_id'):
         build('JointMOTA').evaluate_file(path)
 
 

@@ -5,7 +5,7 @@ Videos of one body have joints in three dimensions and are written in the folder
 formats of MMPose's Human3.6M. Videos of groups have COCO annotations with the ids of
 videos, frames and people.
 
-Examples:
+Example:
     rmpe synthesize videos data/synthetic_videos --train 40 --test 8
     rmpe synthesize videos data/synthetic_groups --train 8 --test 8 --people 2-8
 """

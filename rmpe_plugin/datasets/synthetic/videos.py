@@ -18,6 +18,8 @@ ACTION, CAMERA = 'Motion', '1'
 FOCAL_LENGTH = 1.25
 # MMPose's scale: 1.2 times the larger side of the box, in units of 200 pixels.
 SCALE = 1.2 / 200
+# Ids of the images of a group's video are from this times the video's id on.
+_IDS_OF_VIDEO = 10**6
 
 
 def write_videos(
@@ -155,11 +157,13 @@ def _add_video(
     images, annotations = dataset['images'], dataset['annotations']
     for frame_id, frame in enumerate(frames):
         name = f'{path.stem}_{frame_id:06d}.jpg'
-        ids = dict(id=len(images) + 1, video_id=video_id, frame_id=frame_id)
+        # No index of a frame is also the id of an image.
+        image_id = _IDS_OF_VIDEO * video_id + frame_id
+        ids = dict(id=image_id, video_id=video_id, frame_id=frame_id)
         images.append(dict(ids, file_name=name, **size))
         for index, person in frame.people.items():
             x1, y1, x2, y2 = np.round(person.full_bbox, 2).tolist()
-            record = annotate_person(len(annotations) + 1, ids['id'], person, 'coco')
+            record = annotate_person(len(annotations) + 1, image_id, person, 'coco')
             record['track_id'] = index + 1
             record['visible'] = round(person.visible, 4)
             record['full_bbox'] = [x1, y1, x2 - x1, y2 - y1]

@@ -128,15 +128,16 @@ class TrackingMetric(BaseMetric):
         """Compute the metrics of a result file.
 
         Args:
-            path (Path): COCO results with ``track_id``, as ``rmpe predict --track``
-                writes. ``image_id`` is the id of an image, or the name of its video,
-                ``'/'`` and ``frame_id``.
+            path (Path): COCO results as ``rmpe predict --track`` writes. Those without
+                ``track_id`` have no track. ``image_id`` is the id of an image, or the
+                name of its video, ``'/'`` and ``frame_id``.
 
         Returns:
             dict[str, float]: The metrics.
 
         Raises:
-            ValueError: If a result is invalid or of another image.
+            ValueError: If a result is invalid or of another image, or there are results
+                and none has ``track_id``.
         """
         names = {v['id']: v['name'] for v in self.dataset.get('videos', [])}
         ids: dict[int | str, int] = {}
@@ -144,8 +145,10 @@ class TrackingMetric(BaseMetric):
             ids[image['id']] = image['id']
             if image.get('video_id') in names:
                 ids[f'{names[image["video_id"]]}/{image["frame_id"]}'] = image['id']
-        required = {'image_id', 'keypoints', 'bbox', 'score', 'track_id'}
-        records = group_by_image(read_results(path, required))
+        results = read_results(path, {'image_id', 'keypoints', 'bbox', 'score'})
+        if results and not any('track_id' in result for result in results):
+            raise ValueError(f'{path}: no result has a track_id')
+        records = group_by_image(results)
         if others := [image_id for image_id in records if image_id not in ids]:
             raise ValueError(
                 f'{path}: the image {others[0]!r} is not among the {len(self.videos)} '
@@ -154,7 +157,7 @@ class TrackingMetric(BaseMetric):
         poses = {}
         for image_id, people in records.items():
             pose = poses_from_records(people, len(self.joints))
-            pose.track_ids = np.array([person['track_id'] for person in people])
+            pose.track_ids = np.array([person.get('track_id', -1) for person in people])
             poses[ids[image_id]] = pose
         return self.evaluate_poses(poses)
 
