@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 # Cost of a pair that must not match. It is above the sum of all other costs.
 _FORBIDDEN = 1e6
@@ -118,6 +117,9 @@ def _match(
     distance: np.ndarray, last: np.ndarray, ids: np.ndarray, threshold: float
 ) -> np.ndarray:
     """Matches (K, G, P) of the joints of a frame; ``last`` are ids (K, G)."""
+    # The import takes half a second.
+    from scipy.optimize import linear_sum_assignment
+
     near = distance <= threshold
     kept = near & (last[..., None] == ids)
     # The first of two people with the same last id keeps it.
