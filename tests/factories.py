@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.structures import InstanceData, PixelData
+from mmpose.datasets.datasets import CocoDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import MODELS
 from mmpose.structures import MultilevelPixelData, PoseDataSample
@@ -26,16 +27,15 @@ def use_synthetic_people(dataset: dict, folder: Path) -> None:
     People of data sets with fewer keypoints than COCO keep the first ones.
     """
     ann_file = folder / 'annotations' / 'person_keypoints_train.json'
-    number = 17
-    if 'metainfo' in dataset:
-        number = parse_pose_metainfo(dataset['metainfo'])['num_keypoints']
-    if number != 17:
-        content = json.loads(ann_file.read_text())
+    content = json.loads(ann_file.read_text())
+    category = content['categories'][0]
+    meta = parse_pose_metainfo(dataset.get('metainfo', CocoDataset.METAINFO))
+    if [*meta['keypoint_name2id']] != category['keypoints']:
         for person in content['annotations']:
-            person['keypoints'] = person['keypoints'][: 3 * number]
-        # names of COCO, which contradict those of the config
-        del content['categories'][0]['keypoints']
-        ann_file = ann_file.with_stem(f'{number}_keypoints')
+            person['keypoints'] = person['keypoints'][: 3 * meta['num_keypoints']]
+        # Names of COCO, which contradict those of the config.
+        del category['keypoints']
+        ann_file = ann_file.with_stem(meta['dataset_name'])
         ann_file.write_text(json.dumps(content))
     dataset.update(
         data_root='', ann_file=str(ann_file), data_prefix=dict(img=f'{folder}/train/')

@@ -173,7 +173,10 @@ def read_metainfo(path: Path, from_file: str | None = None) -> dict:
         ValueError: If a file or its categories are not valid.
     """
     if from_file is not None:
-        return parse_metainfo(dict(from_file=from_file))
+        # Imports all data sets of MMPose, which takes seconds.
+        from mmpose.datasets.datasets.utils import parse_pose_metainfo
+
+        return parse_pose_metainfo(dict(from_file=from_file))
     coco = parse_metainfo(_COCO)
     meta, message = category_metainfo(path, read_annotations(path), coco)
     if message:

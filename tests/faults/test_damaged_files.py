@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.runner.checkpoint import CheckpointLoader
+from mmpose.datasets.datasets import CocoDataset
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
 from rmpe_plugin.structures import read_results
@@ -26,6 +28,7 @@ CONFIG = Config.fromfile(
     ROOT / 'configs/quickstart/td-hm_cpn-res18_synthetic-128x96.py'
 )
 KEYPOINTS = [12.5, 40.0, 2] * 17
+NAMES = [*parse_pose_metainfo(CocoDataset.METAINFO)['keypoint_name2id']]
 
 
 def make_annotations():
@@ -48,7 +51,7 @@ def make_annotations():
         dict(id=1 + i, file_name=name, width=320, height=240)
         for i, name in enumerate(names)
     ]
-    category = dict(id=1, name='person', keypoints=['x'] * 17, skeleton=[])
+    category = dict(id=1, name='person', keypoints=NAMES.copy(), skeleton=[])
     return dict(images=images, annotations=people, categories=[category])
 
 
