@@ -29,7 +29,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from mmengine.config import DictAction
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -43,7 +42,6 @@ from rich.table import Table
 from rmpe_plugin.apis import (
     COLOR_BY,
     OPENPOSE_FORMATS,
-    PRECISIONS,
     WHOLE_IMAGE,
     Detector,
     Frames,
@@ -56,25 +54,18 @@ from rmpe_plugin.apis import (
     ResultWriter,
     RMPEInferencer,
     TiledDetector,
-    find_model,
     load_detector,
 )
 from rmpe_plugin.cli._exit_status import exit_status
-from rmpe_plugin.cli._model_arguments import (
-    CHECKPOINT,
-    EXAMPLES,
-    MODEL,
-    is_pose_model,
-    take_model,
+from rmpe_plugin.cli._inference_arguments import (
+    add_detector,
+    add_inputs,
+    add_settings,
+    add_tiles,
+    parse,
+    settings,
 )
-from rmpe_plugin.ops.rmpe.pose_nms_params import DEFAULT_PRESET
-from rmpe_plugin.structures import SCORE_MODES
-from rmpe_plugin.tracking import TRACKERS
-from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.tables import table_console
-
-# The model without one in the arguments.
-DEFAULT_MODEL = 'photo'
 
 # Formats of results besides COCO's and AlphaPose's.
 FORMATS = (*OPENPOSE_FORMATS, 'mot')
@@ -92,17 +83,9 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_input_arguments(parser)
-    add_threshold_arguments(parser)
+    add_settings(parser)
     add_drawing_arguments(parser)
-    add_tracking_arguments(parser)
-    add_runtime_arguments(parser)
-    args = parser.parse_args()
-    try:
-        take_models(args)
-    except (ImportError, OSError, ValueError) as error:
-        parser.error(str(error))
-    if not args.inputs:
-        parser.error('inputs are missing: images, videos, folders or a webcam')
+    args = parse(parser, 'images, videos, folders or a webcam')
     try:
         args.frames = Frames(args.inputs)
     except (OSError, ValueError) as error:
@@ -121,45 +104,16 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def take_models(args: argparse.Namespace) -> None:
-    """Take the pose estimator and the detector from the arguments; inputs are left.
-
-    Raises:
-        OSError: If a file does not exist.
-        ValueError: If no model has the name, or a checkpoint is missing.
-    """
-    if args.model is None and args.inputs and is_pose_model(args.inputs[0]):
-        model = take_model(args.inputs)
-    else:
-        args.model = args.model or DEFAULT_MODEL
-        model = (args.model, None)
-    find_model(*model)  # raises if there is none
-    args.config, args.checkpoint = model
-    # Inputs after the detector are not part of it.
-    words, args.det = args.det, take_model(args.det)
-    args.inputs += words
-
-
 def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the models, inputs and outputs."""
-    parser.add_argument(
-        'inputs', nargs='*', metavar='[MODEL [CHECKPOINT]] INPUT',
-        help=f'the pose model: {MODEL.format(example=EXAMPLES["pose"])}; or an ONNX '
-        f'file (default: {DEFAULT_MODEL}); {CHECKPOINT}. Then images, videos, folders, '
-        "quoted globs, 'webcam' or 'webcam:INDEX', addresses of images or streams "
-        "(http://, https://, rtsp://), a text file (.txt) of these, one a line, or '-' "
-        'for such a list on the standard input',
-    )  # fmt: skip
-    parser.add_argument(
-        '--model', metavar='MODEL',
-        help='the pose model, if an input has its name',
-    )  # fmt: skip
+    add_inputs(
+        parser,
+        "images, videos, folders, quoted globs, 'webcam' or 'webcam:INDEX', addresses "
+        'of images or streams (http://, https://, rtsp://), a text file (.txt) of '
+        "these, one a line, or '-' for such a list on the standard input",
+    )
     people = parser.add_mutually_exclusive_group()
-    people.add_argument(
-        '--det', nargs='+', default=['person'], metavar=('MODEL', 'CHECKPOINT'),
-        help=f'person detector: {MODEL.format(example=EXAMPLES["detector"])}; or an '
-        f"ONNX file; {CHECKPOINT} (default: 'person', in this package)",
-    )  # fmt: skip
+    add_detector(people)
     people.add_argument(
         '--boxes', type=Path,
         help='JSON file of person boxes, COCO results or annotations; boxes belong to '
@@ -170,11 +124,7 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='one box per image, of the size of the image',
     )
-    parser.add_argument(
-        '--tiles', action='store_true',
-        help='detect in four overlapping tiles too, for people who are small in the '
-        'image; takes five times as long',
-    )  # fmt: skip
+    add_tiles(parser)
     parser.add_argument(
         '--out', type=Path, default='poses', help='output folder (default: poses)'
     )
@@ -191,29 +141,6 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--show', action='store_true', help='show the poses in a window; q stops'
     )
-
-
-def add_threshold_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of which people are kept."""
-    parser.add_argument(
-        '--box-thr', type=float,
-        help='boxes of the detector with a lower score are dropped (default: 0.35 for '
-        "'person', otherwise 0.3)",
-    )  # fmt: skip
-    parser.add_argument(
-        '--min-box-area', type=float, metavar='AREA',
-        help='boxes of the detector with a smaller area in square pixels are dropped '
-        '(default: none are)',
-    )  # fmt: skip
-    parser.add_argument(
-        '--pose-nms', default=DEFAULT_PRESET, metavar='PRESET|FILE|none',
-        help='pose NMS: a preset, a JSON file of parameters, or none (default: '
-        '%(default)s)',
-    )  # fmt: skip
-    parser.add_argument(
-        '--score-mode', choices=SCORE_MODES, default='bbox_keypoint',
-        help='person score in the COCO results (default: bbox_keypoint)',
-    )  # fmt: skip
 
 
 def add_drawing_arguments(parser: argparse.ArgumentParser) -> None:
@@ -239,25 +166,6 @@ def add_drawing_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def add_tracking_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ids in videos."""
-    parser.add_argument(
-        '--track', nargs='?', choices=TRACKERS, const='pose',
-        help='give people ids, which stay the same over the frames of a video, or of '
-        "the images of a folder: by boxes and poses ('pose', the default of the "
-        "option), or by boxes with a tracker of the extra 'track'",
-    )  # fmt: skip
-    parser.add_argument(
-        '--det-every', type=at_least(1), default=1, metavar='N',
-        help='with --track pose: detect people in every Nth frame; between them, boxes '
-        'follow the poses (default: 1)',
-    )  # fmt: skip
-    parser.add_argument(
-        '--smooth', action='store_true',
-        help='with --track: smooth the keypoints of each person over time',
-    )  # fmt: skip
-
-
 def check_tracking(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Exit with an error if options need other ones; set the default of colours."""
     if args.det_every > 1 and args.track != 'pose':
@@ -272,33 +180,6 @@ def check_tracking(parser: argparse.ArgumentParser, args: argparse.Namespace) ->
         if is_given and not args.track:
             parser.error(f'{option} needs --track')
     args.color_by = args.color_by or ('id' if args.track else 'keypoint')
-
-
-def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of how the models run."""
-    parser.add_argument(
-        '--image-batch', type=at_least(1), default=8,
-        help='images that are processed together (default: 8)',
-    )  # fmt: skip
-    parser.add_argument(
-        '--person-batch', type=at_least(1), default=32,
-        help='batch size of the pose estimator, people (default: 32)',
-    )  # fmt: skip
-    parser.add_argument(
-        '--precision', choices=PRECISIONS, default='float32',
-        help='bfloat16 is faster for many people on CPUs with AMX or AVX512-BF16 '
-        '(default: float32)',
-    )  # fmt: skip
-    parser.add_argument(
-        '--flip', action=argparse.BooleanOptionalAction,
-        help='flip test: average with the poses in the mirrored crop, which takes '
-        "twice as long (default: as the model's config)",
-    )  # fmt: skip
-    parser.add_argument('--device', help='default: cuda if available, otherwise cpu')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-        help='changes to the config of the pose estimator, as in train.py',
-    )  # fmt: skip
 
 
 def build_detector(args: argparse.Namespace) -> Detector | None:
@@ -316,23 +197,8 @@ def build_detector(args: argparse.Namespace) -> Detector | None:
 
 def start(args: argparse.Namespace) -> tuple[RMPEInferencer, Iterator[PoseResult]]:
     """Load the models and start the inference."""
-    cfg_options = dict(args.cfg_options or {})
-    if args.flip is not None:
-        cfg_options['model.test_cfg.flip_test'] = args.flip
     inferencer = RMPEInferencer(
-        args.config,
-        args.checkpoint,
-        build_detector(args),
-        device=args.device,
-        precision=args.precision,
-        pose_nms=None if args.pose_nms == 'none' else args.pose_nms,
-        score_mode=args.score_mode,
-        image_batch=args.image_batch,
-        person_batch=args.person_batch,
-        track=args.track,
-        det_every=args.det_every,
-        smooth=args.smooth,
-        cfg_options=cfg_options,
+        args.config, args.checkpoint, build_detector(args), **settings(args)
     )
     return inferencer, inferencer(args.frames, args.boxes)
 

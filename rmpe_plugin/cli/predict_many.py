@@ -27,13 +27,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from rmpe_plugin.cli._exit_status import exit_status
-from rmpe_plugin.cli._model_arguments import CHECKPOINT, EXAMPLES, MODEL
-from rmpe_plugin.cli.predict import (
-    DEFAULT_MODEL,
-    add_runtime_arguments,
-    add_threshold_arguments,
-    add_tracking_arguments,
-    take_models,
+from rmpe_plugin.cli._inference_arguments import (
+    add_detector,
+    add_inputs,
+    add_settings,
+    add_tiles,
+    parse,
+    settings,
 )
 from rmpe_plugin.jobs import (
     Engine,
@@ -57,16 +57,8 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_job_arguments(parser)
-    add_threshold_arguments(parser)
-    add_tracking_arguments(parser)
-    add_runtime_arguments(parser)
-    args = parser.parse_args()
-    try:
-        take_models(args)
-    except (ImportError, OSError, ValueError) as error:
-        parser.error(str(error))
-    if not args.inputs:
-        parser.error('inputs are missing: images, videos, folders or addresses')
+    add_settings(parser)
+    args = parse(parser, 'images, videos, folders or addresses')
     on_ray = (args.address, args.workers, args.gpus_per_worker)
     if args.shard and any(value is not None for value in on_ray):
         parser.error('--shard does not use Ray: no --address, --workers or GPUs')
@@ -75,22 +67,9 @@ def parse_args() -> argparse.Namespace:
 
 def add_job_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the inputs, the output and the workers."""
-    parser.add_argument(
-        'inputs', nargs='*', metavar='[MODEL [CHECKPOINT]] INPUT',
-        help=f'the pose model: {MODEL.format(example=EXAMPLES["pose"])}; or an ONNX '
-        f'file (default: {DEFAULT_MODEL}); {CHECKPOINT}. Then the inputs, see above',
-    )  # fmt: skip
-    parser.add_argument(
-        '--model', metavar='MODEL',
-        help='the pose model, if an input has its name',
-    )  # fmt: skip
-    parser.add_argument(
-        '--det', nargs='+', default=['person'], metavar=('MODEL', 'CHECKPOINT'),
-        help="person detector (default: 'person', in this package)",
-    )  # fmt: skip
-    parser.add_argument(
-        '--tiles', action='store_true', help='detect in four overlapping tiles too'
-    )
+    add_inputs(parser, 'the inputs, see above')
+    add_detector(parser)
+    add_tiles(parser)
     parser.add_argument(
         '--out', required=True, help='output folder, or its address: s3://BUCKET/FOLDER'
     )
@@ -131,9 +110,6 @@ def shard(text: str) -> tuple[int, int]:
 
 def build_job(args: argparse.Namespace) -> PoseJob:
     """Create the job of the arguments."""
-    cfg_options = dict(args.cfg_options or {})
-    if args.flip is not None:
-        cfg_options['model.test_cfg.flip_test'] = args.flip
     model = PoseModel(
         args.config,
         args.checkpoint,
@@ -141,16 +117,7 @@ def build_job(args: argparse.Namespace) -> PoseJob:
         box_thr=args.box_thr,
         min_box_area=args.min_box_area,
         tiles=args.tiles,
-        pose_nms=None if args.pose_nms == 'none' else args.pose_nms,
-        score_mode=args.score_mode,
-        track=args.track,
-        det_every=args.det_every,
-        smooth=args.smooth,
-        precision=args.precision,
-        cfg_options=cfg_options or None,
-        device=args.device,
-        image_batch=args.image_batch,
-        person_batch=args.person_batch,
+        **settings(args),
     )
     return PoseJob(
         args.inputs,

@@ -18,9 +18,9 @@ from rmpe_plugin.apis import (
 from rmpe_plugin.apis.pose_estimator import load_config
 from rmpe_plugin.ops import PoseNMSParams
 from rmpe_plugin.ops.rmpe.pose_nms_params import DEFAULT_PRESET
-from rmpe_plugin.utils.checkpoint import find_in_package
 from rmpe_plugin.utils.download import cached_file, load_from_http
 from rmpe_plugin.utils.files import file_digest
+from rmpe_plugin.utils.packages import find_in_package
 
 
 @dataclass
