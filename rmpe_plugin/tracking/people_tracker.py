@@ -9,6 +9,7 @@ import numpy as np
 from mmengine.structures import InstanceData
 
 from rmpe_plugin.inference import Frame
+from rmpe_plugin.structures.categories import DEFAULT_SIGMA
 
 from .box_tracker import BOX_TRACKERS, BoxTracker
 from .pose_smoother import PoseSmoother
@@ -18,8 +19,6 @@ from .tracker import NOT_TRACKED, Tracker
 #: Names of the trackers.
 TRACKERS = ('pose', *BOX_TRACKERS)
 MakeTracker = Callable[[], Tracker]
-# OKS sigma of all keypoints of a model whose data set has none; the mean of COCO's.
-_SIGMA = 0.08
 
 
 def check_tracker(name: str) -> None:
@@ -57,7 +56,7 @@ def tracker_maker(name: str, dataset_meta: dict) -> MakeTracker:
         return partial(BoxTracker, name)
     sigmas: Sequence[float] = dataset_meta.get('sigmas', ())
     if not len(sigmas):
-        sigmas = [_SIGMA] * dataset_meta['num_keypoints']
+        sigmas = [DEFAULT_SIGMA] * dataset_meta['num_keypoints']
     return partial(PoseTracker, sigmas)
 
 
