@@ -20,7 +20,8 @@ class MotWriter(ResultWriter):
     The files are ``VIDEO.txt``, or ``FOLDER.txt`` for the images of a folder. A line is
     frame, id, left, top, width, height, score, -1, -1, -1, in pixels of the image, for
     each person with an id. Frames of a video count from 1. That of an image is the
-    number in its name, or without one the count of the images.
+    number in its name, or if it has none or a smaller one than the image before, the
+    number that follows.
 
     Args:
         folder (Path): Output folder. Created if it does not exist.
@@ -43,9 +44,6 @@ class MotWriter(ResultWriter):
         Raises:
             OSError: If the file cannot be written, or another video has its name.
         """
-        if frame.sequence != self._sequence:
-            self._open(frame)
-        self._frames += 1
         number = self._number(frame)
         people = poses.pred_instances
         people = people[people.track_ids != NOT_TRACKED]
@@ -59,6 +57,11 @@ class MotWriter(ResultWriter):
         for track_id, row in zip(people.track_ids, rows, strict=True):
             values = ','.join(f'{value:.6g}' for value in row)
             self._file.write(f'{number},{track_id},{values},-1,-1,-1\n')
+
+    def skip(self, frame: Frame) -> None:
+        """Count an image that cannot be read."""
+        if not frame.video:
+            self._number(frame)
 
     def _open(self, frame: Frame) -> None:
         """Start the file of another video."""
@@ -74,9 +77,14 @@ class MotWriter(ResultWriter):
 
     def _number(self, frame: Frame) -> int:
         """Number of a frame."""
+        if frame.sequence != self._sequence:
+            self._open(frame)
         if frame.video:
             return int(str(frame.image_id).rpartition('/')[2]) + 1
-        return frame.image_id if isinstance(frame.image_id, int) else self._frames
+        named = frame.image_id if isinstance(frame.image_id, int) else 0
+        # Two images of a video never have the same number.
+        self._frames = max(self._frames + 1, named)
+        return self._frames
 
     def close(self) -> None:
         """Finish the file of the last video."""

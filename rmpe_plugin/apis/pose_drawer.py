@@ -17,6 +17,8 @@ _HUE_STEP = 0.618034
 Color = tuple[int, ...]  # BGR
 _GREEN: Color = (0, 255, 0)
 _GREY: Color = (160, 160, 160)
+# Pixels. OpenCV's coordinates are integers of 32 bits.
+_LIMIT = 2**30
 
 
 class PoseDrawer:
@@ -76,13 +78,14 @@ class PoseDrawer:
         width = max(1, round(max(image.shape[:2]) / 400))
         colors = self._colors(people)
         if self.boxes:
-            for (x1, y1, x2, y2), color in zip(
-                people.bboxes.astype(int).tolist(), colors, strict=True
-            ):
-                cv2.rectangle(drawing, (x1, y1), (x2, y2), color or _GREEN, width)
+            corners = _pixels(people.bboxes).reshape(-1, 2, 2).tolist()
+            finite = np.isfinite(people.bboxes).all(axis=1)
+            for corner, is_finite, color in zip(corners, finite, colors, strict=True):
+                if is_finite:
+                    cv2.rectangle(drawing, *corner, color or _GREEN, width)
         shown = people.keypoint_scores >= self.kpt_thr
         shown &= np.isfinite(people.keypoints).all(axis=-1)
-        points = np.where(shown[..., None], people.keypoints, 0).astype(int)
+        points = _pixels(people.keypoints)
         for person in zip(points.tolist(), shown, colors, strict=True):
             self._draw_pose(drawing, *person, width)
         if self.color_by == 'id':
@@ -131,7 +134,7 @@ def _id_color(index: int) -> Color:
 def _write_ids(drawing: np.ndarray, people: InstanceData, width: int) -> None:
     """Write each id inside the upper left corner of its box, or of the image."""
     size = 0.5 * width
-    corners = people.bboxes[:, :2].clip(0) + (2 * width, 2 * width + 22 * size)
+    corners = _pixels(people.bboxes)[:, :2].clip(0) + (2 * width, 2 * width + 22 * size)
     for (x, y), index in zip(corners, people.track_ids, strict=True):
         if index == NOT_TRACKED:
             continue
@@ -141,6 +144,11 @@ def _write_ids(drawing: np.ndarray, people: InstanceData, width: int) -> None:
                 drawing, str(index), (round(float(x)), round(float(y))),
                 cv2.FONT_HERSHEY_SIMPLEX, size, shade, thickness, cv2.LINE_AA,
             )  # fmt: skip
+
+
+def _pixels(coordinates: np.ndarray) -> np.ndarray:
+    """Coordinates as integers that OpenCV can draw."""
+    return np.nan_to_num(coordinates).clip(-_LIMIT, _LIMIT).astype(int)
 
 
 def _bgr(dataset_meta: dict, key: str) -> list[Color]:

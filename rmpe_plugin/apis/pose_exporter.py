@@ -79,6 +79,8 @@ class PoseExporter:
         frame, poses = result
         if frame.image is None:
             self.failed.append(frame)
+            if self.writer:
+                self._write(frame, self.writer.skip)
             return True
         self.frames += 1
         self.people += len(poses.pred_instances)
@@ -93,10 +95,10 @@ class PoseExporter:
             self._write(frame, self._images.write, drawing)
         return not (self.show and show_image(drawing))
 
-    def _write(self, frame: Frame, write: Callable, content: object) -> None:
+    def _write(self, frame: Frame, write: Callable, *content: object) -> None:
         """Write a file of a frame; the other ones are written if it fails."""
         try:
-            write(frame, content)
+            write(frame, *content)
         except OSError as error:
             name = frame.video or frame.name
             if name not in {failed.name for failed in self.failed}:

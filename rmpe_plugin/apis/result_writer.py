@@ -31,5 +31,15 @@ class ResultWriter(ABC):
             OSError: If a file cannot be written, or is that of another frame or video.
         """
 
+    def skip(self, frame: Frame) -> None:  # noqa: B027, only videos count frames
+        """Leave out a frame that cannot be read.
+
+        Args:
+            frame (Frame): The frame, without an image.
+
+        Raises:
+            OSError: If a file cannot be written.
+        """
+
     def close(self) -> None:  # noqa: B027, most writers keep no file open
         """Finish the last file."""

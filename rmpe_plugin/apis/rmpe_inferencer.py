@@ -330,8 +330,8 @@ def _check_sequences(frames: Frames) -> None:
     repeated = [name for name, number in Counter(runs).items() if number > 1]
     if repeated:
         raise ValueError(
-            'tracking needs the frames of a video in order: images or videos of other '
-            f'folders are between those of {repeated[0]}'
+            'tracking needs the frames of a video in order: other images or videos are '
+            f'between the images of {repeated[0]}'
         )
 
 

@@ -37,7 +37,7 @@ class Frame:
     @property
     def sequence(self) -> str:
         """The frames of one video, or the images of one folder, have the same one."""
-        return self.video or str(Path(self.name).parent)
+        return self.video or str(Path(self.name).absolute().parent)
 
 
 def image_id_of(path: Path) -> int | str:

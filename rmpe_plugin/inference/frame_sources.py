@@ -70,7 +70,7 @@ class FrameSource(ABC):
     @property
     def sequence(self) -> str:
         """That of its frames, see :class:`Frame`."""
-        return str(Path(self.name).parent)
+        return str(Path(self.name).absolute().parent)
 
     @property
     def number(self) -> int | None:

@@ -7,14 +7,12 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from tempfile import NamedTemporaryFile
 
-from fsspec.core import url_to_fs
-
 from rmpe_plugin.inference import Frame, FrameSource, open_source
 from rmpe_plugin.utils.animations import count_frames
 from rmpe_plugin.utils.images import load_image
 
 from .items import Item, Row
-from .storage import storage_errors
+from .storage import open_storage, storage_errors
 
 
 class ItemSource(FrameSource):
@@ -93,7 +91,7 @@ def read_bytes(item: Item) -> bytes:
     """
     start, end = item.span or (None, None)
     with storage_errors(item.file, 'read'):
-        filesystem, path = url_to_fs(item.file)
+        filesystem, path = open_storage(item.file)
         return filesystem.cat_file(path, start=start, end=end)
 
 
@@ -111,7 +109,7 @@ def copy_to(item: Item, path: str) -> None:
         Path(path).write_bytes(read_bytes(item))
         return
     with storage_errors(item.file, 'read'):
-        filesystem, source = url_to_fs(item.file)
+        filesystem, source = open_storage(item.file)
         filesystem.get_file(source, path)
 
 
@@ -121,7 +119,7 @@ def _group(file: str, column: str, group: int) -> list:
     import pyarrow.parquet as pq
 
     with storage_errors(file, 'read'):
-        filesystem, path = url_to_fs(file)
+        filesystem, path = open_storage(file)
         stream = filesystem.open(path)
     with stream:
         table = pq.ParquetFile(stream).read_row_group(group, columns=[column])

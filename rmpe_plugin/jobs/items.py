@@ -11,13 +11,12 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from fsspec import AbstractFileSystem
-from fsspec.core import url_to_fs
 from mmengine.logging import print_log
 
 from rmpe_plugin.deploy.requirements import require
 from rmpe_plugin.inference import media_type
 
-from .storage import is_remote, storage_errors
+from .storage import is_remote, open_storage, storage_errors
 
 # Number of files that are named as left out.
 _NAMED = 5
@@ -105,7 +104,7 @@ def _find(name: str, column: str | None) -> list[Item]:
     if name == '-':
         return _of_names(sys.stdin.read(), column)
     with storage_errors(name, 'listed'):
-        filesystem, path = url_to_fs(name if is_remote(name) else os.path.abspath(name))
+        filesystem, path = open_storage(name)
         files = _files(filesystem, path)
         is_list = [*files] == [path] and path.lower().endswith('.txt')
         content = filesystem.cat_file(path) if is_list else b''
@@ -236,12 +235,17 @@ def _rows(
             raise ValueError(
                 f'column must be one of {", ".join(names)} in {name}, got {column!r}'
             )
+        # Hugging Face's structs of bytes and path have images.
         kind = str(table.schema_arrow.field(column).type)
+        has_names = 'string' in kind and not kind.startswith('struct')
         for group in range(table.num_row_groups):
-            if 'string' in kind:
+            if has_names:
                 values = table.read_row_group(group, columns=[column])[column]
-                for value in values.to_pylist():
-                    yield from _named(value, None)
+                found = [*filter(None, values.to_pylist())]
+                if len(found) < len(values):
+                    _warn(f'{name}: left out: {len(values) - len(found)} empty names')
+                for found_name in found:
+                    yield from _named(found_name, None)
                 continue
             size = table.metadata.row_group(group).num_rows
             for index in range(size):

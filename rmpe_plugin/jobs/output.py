@@ -12,13 +12,11 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from fsspec.core import url_to_fs
-
 from rmpe_plugin.deploy.requirements import require
 from rmpe_plugin.utils.files import atomic_write
 
 from .schema import KEY, VERSION, FrameRows, schema, to_table
-from .storage import is_remote, storage_errors
+from .storage import is_remote, open_storage, storage_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -224,7 +222,7 @@ def list_parts(folder: str) -> list[str]:
         OSError: If the folder cannot be listed.
     """
     with storage_errors(folder, 'listed'):
-        filesystem, path = url_to_fs(folder)
+        filesystem, path = open_storage(folder)
         filesystem.invalidate_cache()
         try:
             names = filesystem.ls(path, detail=False)
@@ -250,7 +248,7 @@ def read_part(name: str, columns: list[str] | None = None) -> pa.Table:
     """
     import pyarrow.parquet as pq
 
-    filesystem, path = url_to_fs(name)
+    filesystem, path = open_storage(name)
     try:
         with filesystem.open(path) as file:
             table = pq.ParquetFile(file).read(columns=columns)
@@ -296,7 +294,7 @@ def write_file(name: str) -> Iterator[Any]:
                     shutil.copyfileobj(file, target)
                 return
             with storage_errors(name, 'written'):
-                filesystem, path = url_to_fs(name)
+                filesystem, path = open_storage(name)
                 # A file that fsspec opens for writing is stored even after an error.
                 filesystem.put_file(file.name, path)
 

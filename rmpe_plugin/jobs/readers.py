@@ -72,18 +72,21 @@ def to_coco(
             if row['person'] is None:
                 continue
             path = row['path']
-            key = _image_id(path) if image_ids is None else image_ids[path]
+            is_video = row['time'] is not None
+            if is_video:
+                key: int | str = Path(path).stem
+            else:
+                key = _image_id(path) if image_ids is None else image_ids[path]
             if paths.setdefault(key, path) != path:
                 raise ValueError(
                     f'{paths[key]} and {path} have the same image id {key}: give '
                     'image_ids'
                 )
-            is_video = row['time'] is not None
             poses = np.array(row['keypoints'], np.float32)[None]
             people = pose_instances(poses[..., :2], poses[..., 2])
             people.bboxes = np.array([row['bbox']], np.float32)
             people.scores = np.array([row['score']], np.float32)
-            frame_id = f'{Path(path).stem}/{row["frame"]}' if is_video else key
+            frame_id = f'{key}/{row["frame"]}' if is_video else key
             yield from poses_to_records(frame_id, people)
 
 

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names and errors of storage that fsspec opens."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from fsspec import AbstractFileSystem
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 
 
 def is_remote(name: str) -> bool:
@@ -15,6 +20,20 @@ def is_remote(name: str) -> bool:
         bool: ``True`` for an address.
     """
     return '://' in name
+
+
+def open_storage(name: str) -> tuple[AbstractFileSystem, str]:
+    """Find the storage of a file or folder.
+
+    Args:
+        name (str): Path or address. ``::`` has no meaning in a path, unlike in fsspec.
+
+    Returns:
+        tuple[AbstractFileSystem, str]: The storage, and the path in it.
+    """
+    if is_remote(name):
+        return url_to_fs(name)
+    return LocalFileSystem(), os.path.abspath(name)
 
 
 @contextmanager

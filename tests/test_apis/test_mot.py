@@ -49,6 +49,21 @@ def test_frames_of_images_are_their_numbers_or_their_count(tmp_path):
     assert frames == {'seq.1.txt': ['3', '7'], 'other.txt': ['1', '2']}
 
 
+def test_numbers_of_images_increase(tmp_path):
+    writer = MotWriter(tmp_path)
+    for image_id in (2, 'a', 'broken', 'c', 9):
+        name = f'{tmp_path}/seq/{image_id}.jpg'
+        if image_id == 'broken':
+            writer.skip(Frame(image_id, name, error='truncated'))
+        else:
+            writer.write(Frame(image_id, name, IMAGE), tracked(1))
+    writer.skip(Frame('v/0', 'v.mp4', error='truncated', video='v.mp4'))
+    writer.close()
+    (path,) = tmp_path.iterdir()
+    numbers = [int(line.split(',')[0]) for line in path.read_text().splitlines()]
+    assert numbers == [2, 3, 5, 9]
+
+
 def test_two_videos_of_the_same_name(tmp_path):
     writer = MotWriter(tmp_path)
     writer.write(video_frame(0, 'a/walk.mp4'), tracked(1))

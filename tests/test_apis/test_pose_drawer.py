@@ -21,6 +21,16 @@ def test_draws_on_images_of_any_size(coco_meta, shape):
     np.testing.assert_array_equal(without_people, image)
 
 
+@pytest.mark.parametrize('value', [np.nan, np.inf, -3e9, 1e30])
+@pytest.mark.parametrize('color_by', ['keypoint', 'id'])
+def test_draws_coordinates_of_any_size(coco_meta, value, color_by):
+    poses = random_poses(2)
+    poses.pred_instances.track_ids = np.array([1, 2])
+    poses.pred_instances.bboxes[0, 2] = value
+    poses.pred_instances.keypoints[0, 3] = value
+    PoseDrawer(coco_meta, color_by=color_by).draw(IMAGE, poses)
+
+
 def test_low_scores_are_not_drawn(coco_meta):
     drawer = PoseDrawer(coco_meta, score_thr=0.95)
     np.testing.assert_array_equal(drawer.draw(IMAGE, random_poses(1)), IMAGE)

@@ -77,7 +77,7 @@ def png(value):
 def test_parquet_rows(tmp_path, is_struct):
     contents = [png(1), None, png(3)]
     if is_struct:
-        contents = [dict(bytes=content, path=None) for content in contents]
+        contents = [dict(bytes=content, path='x.png') for content in contents]
     write_parquet(tmp_path / 'x.parquet', image=contents)
     first, second, third = read(find_items(tmp_path / 'x.parquet', 'image'))
     assert values([first, third]) == [1, 3]

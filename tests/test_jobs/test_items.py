@@ -139,6 +139,23 @@ def test_parquet_column_of_paths(folder):
     assert [x.path for x in find_items(folder / 'x.parquet', 'file')] == sorted(names)
 
 
+@pytest.mark.parametrize('name', ['', None])
+def test_empty_names_in_a_column_are_logged(folder, name, monkeypatch):
+    messages = []
+    monkeypatch.setattr('rmpe_plugin.jobs.items._warn', messages.append)
+    write_parquet(folder / 'x.parquet', file=[f'{folder}/1.jpg', name])
+    (item,) = find_items(folder / 'x.parquet', 'file')
+    assert item.path == f'{folder}/1.jpg'
+    assert messages == [f'{folder}/x.parquet: left out: 1 empty names']
+
+
+def test_colons_have_no_meaning_in_paths(folder):
+    (folder / 'a::b').mkdir()
+    (folder / 'a::b' / 'x.jpg').touch()
+    for name in ('a::b', 'a::b/x.jpg', 'a::b/*.jpg'):
+        assert paths(folder, find_items(folder / name)) == ['a::b/x.jpg']
+
+
 def test_raises_on_a_missing_column(folder):
     write_parquet(folder / 'x.parquet', image=[b'a'])
     with pytest.raises(ValueError, match="one of image in .*, got 'photo'"):

@@ -194,8 +194,16 @@ def test_coco_results(tmp_path):
           people), image('y.jpg'))  # fmt: skip
     expected = [*poses_to_records('v/4', people), *poses_to_records(785, people)]
     assert [*to_coco(tmp_path)] == expected
-    ids = {'x/0785.jpg': 1, 'x/v.mp4': 2}
+    # Ids of images only.
+    ids = {'x/0785.jpg': 1}
     assert [x['image_id'] for x in to_coco(tmp_path, ids)] == ['v/4', 'v/4', 1, 1]
+
+
+def test_coco_raises_on_two_videos_with_one_name(tmp_path):
+    rows = [FrameRows(f'x/v.{x}', 0, 0.0, None, poses(1)) for x in ('mp4', 'avi')]
+    write(tmp_path, 'part-a.parquet', *rows)
+    with pytest.raises(ValueError, match='x/v.mp4 and x/v.avi have the same image id'):
+        [*to_coco(tmp_path, {})]
 
 
 def test_coco_raises_on_two_images_with_one_id(tmp_path):
