@@ -78,11 +78,13 @@ class PoseDrawer:
         width = max(1, round(max(image.shape[:2]) / 400))
         colors = self._colors(people)
         if self.boxes:
-            corners = _pixels(people.bboxes).reshape(-1, 2, 2).tolist()
+            corners = _pixels(people.bboxes).tolist()
             finite = np.isfinite(people.bboxes).all(axis=1)
-            for corner, is_finite, color in zip(corners, finite, colors, strict=True):
+            for (x1, y1, x2, y2), color, is_finite in zip(
+                corners, colors, finite, strict=True
+            ):
                 if is_finite:
-                    cv2.rectangle(drawing, *corner, color or _GREEN, width)
+                    cv2.rectangle(drawing, (x1, y1), (x2, y2), color or _GREEN, width)
         shown = people.keypoint_scores >= self.kpt_thr
         shown &= np.isfinite(people.keypoints).all(axis=-1)
         points = _pixels(people.keypoints)
