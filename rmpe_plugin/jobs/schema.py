@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from mmengine.structures import InstanceData
 
+from rmpe_plugin.tracking import NOT_TRACKED
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
 VERSION = 1
 #: Key of the job's description in the metadata of each part.
 KEY = b'rmpe_plugin'
-# Id of people whom a tracker leaves out.
-_NOT_TRACKED = -1
 
 
 class FrameRows(NamedTuple):
@@ -114,10 +114,10 @@ def _track_ids(frames: list[FrameRows]) -> pa.Array:
         is_tracked = frame.time is not None and 'track_ids' in frame.people
         if is_tracked and len(frame.people):
             return frame.people.track_ids
-        return np.full(max(1, len(frame.people)), _NOT_TRACKED)
+        return np.full(max(1, len(frame.people)), NOT_TRACKED)
 
     joined = np.concatenate([ids(frame) for frame in frames])
-    return pa.array(joined, pa.int64(), mask=joined == _NOT_TRACKED)
+    return pa.array(joined, pa.int64(), mask=joined == NOT_TRACKED)
 
 
 def _nested(is_present: np.ndarray, values: list[np.ndarray]) -> pa.Array:

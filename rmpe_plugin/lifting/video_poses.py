@@ -58,7 +58,7 @@ def read_video_poses(
         FileNotFoundError: If a file does not exist.
         ValueError: If a file is invalid, the results have another number of keypoints,
             a result or box belongs to a frame beyond the end of the video, a frame has
-            several boxes, or no result or box belongs to any frame; if nobody has the
+            several boxes, or no result or box belongs to any frame; if no person has the
             id; see also :func:`choose_person`.
     """
     track_id = int(person) if person.isdecimal() else None
@@ -108,7 +108,7 @@ def _read_people(
         people.add(image_id, poses_from_records(frame, NUM_KEYPOINTS))
     if track_id is not None and track_id not in ids:
         known = f'ids are {sorted(ids)[:10]}' if ids else 'rmpe predict --track adds it'
-        raise ValueError(f'{results}: nobody has the track_id {track_id}; {known}')
+        raise ValueError(f'{results}: no person has the track_id {track_id}; {known}')
     return images
 
 

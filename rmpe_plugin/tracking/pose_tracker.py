@@ -41,7 +41,7 @@ class PoseTracker:
     :mod:`rmpe_plugin.ops.rmpe.association`. Poses with a high box score are matched to
     the tracks first, the other ones to the tracks that remain, as ByteTrack does. A
     pose with a high score that matches no track starts one. A track moves on where its
-    person is not seen, see :mod:`rmpe_plugin.ops.rmpe.pose_motion`. It ends after
+    person has no match, see :mod:`rmpe_plugin.ops.rmpe.pose_motion`. It ends after
     ``max_lost``, or if it was seen in a single frame.
 
     Poses are expected after pose NMS, which removes second poses of a person.
@@ -55,7 +55,7 @@ class PoseTracker:
         high_score (float): Box score from which on a pose is matched first and starts a
             track. Defaults to 0.5.
         min_similarity (float): Minimum similarity of a match. Defaults to 0.05.
-        max_lost (float): Time after which a track that is not seen ends, seconds.
+        max_lost (float): Time after which a track without a match ends, seconds.
             Defaults to 1.
         frame_rate (float): Frames per second, for frames without a time. Defaults to
             25.

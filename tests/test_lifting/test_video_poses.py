@@ -133,7 +133,7 @@ def test_person_of_an_id(video, tmp_path):
 def test_raises_on_an_id_that_is_not_that_of_one_person(video, tmp_path):
     results = write_tracked(tmp_path / 'results.json', [(1, 2), (2, 2)])
     with pytest.raises(
-        ValueError, match=r'nobody has the track_id 9; ids are \[1, 2\]'
+        ValueError, match=r'no person has the track_id 9; ids are \[1, 2\]'
     ):
         read_video_poses(results, video, person='9')
     with pytest.raises(ValueError, match=r'1 frames of walk \(id 2\) show several peo'):
