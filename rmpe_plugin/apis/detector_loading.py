@@ -7,7 +7,9 @@ from rmpe_plugin.deploy import supported_device
 from rmpe_plugin.utils.model_zoo import find_detector
 
 from .detector import Detector, WholeImageDetector
+from .min_area_detector import MinAreaDetector
 from .onnx_person_detector import OnnxPersonDetector
+from .tiled_detector import TiledDetector
 
 PERSON = 'person'
 WHOLE_IMAGE = 'whole_image'
@@ -22,6 +24,9 @@ def load_detector(
     device: str | None = None,
     score_thr: float | None = None,
     top_k: int = 100,
+    *,
+    tiles: bool = False,
+    min_box_area: float | None = None,
 ) -> Detector:
     """Load a person detector.
 
@@ -39,6 +44,10 @@ def load_detector(
             ``None``: 0.35 for ``'person'``, 0.3 for others.
         top_k (int): Maximum number of boxes per image; those with the highest scores
             are kept. Defaults to 100.
+        tiles (bool): Whether to detect in four overlapping tiles too, see
+            :class:`TiledDetector`. Defaults to ``False``.
+        min_box_area (float, optional): Boxes with a smaller area in square pixels are
+            dropped. Defaults to ``None``.
 
     Returns:
         Detector: The detector.
@@ -53,6 +62,22 @@ def load_detector(
         >>> from rmpe_plugin.apis import load_detector
         >>> (people,) = load_detector('person')([image])  # doctest: +SKIP
     """
+    detector = _load(config, checkpoint, device, score_thr, top_k)
+    if tiles:
+        detector = TiledDetector(detector)
+    if min_box_area is not None:
+        detector = MinAreaDetector(detector, min_box_area)
+    return detector
+
+
+def _load(
+    config: str | Path,
+    checkpoint: str | Path | None,
+    device: str | None,
+    score_thr: float | None,
+    top_k: int,
+) -> Detector:
+    """Load a detector for whole images."""
     is_whole_image = config == WHOLE_IMAGE
     file = '' if is_whole_image else str(find_detector(config, checkpoint).config)
     if checkpoint is not None and (is_whole_image or file.endswith('.onnx')):

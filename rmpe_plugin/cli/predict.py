@@ -45,7 +45,6 @@ from rmpe_plugin.apis import (
     WHOLE_IMAGE,
     Detector,
     Frames,
-    MinAreaDetector,
     MotWriter,
     OpenPoseWriter,
     PoseDrawer,
@@ -53,7 +52,6 @@ from rmpe_plugin.apis import (
     PoseResult,
     ResultWriter,
     RMPEInferencer,
-    TiledDetector,
     load_detector,
 )
 from rmpe_plugin.cli._exit_status import exit_status
@@ -187,12 +185,13 @@ def build_detector(args: argparse.Namespace) -> Detector | None:
     if args.boxes:
         return None
     names = [WHOLE_IMAGE] if args.whole_image else args.det
-    detector = load_detector(*names, device=args.device, score_thr=args.box_thr)
-    if args.tiles:
-        detector = TiledDetector(detector)
-    if args.min_box_area is not None:
-        detector = MinAreaDetector(detector, args.min_box_area)
-    return detector
+    return load_detector(
+        *names,
+        device=args.device,
+        score_thr=args.box_thr,
+        tiles=args.tiles,
+        min_box_area=args.min_box_area,
+    )
 
 
 def start(args: argparse.Namespace) -> tuple[RMPEInferencer, Iterator[PoseResult]]:

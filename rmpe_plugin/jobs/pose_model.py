@@ -8,9 +8,7 @@ from pathlib import Path
 
 from rmpe_plugin.apis import (
     WHOLE_IMAGE,
-    MinAreaDetector,
     RMPEInferencer,
-    TiledDetector,
     find_detector,
     find_model,
     load_detector,
@@ -105,11 +103,9 @@ class PoseModel:
             self.detector_checkpoint,
             device=self.device,
             score_thr=self.box_thr,
+            tiles=self.tiles,
+            min_box_area=self.min_box_area,
         )
-        if self.tiles:
-            detector = TiledDetector(detector)
-        if self.min_box_area is not None:
-            detector = MinAreaDetector(detector, self.min_box_area)
         return RMPEInferencer(
             self.config,
             self.checkpoint,

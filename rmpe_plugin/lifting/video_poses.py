@@ -58,8 +58,8 @@ def read_video_poses(
         FileNotFoundError: If a file does not exist.
         ValueError: If a file is invalid, the results have another number of keypoints,
             a result or box belongs to a frame beyond the end of the video, a frame has
-            several boxes, or no result or box belongs to any frame; if no person has the
-            id; see also :func:`choose_person`.
+            several boxes, or no result or box belongs to any frame; if no person has
+            the id; see also :func:`choose_person`.
     """
     track_id = int(person) if person.isdecimal() else None
     with closing(PeopleFile()) as people:

@@ -7,11 +7,11 @@ A point moves with the mean velocity u of its body and with its own one, which d
     x(t) = x + u t + (v - u) \tau (1 - e^{-t / \tau}), \qquad
     v(t) = u + (v - u) e^{-t / \tau}.
 
-A body without measurements for some time keeps its way and its form. The acceleration is
-white noise of density q. Horizontal and vertical coordinates have the same covariance,
-that of a constant velocity, and three numbers describe it: the variance of the
-position, its covariance with the velocity, and the variance of the velocity. Two steps
-of t / 2 are the same as one of t, so that the frame rate may vary.
+Without measurements, a body keeps its way and its form. The acceleration is white noise
+of density q. Horizontal and vertical coordinates have the same covariance, that of a
+constant velocity, and three numbers describe it: the variance of the position, its
+covariance with the velocity, and the variance of the velocity. Two steps of t / 2 are
+the same as one of t, so that the frame rate may vary.
 """
 
 from __future__ import annotations
