@@ -212,7 +212,7 @@ def test_raises_on_images_of_a_folder_that_do_not_follow_each_other(make, tmp_pa
         (tmp_path / folder).mkdir(exist_ok=True)
         names.append(str(tmp_path / folder / f'{number}.png'))
         cv2.imwrite(names[-1], image((90, 20)))
-    with pytest.raises(ValueError, match=f'folders are between those of {tmp_path}/a'):
+    with pytest.raises(ValueError, match=f'between the images of {tmp_path}/a'):
         make(track='pose')(names)
     assert len(list(make()(names))) == 3
     assert len(list(make(track='pose')(Frames([names[0], names[2], names[1]])))) == 3
