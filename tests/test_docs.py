@@ -36,6 +36,7 @@ PAGES = [
     *sorted((ROOT / 'docs').glob('*.md')),
     *sorted((ROOT / 'configs').glob('*/README.md')),
     ROOT / 'tests' / 'data' / 'README.md',
+    ROOT / 'demo' / 'space' / 'README.md',
 ]
 # A Python snippet after this comment is executed.
 EXECUTED = '<!-- test -->'
@@ -292,7 +293,7 @@ def program(words: list[str]) -> tuple[str, ...] | None:
 def test_command_exists(snippet, words):
     assert '$' not in ' '.join(words), 'a variable is not assigned in the snippet'
     for word in words:
-        if re.match(r'(configs|tools|tests|docs)/', word):
+        if re.match(r'(configs|tools|tests|docs|demo)/', word):
             assert (ROOT / word).exists(), word
     if words[0] == 'make':
         target = words[-1]
