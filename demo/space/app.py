@@ -14,9 +14,10 @@ from poses import PersonDetector, PoseEstimator
 FOLDER = Path(__file__).parent
 CREDITS = (
     'Code: [Apache-2.0](https://www.apache.org/licenses/LICENSE-2.0). Photographs: '
-    'COCO, [CC BY 2.0](http://creativecommons.org/licenses/by/2.0/), sources in the '
-    'files of this Space. Photographs that you send are not stored.'
+    'COCO, [CC BY 2.0](http://creativecommons.org/licenses/by/2.0/); the README of '
+    'this page names their sources. Files that you send are deleted after a day.'
 )
+A_DAY = 24 * 60 * 60
 
 detector = PersonDetector(FOLDER / 'detector.onnx')
 estimator = PoseEstimator(FOLDER / 'pose.onnx')
@@ -40,11 +41,12 @@ def predict(
         gradio.Error: If there is no photograph, or no person in it.
     """
     if photograph is None:
-        raise gr.Error('Choose a photograph first.')
+        raise gr.Error('Choose a photograph first.', print_exception=False)
     image = np.ascontiguousarray(photograph[..., ::-1])
     boxes = detector(image, box_thr)
     if not len(boxes):
-        raise gr.Error(f'The detector finds no person with a score of {box_thr:g}.')
+        message = f'The detector finds no person with a score of {box_thr:g}.'
+        raise gr.Error(message, print_exception=False)
     keypoints, scores = estimator(image, boxes)
     drawing = estimator.draw(image, keypoints, scores, kpt_thr)
     names = estimator.meta['keypoint_names']
@@ -70,6 +72,7 @@ demo = gr.Interface(
     cache_examples=False,
     flagging_mode='never',
     analytics_enabled=False,
+    delete_cache=(3600, A_DAY),
 )
 
 if __name__ == '__main__':
