@@ -24,7 +24,7 @@ import torch
 from mmengine.config import Config, DictAction
 from rich.table import Table
 
-from rmpe_plugin.apis import Frames, RMPEInferencer
+from rmpe_plugin.apis import Frames, RMPEInferencer, find_model
 from rmpe_plugin.cli._exit_status import exit_status
 from rmpe_plugin.cli._model_arguments import add_model_arguments, check_model
 from rmpe_plugin.deploy import (
@@ -248,10 +248,12 @@ def report(args: argparse.Namespace, errors: PoseErrors) -> bool:
 @exit_status
 def main() -> bool:
     args = parse_args()
+    # With its weights given, a model in this package is loaded for PyTorch.
+    config, weights = find_model(args.config, args.checkpoint)
     # The graph is traced on the CPU; the file runs anywhere.
     inferencer = RMPEInferencer(
-        args.config,
-        args.checkpoint,
+        config,
+        weights,
         'whole_image',
         device='cpu',
         cfg_options=args.cfg_options,

@@ -34,6 +34,15 @@ def test_export_prints_the_errors(pose_file):
     assert '4 crops' in result.stdout
 
 
+@pytest.mark.slow
+def test_exports_the_model_in_this_package(coco_cc, tmp_path):
+    path = tmp_path / 'photo.onnx'
+    image = coco_cc / '000000234748.jpg'
+    result = run_command('export', 'photo', '--out', path, '--images', image)
+    assert 'compared with PyTorch' in result.stdout
+    assert RMPEInferencer(path).estimator.metadata.config
+
+
 def int8_arguments(**changes):
     return Namespace(**{**dict(images=None, crops=8, int8=True), **changes})
 
