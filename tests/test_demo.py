@@ -97,6 +97,15 @@ def test_space_detects_the_same_people(folder, image):
     np.testing.assert_allclose(boxes, people.bboxes, atol=0.01)
 
 
+def test_space_detects_nobody_in_a_black_image(image, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'demo' / 'space')
+    monkeypatch.delitem(sys.modules, 'poses', raising=False)
+    detector = importlib.import_module('poses').PersonDetector
+    boxes = detector(WEIGHTS / 'nanodet_416_fp16.onnx')(np.zeros_like(image), 0.35)
+    monkeypatch.delitem(sys.modules, 'poses')
+    assert boxes.shape == (0, 4)
+
+
 def test_space_estimates_the_same_poses(folder, image):
     poses = importlib.import_module('poses')
     estimator = poses.PoseEstimator(folder / 'pose.onnx')

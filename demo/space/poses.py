@@ -14,6 +14,7 @@ import onnxruntime
 STRIDES = (8, 16, 32)
 MEAN, STD = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)
 IOU_THRESHOLD = 0.6
+MAX_PEOPLE = 50  # bounds memory
 
 
 def _open_session(path: Path) -> onnxruntime.InferenceSession:
@@ -44,7 +45,8 @@ class PersonDetector:
             score_thr (float): Boxes with a lower score are dropped.
 
         Returns:
-            np.ndarray: Boxes (N, 4), xyxy in pixels, the most confident one first.
+            np.ndarray: Boxes (N, 4), xyxy in pixels, the most confident one first, at
+            most 50.
         """
         (crop,) = self.session.get_inputs()
         *_, height, width = crop.shape
@@ -61,7 +63,9 @@ class PersonDetector:
         scores = np.concatenate(outputs[:3], axis=1)[0, :, 0]  # the class person
         boxes = boxes.clip(0, [*image.shape[1::-1]] * 2)
         sides = np.hstack((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]))
-        return boxes[cv2.dnn.NMSBoxes(sides, scores, score_thr, IOU_THRESHOLD)]
+        kept = cv2.dnn.NMSBoxes(sides, scores, score_thr, IOU_THRESHOLD)
+        # An array, because OpenCV returns an empty tuple, which would select all boxes.
+        return boxes[np.array(kept, int)[:MAX_PEOPLE]]
 
 
 def _boxes(bins: np.ndarray, stride: int, width: int) -> np.ndarray:
