@@ -35,16 +35,22 @@ def image(coco_cc):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """The files of the Space, as its README collects them."""
+def space(tmp_path, monkeypatch):
+    """The Space with its detector."""
     shutil.copytree(ROOT / 'demo' / 'space', tmp_path, dirs_exist_ok=True)
     shutil.copy(WEIGHTS / 'nanodet_416_fp16.onnx', tmp_path / 'detector.onnx')
-    config, weights = find_model('photo')
-    shutil.copy(cached_onnx(load_config(config), weights), tmp_path / 'pose.onnx')
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
     for name in ('app', 'poses'):
         sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def folder(space):
+    """The Space with all files that its README collects."""
+    config, weights = find_model('photo')
+    shutil.copy(cached_onnx(load_config(config), weights), space / 'pose.onnx')
+    return space
 
 
 @pytest.mark.parametrize('name', ['image_demo', 'video_demo'])
@@ -89,21 +95,17 @@ def test_demos_do_not_overwrite_their_input(name, coco_cc):
     assert 'would be overwritten' in result.stderr
 
 
-def test_space_detects_the_same_people(folder, image):
+def test_space_detects_the_same_people(space, image):
     poses = importlib.import_module('poses')
-    boxes = poses.PersonDetector(folder / 'detector.onnx')(image, 0.35)
+    boxes = poses.PersonDetector(space / 'detector.onnx')(image, 0.35)
     (people,) = load_detector('person')([image])
     assert len(people) > 2
     np.testing.assert_allclose(boxes, people.bboxes, atol=0.01)
 
 
-def test_space_detects_nobody_in_a_black_image(image, monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / 'demo' / 'space')
-    monkeypatch.delitem(sys.modules, 'poses', raising=False)
-    detector = importlib.import_module('poses').PersonDetector
-    boxes = detector(WEIGHTS / 'nanodet_416_fp16.onnx')(np.zeros_like(image), 0.35)
-    monkeypatch.delitem(sys.modules, 'poses')
-    assert boxes.shape == (0, 4)
+def test_space_detects_nobody_in_a_black_image(space, image):
+    detector = importlib.import_module('poses').PersonDetector(space / 'detector.onnx')
+    assert detector(np.zeros_like(image), 0.35).shape == (0, 4)
 
 
 def test_space_estimates_the_same_poses(folder, image):
@@ -122,12 +124,12 @@ def test_space_estimates_the_same_poses(folder, image):
     assert errors[confident].max() < 1
 
 
-def test_space_raises_on_missing_and_other_files(folder):
+def test_space_raises_on_missing_and_other_files(space):
     poses = importlib.import_module('poses')
     with pytest.raises(FileNotFoundError, match='none.onnx is missing: README.md'):
-        poses.PersonDetector(folder / 'none.onnx')
+        poses.PersonDetector(space / 'none.onnx')
     with pytest.raises(ValueError, match='not a pose estimator of rmpe export'):
-        poses.PoseEstimator(folder / 'detector.onnx')
+        poses.PoseEstimator(space / 'detector.onnx')
 
 
 def test_page_of_the_space(folder, image):
