@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The web page: layout, events, and the server."""
+
+import json
+import shutil
+from functools import partial
+from html import escape
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from rmpe_plugin.inference import media_type
+
+from .limits import Limits
+from .predictor import MIN_BOX_THR, WebPredictor, WebResult, WebSettings
+
+# Seconds between two deletions of old files, and their age.
+DELETE_CACHE = (300, 1800)
+# Users who can wait; others get a message.
+QUEUE = 20
+# Nothing is stored in browsers, shared, measured, or fetched from other hosts.
+PRIVATE: dict[str, Any] = dict(
+    share=False,
+    run_history=False,
+    enable_monitoring=False,
+    mcp_server=False,
+    pwa=False,
+    ssr_mode=False,
+    footer_links=[],
+)
+
+
+def build_page(
+    predictor: WebPredictor, box_thr: float = 0.35, examples: Path | None = None
+) -> gr.Blocks:
+    """Build the page.
+
+    Args:
+        predictor (WebPredictor): Predicts the poses.
+        box_thr (float): Threshold of the detector's boxes at first. Defaults to 0.35.
+        examples (Path, optional): Folder of pictures to try, see :func:`find_examples`.
+            Defaults to ``None``.
+
+    Returns:
+        gr.Blocks: The page.
+    """
+    title = 'Poses of all people'
+    with gr.Blocks(
+        title=title, analytics_enabled=False, delete_cache=DELETE_CACHE
+    ) as page:
+        gr.Markdown(f'# {title}\n{_describe(predictor.limits)}')
+        with gr.Row():
+            with gr.Column(scale=1, min_width=300):
+                file = gr.File(
+                    label='Picture or video', file_types=['image', 'video'], height=150
+                )
+                button = gr.Button('Predict poses', variant='primary')
+                with gr.Accordion('Camera', open=False):
+                    camera = gr.Image(
+                        sources='webcam',
+                        type='filepath',
+                        image_mode=None,
+                        show_label=False,
+                        webcam_options=gr.WebcamOptions(mirror=False),
+                    )
+            with gr.Column(scale=2, min_width=300):
+                message = gr.Markdown()
+                with gr.Row():
+                    results = [*_add_result(True), *_add_result(False)]
+        settings = _add_settings(predictor, box_thr)
+        event = dict(
+            fn=partial(predict, predictor),
+            inputs=[file, *settings],
+            outputs=[message, *results],
+            concurrency_id='poses',
+            api_visibility='private',
+        )
+        file.upload(**event)
+        button.click(**event)
+        copy = dict(outputs=file, api_visibility='private')
+        camera.input(lambda path: path, camera, **copy).success(**event)
+        if examples is not None:
+            chosen = _add_examples(examples)
+            chosen.click(lambda sample: sample[0], chosen, **copy).success(**event)
+    for component in (file, camera):
+        _refuse_addresses(component)
+    return page
+
+
+def predict(
+    predictor: WebPredictor,
+    path: str | None,
+    *settings: Any,
+    progress: Any = gr.Progress(),  # noqa: B008, gradio looks for it
+) -> list:
+    """Predict the poses in a file, for the page.
+
+    Args:
+        predictor (WebPredictor): Predicts the poses.
+        path (str, optional): The uploaded file.
+        settings (Any): As in :class:`WebSettings`, by position.
+        progress (gr.Progress): Shows the number of frames that are done.
+
+    Returns:
+        list: A text, and for each of the two results its picture, video and files.
+
+    Raises:
+        gr.Error: If there is no file, or it cannot be read or exceeds a limit.
+    """
+    if path is None:
+        raise gr.Error('Choose a picture or a video first.', print_exception=False)
+    folder = Path(mkdtemp(dir=get_upload_folder()))
+    try:
+        results = predictor(
+            Path(path),
+            WebSettings(*settings),
+            folder,
+            lambda done, number: progress((done, number), unit='frames'),
+        )
+    except Exception as error:
+        shutil.rmtree(folder)
+        if not isinstance(error, OSError | ValueError):
+            raise
+        raise gr.Error(escape(str(error)), print_exception=False) from error
+    missing = [None] * (2 - len(results))
+    return [_summary(results), *sum(map(_updates, [*results, *missing]), [])]
+
+
+def find_examples(folder: Path) -> tuple[list[Path], str]:
+    """List pictures in a folder, and their sources.
+
+    Args:
+        folder (Path): The folder. Sources and licences are those in COCO annotations
+            (``.json``) in it.
+
+    Returns:
+        tuple[list[Path], str]: The pictures, and a Markdown text, empty without
+        annotations.
+
+    Raises:
+        OSError: If the folder cannot be read.
+        ValueError: If it contains no pictures, or its annotations are invalid.
+    """
+    paths = sorted(x for x in folder.iterdir() if media_type(x) == 'image')
+    if not paths:
+        raise ValueError(f'the folder of examples {folder} contains no pictures')
+    sources = {}
+    for file in folder.glob('*.json'):
+        coco = json.loads(file.read_text())
+        licences = {x['id']: f'[{x["name"]}]({x["url"]})' for x in coco['licenses']}
+        for image in coco['images']:
+            name, url = image['file_name'], image['flickr_url']
+            sources[name] = f'[{name}]({url}), {licences[image["license"]]}'
+    known = [sources[path.name] for path in paths if path.name in sources]
+    return paths, f'Photographs: {"; ".join(known)}' if known else ''
+
+
+def serve(page: gr.Blocks, limits: Limits, host: str, port: int) -> None:
+    """Serve a page until the process is interrupted.
+
+    Args:
+        page (gr.Blocks): The page.
+        limits (Limits): ``megabytes`` bounds uploads.
+        host (str): Address to listen on; ``'127.0.0.1'`` is this machine only.
+        port (int): Port to listen on.
+
+    Raises:
+        OSError: If the port cannot be opened.
+    """
+    page.queue(max_size=QUEUE, api_open=False)
+    page.launch(
+        server_name=host,
+        server_port=port,
+        max_file_size=limits.megabytes * 2**20,
+        quiet=True,
+        prevent_thread_lock=True,
+        **PRIVATE,
+    )
+    print(f'{page.local_url} (Ctrl-C stops)', flush=True)
+    page.block_thread()
+
+
+def _add_settings(predictor: WebPredictor, box_thr: float) -> list[gr.Component]:
+    """Add the components of :class:`WebSettings`, in its order."""
+    models, detectors = [*predictor.models], [*predictor.detectors]
+    with gr.Accordion('Settings'):
+        with gr.Row():
+            model = gr.Dropdown(models, value=models[0], label='Pose model')
+            detector = gr.Dropdown(detectors, value=detectors[0], label='Detector')
+        with gr.Row():
+            scores = [
+                gr.Slider(MIN_BOX_THR, 1, box_thr, step=0.05, label='Score of boxes'),
+                gr.Slider(0, 1, 0.1, step=0.05, label='Score of drawn people'),
+                gr.Slider(0, 1, 0.3, step=0.05, label='Score of drawn keypoints'),
+            ]
+        with gr.Row():
+            choices = [
+                gr.Checkbox(label='Without pose NMS beside it'),
+                gr.Checkbox(label='Skeleton on black'),
+                gr.Checkbox(label='Ids of people in videos'),
+            ]
+    return [model, detector, *scores, *choices]
+
+
+def _add_result(visible: bool) -> list[gr.Component]:
+    """Add the place of a result: its column, picture, video and files."""
+    with gr.Column(min_width=280, visible=visible) as column:
+        picture = gr.Image(
+            show_label=False, height=480, buttons=['download', 'fullscreen']
+        )
+        video = gr.Video(show_label=False, height=480, visible=False, loop=True)
+        files = gr.File(label='Files', visible=False)
+    return [column, picture, video, files]
+
+
+def _updates(result: WebResult | None) -> list[dict]:
+    """Updates of the components of a result; none is shown without one."""
+    if result is None:
+        return [gr.update(visible=False), *3 * [gr.update(value=None, visible=False)]]
+    drawing, files = str(result.drawing), [*map(str, result.files), str(result.drawing)]
+    is_video = result.drawing.suffix != '.jpg'
+    return [
+        gr.update(visible=True),
+        gr.update(value=None if is_video else drawing, visible=not is_video),
+        gr.update(value=drawing if is_video else None, visible=is_video),
+        gr.update(value=files, visible=True),
+    ]
+
+
+def _add_examples(folder: Path) -> gr.Dataset:
+    """Add pictures to try."""
+    paths, sources = find_examples(folder)
+    with gr.Accordion('Examples'):
+        chosen = gr.Dataset(
+            components=[gr.Image(visible=False)],
+            samples=[[str(path)] for path in paths],
+            samples_per_page=8,
+            show_label=False,
+        )
+        gr.Markdown(sources)
+    return chosen
+
+
+def _describe(limits: Limits) -> str:
+    """The limits in words."""
+    return (
+        f'A picture of up to {limits.megapixels:g} megapixels, or a video of up to '
+        f'{limits.seconds:g} seconds and {limits.frames} frames; {limits.megabytes} MB.'
+    )
+
+
+def _summary(results: list[WebResult]) -> str:
+    """Number of people, and what could not be read."""
+    counts = [f'**{result.people} people**' for result in results]
+    text = ', without pose NMS '.join(counts)
+    if results[0].drawing.suffix != '.jpg':
+        text += f' in {results[0].frames} frames'
+    if not results[-1].people:
+        text = '**No people were found.** A lower score of boxes can find more.'
+    return '\n\n'.join([text, *map(escape, results[0].errors)])
+
+
+def _refuse_addresses(component: gr.Component) -> None:
+    """Let a component take uploads only; gradio would fetch a file by its address."""
+    move = component.async_move_resource_to_block_cache
+
+    async def move_upload(path: str | Path | None) -> str | None:
+        if '://' in str(path):
+            raise gr.Error('Upload the file, not its address.', print_exception=False)
+        return await move(path)
+
+    component.async_move_resource_to_block_cache = move_upload
