@@ -67,7 +67,8 @@ def parse_args() -> argparse.Namespace:
 
 def by_name(chosen: tuple[str, str | None], *names: str) -> dict:
     """The chosen model first, then other ones, by the names on the page."""
-    return {Path(chosen[0]).name: chosen, **{x: (x, None) for x in names}}
+    first = {Path(chosen[0]).name: chosen}
+    return first | {name: (name, None) for name in names} | first
 
 
 @exit_status

@@ -7,8 +7,13 @@ from typing import NamedTuple
 import cv2
 from PIL import Image
 
-from rmpe_plugin.inference import Frame, FrameSource, media_type, open_source
-from rmpe_plugin.inference import VideoSource
+from rmpe_plugin.inference import (
+    Frame,
+    FrameSource,
+    VideoSource,
+    media_type,
+    open_source,
+)
 from rmpe_plugin.utils.images import unreadable
 
 

@@ -3,6 +3,7 @@
 
 import json
 import shutil
+from collections import defaultdict
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -21,6 +22,11 @@ from .predictor import MIN_BOX_THR, WebPredictor, WebResult, WebSettings
 DELETE_CACHE = (300, 1800)
 # Users who can wait; others get a message.
 QUEUE = 20
+# Portraits fit into a window. Files that are results cannot be removed.
+CSS = """
+.result img, .result video {max-height: 70vh; object-fit: contain}
+.result [aria-label='Remove this file'] {display: none}
+"""
 # Nothing is stored in browsers, shared, measured, or fetched from other hosts.
 PRIVATE: dict[str, Any] = dict(
     share=False,
@@ -67,9 +73,12 @@ def build_page(
                         webcam_options=gr.WebcamOptions(mirror=False),
                     )
             with gr.Column(scale=2, min_width=300):
-                message = gr.Markdown()
+                message = gr.Markdown('The poses are shown here.', min_height=60)
                 with gr.Row():
-                    results = [*_add_result(True), *_add_result(False)]
+                    results = [
+                        *_add_result('With pose NMS'),
+                        *_add_result('Without pose NMS'),
+                    ]
         settings = _add_settings(predictor, box_thr)
         event = dict(
             fn=partial(predict, predictor),
@@ -147,15 +156,16 @@ def find_examples(folder: Path) -> tuple[list[Path], str]:
     paths = sorted(x for x in folder.iterdir() if media_type(x) == 'image')
     if not paths:
         raise ValueError(f'the folder of examples {folder} contains no pictures')
-    sources = {}
+    sources = defaultdict(list)
     for file in folder.glob('*.json'):
         coco = json.loads(file.read_text())
         licences = {x['id']: f'[{x["name"]}]({x["url"]})' for x in coco['licenses']}
         for image in coco['images']:
-            name, url = image['file_name'], image['flickr_url']
-            sources[name] = f'[{name}]({url}), {licences[image["license"]]}'
-    known = [sources[path.name] for path in paths if path.name in sources]
-    return paths, f'Photographs: {"; ".join(known)}' if known else ''
+            link = f'[{Path(image["file_name"]).stem}]({image["flickr_url"]})'
+            sources[licences[image['license']]].append(link)
+    return paths, '\n\n'.join(
+        f'{licence}: {", ".join(links)}' for licence, links in sources.items()
+    )
 
 
 def serve(page: gr.Blocks, limits: Limits, host: str, port: int) -> None:
@@ -175,6 +185,7 @@ def serve(page: gr.Blocks, limits: Limits, host: str, port: int) -> None:
         server_name=host,
         server_port=port,
         max_file_size=limits.megabytes * 2**20,
+        css=CSS,
         quiet=True,
         prevent_thread_lock=True,
         **PRIVATE,
@@ -192,41 +203,40 @@ def _add_settings(predictor: WebPredictor, box_thr: float) -> list[gr.Component]
             detector = gr.Dropdown(detectors, value=detectors[0], label='Detector')
         with gr.Row():
             scores = [
-                gr.Slider(MIN_BOX_THR, 1, box_thr, step=0.05, label='Score of boxes'),
-                gr.Slider(0, 1, 0.1, step=0.05, label='Score of drawn people'),
-                gr.Slider(0, 1, 0.3, step=0.05, label='Score of drawn keypoints'),
+                gr.Slider(
+                    MIN_BOX_THR, 1, box_thr, step=0.05, label='Lowest score of boxes'
+                ),
+                gr.Slider(0, 1, 0.1, step=0.05, label='Lowest score of drawn people'),
+                gr.Slider(
+                    0, 1, 0.3, step=0.05, label='Lowest score of drawn keypoints'
+                ),
             ]
-        with gr.Row():
-            choices = [
-                gr.Checkbox(label='Without pose NMS beside it'),
-                gr.Checkbox(label='Skeleton on black'),
-                gr.Checkbox(label='Ids of people in videos'),
-            ]
+        labels = ('Without pose NMS beside it', 'Skeleton on black', 'Ids in videos')
+        choices = [gr.Checkbox(label=label) for label in labels]
     return [model, detector, *scores, *choices]
 
 
-def _add_result(visible: bool) -> list[gr.Component]:
+def _add_result(label: str) -> list[gr.Component]:
     """Add the place of a result: its column, picture, video and files."""
-    with gr.Column(min_width=280, visible=visible) as column:
-        picture = gr.Image(
-            show_label=False, height=480, buttons=['download', 'fullscreen']
-        )
-        video = gr.Video(show_label=False, height=480, visible=False, loop=True)
-        files = gr.File(label='Files', visible=False)
+    with gr.Column(min_width=280, visible=False) as column:
+        buttons = ['download', 'fullscreen']
+        picture = gr.Image(label=label, buttons=buttons, elem_classes='result')
+        video = gr.Video(label=label, elem_classes='result', loop=True)
+        files = gr.File(label='Files', interactive=False, elem_classes='result')
     return [column, picture, video, files]
 
 
 def _updates(result: WebResult | None) -> list[dict]:
     """Updates of the components of a result; none is shown without one."""
     if result is None:
-        return [gr.update(visible=False), *3 * [gr.update(value=None, visible=False)]]
+        return [gr.update(visible=False), *3 * [gr.update(value=None)]]
     drawing, files = str(result.drawing), [*map(str, result.files), str(result.drawing)]
     is_video = result.drawing.suffix != '.jpg'
     return [
         gr.update(visible=True),
         gr.update(value=None if is_video else drawing, visible=not is_video),
         gr.update(value=drawing if is_video else None, visible=is_video),
-        gr.update(value=files, visible=True),
+        gr.update(value=files),
     ]
 
 
@@ -254,13 +264,12 @@ def _describe(limits: Limits) -> str:
 
 def _summary(results: list[WebResult]) -> str:
     """Number of people, and what could not be read."""
-    counts = [f'**{result.people} people**' for result in results]
-    text = ', without pose NMS '.join(counts)
+    text = 'People: ' + ', without pose NMS: '.join(str(x.people) for x in results)
     if results[0].drawing.suffix != '.jpg':
-        text += f' in {results[0].frames} frames'
+        text += f', in {results[0].frames} frames'
     if not results[-1].people:
-        text = '**No people were found.** A lower score of boxes can find more.'
-    return '\n\n'.join([text, *map(escape, results[0].errors)])
+        text = 'No people were found. A lower score of boxes finds more.'
+    return '\n\n'.join([f'**{text}**', *map(escape, results[0].errors)])
 
 
 def _refuse_addresses(component: gr.Component) -> None:

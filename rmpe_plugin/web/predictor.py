@@ -20,7 +20,7 @@ from rmpe_plugin.apis import (
     detect_frames,
     load_detector,
 )
-from rmpe_plugin.inference import Frame, FrameSource, Frames, MovingSource
+from rmpe_plugin.inference import Frame, Frames, FrameSource, MovingSource
 from rmpe_plugin.ops import PoseNMSParams
 from rmpe_plugin.ops.rmpe.pose_nms_params import DEFAULT_PRESET
 from rmpe_plugin.structures import suppress_poses
