@@ -68,7 +68,7 @@ def open_upload(path: Path, limits: Limits) -> FrameSource:
             f'a file must be a picture or a video, got one that ends with {path.suffix}'
         )
     if not path.is_file():
-        raise FileNotFoundError('the file is not on the server any more: upload it')
+        raise FileNotFoundError('it was deleted on the server: upload it again')
     source = open_source(path)
     width, height = _size(source, path)
     if width * height > limits.megapixels * 1e6:
@@ -93,7 +93,7 @@ def _size(source: FrameSource, path: Path) -> tuple[int, int]:
         with Image.open(path) as image:
             return image.size
     except Image.UnidentifiedImageError:
-        raise OSError('the file cannot be read as an image') from None
+        raise OSError('cannot be read as an image') from None
     # Decoders raise errors of many types on damaged files.
     except Exception as error:
         raise unreadable(error) from error

@@ -6,6 +6,7 @@ import shutil
 from collections import defaultdict
 from functools import partial
 from html import escape
+from itertools import chain
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -84,6 +85,7 @@ def build_page(
             fn=partial(predict, predictor),
             inputs=[file, *settings],
             outputs=[message, *results],
+            show_progress_on=message,
             concurrency_id='poses',
             api_visibility='private',
         )
@@ -114,13 +116,11 @@ def predict(
         progress (gr.Progress): Shows the number of frames that are done.
 
     Returns:
-        list: A text, and for each of the two results its picture, video and files.
-
-    Raises:
-        gr.Error: If there is no file, or it cannot be read or exceeds a limit.
+        list: A text, which says what is wrong with a file, and updates of the two
+        results.
     """
     if path is None:
-        raise gr.Error('Choose a picture or a video first.', print_exception=False)
+        return _outputs('Choose a picture or a video first.')
     folder = Path(mkdtemp(dir=get_upload_folder()))
     try:
         results = predictor(
@@ -129,13 +129,10 @@ def predict(
             folder,
             lambda done, number: progress((done, number), unit='frames'),
         )
-    except Exception as error:
+    except (OSError, ValueError) as error:
         shutil.rmtree(folder)
-        if not isinstance(error, OSError | ValueError):
-            raise
-        raise gr.Error(escape(str(error)), print_exception=False) from error
-    missing = [None] * (2 - len(results))
-    return [_summary(results), *sum(map(_updates, [*results, *missing]), [])]
+        return _outputs(escape(f'{Path(path).name}: {error}'))
+    return _outputs(_summary(results), *results)
 
 
 def find_examples(folder: Path) -> tuple[list[Path], str]:
@@ -226,6 +223,12 @@ def _add_result(label: str) -> list[gr.Component]:
     return [column, picture, video, files]
 
 
+def _outputs(text: str, *results: WebResult) -> list:
+    """The text, and updates of the components of two results."""
+    updates = map(_updates, [*results, *[None] * (2 - len(results))])
+    return [f'**{text}**', *chain.from_iterable(updates)]
+
+
 def _updates(result: WebResult | None) -> list[dict]:
     """Updates of the components of a result; none is shown without one."""
     if result is None:
@@ -264,12 +267,14 @@ def _describe(limits: Limits) -> str:
 
 def _summary(results: list[WebResult]) -> str:
     """Number of people, and what could not be read."""
-    text = 'People: ' + ', without pose NMS: '.join(str(x.people) for x in results)
-    if results[0].drawing.suffix != '.jpg':
-        text += f', in {results[0].frames} frames'
+    is_video = results[0].drawing.suffix != '.jpg'
+    where = f' in {results[0].frames} frames' if is_video else ''
+    text = f'People{where}: ' + ', without pose NMS: '.join(
+        str(result.people) for result in results
+    )
     if not results[-1].people:
         text = 'No people were found. A lower score of boxes finds more.'
-    return '\n\n'.join([f'**{text}**', *map(escape, results[0].errors)])
+    return '; '.join([text, *map(escape, results[0].errors)])
 
 
 def _refuse_addresses(component: gr.Component) -> None:
