@@ -273,7 +273,7 @@ def _summary(results: list[WebResult]) -> str:
         str(result.people) for result in results
     )
     if not results[-1].people:
-        text = 'No people were found. A lower score of boxes finds more.'
+        text = 'No people were found. Try a lower score of boxes.'
     return '; '.join([text, *map(escape, results[0].errors)])
 
 
