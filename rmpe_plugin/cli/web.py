@@ -58,8 +58,11 @@ def parse_args() -> argparse.Namespace:
         )  # fmt: skip
     args = parser.parse_args()
     try:
-        args.pose, args.det = take_model(args.model), take_model(args.det)
+        words = args.det
+        args.pose, args.det = take_model(args.model), take_model(words)
         find_model(*args.pose)  # raises if there is none
+        if unexpected := args.model + words:
+            raise ValueError(f'unexpected {" ".join(unexpected)}')
     except (ImportError, OSError, ValueError) as error:
         parser.error(str(error))
     return args
@@ -71,26 +74,29 @@ def by_name(chosen: tuple[str, str | None], *names: str) -> dict:
     return first | {name: (name, None) for name in names} | first
 
 
+def limits(args: argparse.Namespace) -> Limits:
+    """Collect the limits of uploads."""
+    return Limits(*(getattr(args, f'max_{name}') for name in Limits._fields))
+
+
 @exit_status
 def main() -> None:
     args = parse_args()
     require('gradio', extra='web')
-    limits = Limits(*(getattr(args, f'max_{name}') for name in Limits._fields))
+    # The folder is deleted also when the process is terminated.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with TemporaryDirectory(prefix='rmpe-web-') as folder:
         os.environ['GRADIO_TEMP_DIR'] = folder
         # It imports gradio, which reads the folder.
-        from rmpe_plugin.web import build_page, serve
+        from rmpe_plugin.web.page import build_page, serve
 
         predictor = WebPredictor(
             by_name(args.pose, *included_models('pose')),
             by_name(args.det, *included_models('detector'), WHOLE_IMAGE),
             args.device,
-            limits,
+            limits(args),
         )
         is_person = args.det == ('person', None)
         box_thr = PERSON_SCORE_THR if is_person else SCORE_THR
-        # Also when it is terminated, the folder is deleted.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        serve(
-            build_page(predictor, box_thr, args.examples), limits, args.host, args.port
-        )
+        page = build_page(predictor, box_thr, args.examples)
+        serve(page, predictor.limits, args.host, args.port)

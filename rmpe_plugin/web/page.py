@@ -201,12 +201,10 @@ def _add_settings(predictor: WebPredictor, box_thr: float) -> list[gr.Component]
         with gr.Row():
             scores = [
                 gr.Slider(
-                    MIN_BOX_THR, 1, box_thr, step=0.05, label='Lowest score of boxes'
+                    MIN_BOX_THR, 1, box_thr, step=0.05, label='Lowest score, boxes'
                 ),
-                gr.Slider(0, 1, 0.1, step=0.05, label='Lowest score of drawn people'),
-                gr.Slider(
-                    0, 1, 0.3, step=0.05, label='Lowest score of drawn keypoints'
-                ),
+                gr.Slider(0, 1, 0.1, step=0.05, label='Lowest score, people'),
+                gr.Slider(0, 1, 0.3, step=0.05, label='Lowest score, keypoints'),
             ]
         labels = ('Without pose NMS beside it', 'Skeleton on black', 'Ids in videos')
         choices = [gr.Checkbox(label=label) for label in labels]
