@@ -48,7 +48,7 @@ def server(coco_cc, tmp_path_factory):
     assert any(address in line for line in process.stdout)
     yield address, folder
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 0
+    assert process.wait(180) == 0
     assert not [*folder.glob('rmpe-web-*')]
 
 
