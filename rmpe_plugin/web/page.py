@@ -129,8 +129,10 @@ def predict(
             folder,
             lambda done, number: progress((done, number), unit='frames'),
         )
-    except (OSError, ValueError) as error:
+    except Exception as error:
         shutil.rmtree(folder)
+        if not isinstance(error, OSError | ValueError):
+            raise  # gradio logs it, and tells the user that there was an error
         return _outputs(escape(f'{Path(path).name}: {error}'))
     return _outputs(_summary(results), *results)
 

@@ -4,6 +4,7 @@
 import json
 import shutil
 import socket
+import time
 from html import unescape
 from itertools import count
 from urllib.request import Request, urlopen
@@ -96,6 +97,11 @@ def test_raises_on_a_folder_of_examples_without_pictures(cache):
 
 
 @pytest.fixture
+def quick_deletion(monkeypatch):
+    monkeypatch.setattr('rmpe_plugin.web.page.DELETE_CACHE', (1, 1))
+
+
+@pytest.fixture
 def server(predictor, monkeypatch):
     """Address of a page; its process may connect to this machine only."""
     outside = []
@@ -174,6 +180,29 @@ def test_server_predicts_and_refuses_what_the_page_cannot_send(server, picture):
     message = call(server, file)
     assert message['success'], message
     assert message['output']['data'][0] == '**People: 0, without pose NMS: 1**'
+
+
+def test_an_unexpected_error_leaves_no_files(predictor, picture, cache, monkeypatch):
+    def fail(*args):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(predictor, '_poses', fail)
+    with pytest.raises(ZeroDivisionError):
+        run(predictor, picture)
+    assert not [*cache.iterdir()]
+
+
+def test_uploads_and_results_are_deleted(quick_deletion, server, picture, cache):
+    assert call(server, upload(server, picture))['success']
+    for _ in range(300):
+        time.sleep(0.1)
+        if not any(path.stat().st_size for path in files_in(cache)):
+            return
+    raise AssertionError(files_in(cache))
+
+
+def files_in(folder):
+    return [path for path in folder.rglob('*') if path.is_file()]
 
 
 def test_server_refuses_large_files(server, tmp_path):
