@@ -30,7 +30,7 @@ FLOORS = (
     ('inference',),
     ('tracking',),
     ('apis', 'deploy', 'fitting', 'lifting'),
-    ('jobs',),
+    ('jobs', 'web'),
     ('cli', '__init__'),
     ('experiments', 'tools'),
 )

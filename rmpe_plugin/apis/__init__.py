@@ -9,6 +9,7 @@ from rmpe_plugin.utils.model_zoo import (
     ZooModel,
     find_detector,
     find_model,
+    included_models,
     is_model_name,
     list_models,
 )
@@ -88,6 +89,7 @@ __all__ = [
     'detect_frames',
     'find_detector',
     'find_model',
+    'included_models',
     'is_model_name',
     'list_images',
     'list_models',

@@ -10,6 +10,8 @@ from rmpe_plugin.inference import Frame
 
 # Frame rate of videos whose source does not report one, such as a camera.
 DEFAULT_FPS = 25.0
+# Codecs that OpenCV's packages can write, by container. Browsers show WebM only.
+CODECS = {'.mp4': 'mp4v', '.webm': 'VP80'}
 
 
 class ImageWriter:
@@ -22,13 +24,15 @@ class ImageWriter:
 
     Args:
         folder (Path): Output folder. Created if it does not exist.
+        container (str): Ending of videos, a key of :data:`CODECS`. Defaults to
+            ``'.mp4'``.
 
     Attributes:
         written (list[Path]): The files that were written.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, container: str = '.mp4') -> None:
+        self.folder, self.container = folder, container
         folder.mkdir(parents=True, exist_ok=True)
         self.written: list[Path] = []
         self._video: _VideoFile | None = None
@@ -55,7 +59,7 @@ class ImageWriter:
 
     def _open_video(self, frame: Frame, image: np.ndarray) -> '_VideoFile':
         """Return the file of the frame's video; the previous video is closed."""
-        path = self.folder / f'{Path(frame.video).stem}.mp4'
+        path = self.folder / f'{Path(frame.video).stem}{self.container}'
         if self._video is None or path != self._video.path:
             self.close()
             self._video = _VideoFile(path, frame.fps or DEFAULT_FPS, image.shape)
@@ -76,7 +80,7 @@ class _VideoFile:
         self.path, self._fps = path, fps
         height, width = (size + size % 2 for size in shape[:2])
         self._size = width, height
-        codec = cv2.VideoWriter.fourcc(*'mp4v')
+        codec = cv2.VideoWriter.fourcc(*CODECS[path.suffix])
         self._writer = cv2.VideoWriter(str(path), codec, fps, self._size)
         if not self._writer.isOpened():
             raise OSError(f'could not write {path}')

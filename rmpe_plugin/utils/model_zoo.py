@@ -93,6 +93,28 @@ def list_models() -> list[ListedModel]:
     ]
 
 
+def included_models(kind: str) -> list[str]:
+    """List the models whose weights are in this package.
+
+    Args:
+        kind (str): ``'pose'`` or ``'detector'``.
+
+    Returns:
+        list[str]: A name of each, which needs no download.
+
+    Example:
+        >>> from rmpe_plugin.apis import included_models
+        >>> 'photo' in included_models('pose')
+        True
+    """
+    weights = f'package://{PACKAGE}/'
+    return [
+        model.names[0]
+        for model in _index(PACKAGE)
+        if model.kind == kind and str(model.weights).startswith(weights)
+    ]
+
+
 def find_model(name: str | Path, checkpoint: str | Path | None = None) -> ZooModel:
     """Find a top-down pose estimator by its name.
 

@@ -33,6 +33,19 @@ def test_frames_of_a_video_are_written_to_a_video(tmp_path):
         assert abs(read[2].image.mean() - 160) < 10
 
 
+def test_webm_for_browsers(tmp_path):
+    writer = ImageWriter(tmp_path, '.webm')
+    for i in range(3):
+        frame = Frame(i, f'a.mp4 frame {i}', video='a.mp4', fps=10)
+        writer.write(frame, np.full((48, 64, 3), 80 * i, np.uint8))
+    writer.close()
+    (path,) = writer.written
+    assert path.name == 'a.webm'
+    codec = int(cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FOURCC))
+    assert codec.to_bytes(4, 'little') == b'VP80'
+    assert abs([*Frames(path)][2].image.mean() - 160) < 10
+
+
 @pytest.mark.parametrize(
     ('name', 'written'),
     [

@@ -24,6 +24,7 @@ from rmpe_plugin.apis import (
     WholeImageDetector,
     find_detector,
     find_model,
+    included_models,
     is_model_name,
     list_models,
     load_detector,
@@ -296,6 +297,11 @@ def test_boxes_of_all_labels_of_a_default_detector(tmp_path, monkeypatch):
     animal.labels = labels[:1]
     some = animal([image])[0]
     assert len(everything) > len(some) > 0
+
+
+def test_included_models_need_no_download():
+    assert included_models('pose') == ['photo']
+    assert included_models('detector') == ['person']
 
 
 # A man who leans on a post, a tennis player, and a standing man.

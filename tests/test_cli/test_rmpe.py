@@ -41,7 +41,7 @@ def test_lists_all_commands(monkeypatch, capsys):
     status, output, _ = run(monkeypatch, capsys)
     assert status == 0
     names = 'predict detect train test export export-detector fit-pgpg tune-nms'
-    more = 'diagnose boxes new export-lifting check models operators'
+    more = 'diagnose boxes new export-lifting web check models operators'
     for name in f'{names} {more}'.split():
         assert f'\n  {name} ' in output
     for group, members in GROUPS.items():
