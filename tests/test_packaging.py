@@ -80,6 +80,15 @@ def test_metafile_lists_each_config_once(family):
     assert sorted(listed) == sorted(paths)
 
 
+def test_readme_names_the_supported_versions_of_python(wheel):
+    (metadata,) = (n for n in wheel.namelist() if n.endswith('.dist-info/METADATA'))
+    classifiers = Parser().parsestr(wheel.read(metadata).decode()).get_all('Classifier')
+    names = [c.rpartition(' ')[2] for c in classifiers if ':: Python :: 3.' in c]
+    readme = (ROOT / 'README.md').read_text()
+    assert f'[![Python {names[0]} to {names[-1]}](' in readme
+    assert f'/badge/Python-{names[0]}_to_{names[-1]}-' in readme
+
+
 def test_citation_names_the_version():
     citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text())
     assert citation['version'] == __version__
