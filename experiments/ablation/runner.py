@@ -4,7 +4,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -18,7 +18,6 @@ from rmpe_plugin.datasets.synthetic import write_split
 from rmpe_plugin.fitting.evaluation_split import METRICS, EvaluationSplit
 from rmpe_plugin.fitting.nms_methods import Method, no_nms, parametric_nms
 from rmpe_plugin.utils.files import ResumeJournal
-from rmpe_plugin.utils.mmpose_tools import find_mmpose_tool
 
 from .comparison import MatchedPoses, TableResult, compare_rows
 from .configs import (
@@ -28,7 +27,17 @@ from .configs import (
     build_training_config,
     build_window_config,
 )
-from .plan import FULL_MODEL, INITIALISATION, TABLES, TRAININGS, WINDOWS, Row, Size
+from .plan import (
+    FULL_MODEL,
+    INITIALISATION,
+    PAPER_TRAININGS,
+    TABLES,
+    TRAININGS,
+    WINDOWS,
+    Row,
+    Size,
+    with_parents,
+)
 from .steps import (
     SCORE_THR,
     best_oks_methods,
@@ -56,20 +65,21 @@ class Job:
 
 
 def launch(config: Path, checkpoint: Path | None, threads: int) -> None:
-    """Train, or test a checkpoint, with MMPose's script in a process of its own.
+    """Train, or test a checkpoint, in a process of its own.
 
     Args:
-        config (Path): Config to run, in the work directory. The output is written
-            beside it, to a file with the suffix ``.txt``.
+        config (Path): Config to run, see :func:`experiments.run_config.run_config`.
+            The output is written beside it, to a file with the suffix ``.txt``.
         checkpoint (Path, optional): Checkpoint to test; ``None`` to train.
         threads (int): CPU threads of the process.
 
     Raises:
-        RuntimeError: If the script fails.
+        RuntimeError: If the process fails.
     """
-    script = find_mmpose_tool('train.py' if checkpoint is None else 'test.py')
-    command = [sys.executable, script, config, *([checkpoint] if checkpoint else [])]
-    root = str(Path(__file__).resolve().parents[3])
+    command = [sys.executable, '-m', 'experiments.run_config', config]
+    if checkpoint is not None:
+        command += ['--checkpoint', checkpoint]
+    root = str(Path(__file__).resolve().parents[2])
     paths = filter(None, (root, os.environ.get('PYTHONPATH')))
     env = dict(
         os.environ, OMP_NUM_THREADS=str(threads), PYTHONPATH=os.pathsep.join(paths)
@@ -77,21 +87,22 @@ def launch(config: Path, checkpoint: Path | None, threads: int) -> None:
     log = config.with_suffix('.txt')
     with log.open('w') as file:
         result = subprocess.run(
-            [*map(str, command), '--work-dir', str(config.parent)],
+            [*map(str, command)],
             env=env,
             stdout=file,
             stderr=file,
         )
     if result.returncode:
         tail = ''.join(log.read_text().splitlines(keepends=True)[-15:])
-        raise RuntimeError(f'{script.name} failed, {log} ends with:\n{tail}')
+        raise RuntimeError(f'{config} failed, {log} ends with:\n{tail}')
 
 
-def run_settings(size: Size) -> dict:
+def run_settings(size: Size, names: Iterable[str] = PAPER_TRAININGS) -> dict:
     """Describe what the results of a run depend on.
 
     Args:
         size (Size): Size of the ablation.
+        names (Iterable[str]): The trainings. Defaults to those of the papers.
 
     Returns:
         dict: The size without the number of parallel jobs, the trainings, and the
@@ -99,7 +110,7 @@ def run_settings(size: Size) -> dict:
     """
     settings = asdict(size)
     del settings['jobs']
-    trainings = {name: asdict(training) for name, training in TRAININGS.items()}
+    trainings = {name: asdict(TRAININGS[name]) for name in names}
     return dict(settings, trainings=trainings, score_thr=SCORE_THR)
 
 
@@ -126,6 +137,9 @@ class Ablation:
         ValueError: If the folder belongs to a run with other settings.
     """
 
+    files_type = AblationFiles
+    trainings: Sequence[str] = PAPER_TRAININGS
+
     def __init__(
         self,
         folder: Path,
@@ -133,9 +147,9 @@ class Ablation:
         jobs: int | None = None,
         launch: Callable[[Path, Path | None, int], None] = launch,
     ) -> None:
-        self.files = AblationFiles(folder.resolve(), size)
+        self.files = self.files_type(folder.resolve(), size)
         self.jobs = size.jobs if jobs is None else jobs
-        self.settings = run_settings(size)
+        self.settings = run_settings(size, self.trainings)
         self._launch = launch
         path = self.files.folder / 'journal.jsonl'
         self._journal, self._lock = ResumeJournal(path, self.settings), Lock()
@@ -161,7 +175,7 @@ class Ablation:
             self._once(draw, images=split)
         if files.size.detector_epochs:
             self._once(self._train_detector, trained='detector')
-            for split in ('train', 'tune', 'val'):
+            for split in filter('detector'.__ne__, files.size.images):
                 detect = partial(detect_people, files, split, self.jobs)
                 self._once(detect, detected=split)
         self._once(partial(fit_proposals, files), fitted=files.proposals.name)
@@ -174,16 +188,35 @@ class Ablation:
             progress (Progress): Gets a task for each phase.
 
         Raises:
-            RuntimeError: If a training or a test fails.
+            RuntimeError: If a training or a test fails. Jobs that do not need it are
+                finished before.
         """
-        for title, jobs in _phases(seeds).items():
+        self.run_phases(_phases(seeds), progress)
+
+    def run_phases(
+        self, phases: Mapping[str, Sequence[Job]], progress: Progress
+    ) -> None:
+        """Run the jobs that are missing, one phase after the other.
+
+        Args:
+            phases (Mapping[str, Sequence[Job]]): Jobs of each phase, by its title.
+            progress (Progress): Gets a task for each phase.
+
+        Raises:
+            RuntimeError: If a job fails. Jobs that do not need it are finished before.
+        """
+        failures: dict[Job, str] = {}
+        for title, jobs in phases.items():
             missing = [job for job in jobs if not self._is_finished(job)]
             finished = len(jobs) - len(missing)
             task = progress.add_task(title, total=len(jobs), completed=finished)
+            runnable = [job for job in missing if not _needs_any(job, failures)]
             # MMEngine's configs are not thread-safe, so they are built here.
-            for job in missing:
+            for job in runnable:
                 self._write_config(job)
-            self._run_parallel(missing, partial(progress.advance, task))
+            failures |= self._run_parallel(runnable, partial(progress.advance, task))
+        if failures:
+            raise RuntimeError('\n'.join(failures.values()))
 
     def results(
         self, seeds: Sequence[int], progress: Progress | None = None
@@ -280,19 +313,26 @@ class Ablation:
         path.parent.mkdir(parents=True, exist_ok=True)
         config.dump(path)
 
-    def _run_parallel(self, jobs: list[Job], advance: Callable[[], None]) -> None:
-        """Run jobs in parallel."""
+    def _run_parallel(
+        self, jobs: Sequence[Job], advance: Callable[[], None]
+    ) -> dict[Job, str]:
+        """Run jobs in parallel; the messages of those that failed."""
         parallel = min(self.jobs, max(1, len(jobs)))
         threads = max(1, (os.cpu_count() or 1) // parallel)
+        failures = {}
         with ThreadPoolExecutor(parallel) as pool:
-            futures = [pool.submit(self._run_job, job, threads) for job in jobs]
+            futures = {pool.submit(self._run_job, job, threads): job for job in jobs}
             try:
                 for future in as_completed(futures):
-                    future.result()
-                    advance()
+                    try:
+                        future.result()
+                        advance()
+                    except RuntimeError as error:
+                        failures[futures[future]] = str(error)
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
+        return failures
 
     def _run_job(self, job: Job, threads: int) -> None:
         """Run a job, and add it to the journal, even if another job fails meanwhile."""
@@ -325,6 +365,17 @@ class Ablation:
         }
 
 
+def _needs_any(job: Job, others: Iterable[Job]) -> bool:
+    """Whether a job needs a training among other jobs."""
+    needed = with_parents([job.training])
+    return any(
+        other.boxes == 'val'
+        and other.training in needed
+        and (other.seed == job.seed or other.training == INITIALISATION)
+        for other in others
+    )
+
+
 def _phases(seeds: Sequence[int]) -> dict[str, list[Job]]:
     """Jobs of each phase, which needs the phases before it."""
     phases = {INITIALISATION: [Job(INITIALISATION, 0)]}
@@ -332,8 +383,8 @@ def _phases(seeds: Sequence[int]) -> dict[str, list[Job]]:
         for stage in (1, 2):
             phases[f'seed {seed}, stage {stage}'] = [
                 Job(name, seed)
-                for name, training in TRAININGS.items()
-                if training.stage == stage
+                for name in PAPER_TRAININGS
+                if TRAININGS[name].stage == stage
             ]
         phases[f'seed {seed}, tests'] = [
             Job(FULL_MODEL, seed, boxes) for boxes in ('tune', 'gt')
