@@ -48,7 +48,7 @@ def _train(config: Config) -> None:
         config.merge_from_dict(dict(load_from=last, resume=True))
     runner = Runner.from_cfg(config)
     runner.train()
-    if last == str(Path(config.work_dir) / f'epoch_{config.train_cfg.max_epochs}.pth'):
+    if last and Path(last).name == f'epoch_{config.train_cfg.max_epochs}.pth':
         # It was interrupted in its validation.
         runner.val()
 

@@ -4,6 +4,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -11,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
+from mmengine.config import Config
 from mmengine.runner import Runner
 from rich.progress import Progress
 
@@ -149,10 +151,20 @@ class Ablation:
     ) -> None:
         self.files = self.files_type(folder.resolve(), size)
         self.jobs = size.jobs if jobs is None else jobs
-        self.settings = run_settings(size, self.trainings)
+        self.settings = self.describe(size)
         self._launch = launch
         path = self.files.folder / 'journal.jsonl'
         self._journal, self._lock = ResumeJournal(path, self.settings), Lock()
+
+    @property
+    def records(self) -> list[dict]:
+        """Records of the journal."""
+        return self._journal.records
+
+    @classmethod
+    def describe(cls, size: Size) -> dict:
+        """Describe what the results depend on; see :func:`run_settings`."""
+        return run_settings(size, cls.trainings)
 
     def prepare(self) -> None:
         """Draw the people, train the detector, and fit the proposal model to its boxes.
@@ -299,19 +311,27 @@ class Ablation:
         self._launch(config, None, os.cpu_count() or 1)
 
     def _is_finished(self, job: Job) -> bool:
-        predictions = self.files.predictions(job.training, job.seed, job.boxes)
-        return asdict(job) in self._journal.records and predictions.exists()
+        """Whether the journal has a job, and its predictions exist."""
+        recorded = any(
+            asdict(job).items() <= record.items() for record in self._journal.records
+        )
+        return recorded and all(path.exists() for path in self._outputs(job))
+
+    def _outputs(self, job: Job) -> list[Path]:
+        """Predictions that a finished job has written."""
+        return [self.files.predictions(job.training, job.seed, job.boxes)]
+
+    def _build_config(self, job: Job) -> Config:
+        """Build the config of a job."""
+        if job.boxes == 'val':
+            return build_training_config(self.files, job.training, job.seed)
+        return build_test_config(self.files, job.training, job.seed, job.boxes)
 
     def _write_config(self, job: Job) -> None:
         """Write the config of a job to its work directory."""
-        config = (
-            build_training_config(self.files, job.training, job.seed)
-            if job.boxes == 'val'
-            else build_test_config(self.files, job.training, job.seed, job.boxes)
-        )
         path = self.files.config(job.training, job.seed, job.boxes)
         path.parent.mkdir(parents=True, exist_ok=True)
-        config.dump(path)
+        self._build_config(job).dump(path)
 
     def _run_parallel(
         self, jobs: Sequence[Job], advance: Callable[[], None]
@@ -342,8 +362,9 @@ class Ablation:
             else self.files.checkpoint(job.training, job.seed)
         )
         config = self.files.config(job.training, job.seed, job.boxes)
+        start = time.monotonic()
         self._launch(config, checkpoint, threads)
-        self._record(asdict(job))
+        self._record(dict(asdict(job), seconds=round(time.monotonic() - start)))
 
     def _learn_nms(self, seed: int, progress: Progress | None) -> dict[str, Method]:
         """NMS methods by name, with what is best on the tuning split."""
