@@ -155,6 +155,8 @@ class Ablation:
         self._launch = launch
         path = self.files.folder / 'journal.jsonl'
         self._journal, self._lock = ResumeJournal(path, self.settings), Lock()
+        # Jobs that failed in this run, or need one that did.
+        self._failed: set[Job] = set()
 
     @property
     def records(self) -> list[dict]:
@@ -217,18 +219,20 @@ class Ablation:
         Raises:
             RuntimeError: If a job fails. Jobs that do not need it are finished before.
         """
-        failures: dict[Job, str] = {}
+        messages: list[str] = []
         for title, jobs in phases.items():
             missing = [job for job in jobs if not self._is_finished(job)]
             finished = len(jobs) - len(missing)
             task = progress.add_task(title, total=len(jobs), completed=finished)
-            runnable = [job for job in missing if not _needs_any(job, failures)]
+            blocked = {job for job in missing if self._failed & self._needs(job)}
+            self._failed |= blocked
+            runnable = [job for job in missing if job not in blocked]
             # MMEngine's configs are not thread-safe, so they are built here.
             for job in runnable:
                 self._write_config(job)
-            failures |= self._run_parallel(runnable, partial(progress.advance, task))
-        if failures:
-            raise RuntimeError('\n'.join(failures.values()))
+            messages += self._run_parallel(runnable, partial(progress.advance, task))
+        if messages:
+            raise RuntimeError('\n'.join(messages))
 
     def results(
         self, seeds: Sequence[int], progress: Progress | None = None
@@ -333,13 +337,20 @@ class Ablation:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._build_config(job).dump(path)
 
+    def _needs(self, job: Job) -> set[Job]:
+        """Jobs that must be finished before a job."""
+        return {
+            Job(name, 0 if name == INITIALISATION else job.seed)
+            for name in with_parents([job.training])
+        } - {job}
+
     def _run_parallel(
         self, jobs: Sequence[Job], advance: Callable[[], None]
-    ) -> dict[Job, str]:
+    ) -> list[str]:
         """Run jobs in parallel; the messages of those that failed."""
         parallel = min(self.jobs, max(1, len(jobs)))
         threads = max(1, (os.cpu_count() or 1) // parallel)
-        failures = {}
+        messages = []
         with ThreadPoolExecutor(parallel) as pool:
             futures = {pool.submit(self._run_job, job, threads): job for job in jobs}
             try:
@@ -348,11 +359,12 @@ class Ablation:
                         future.result()
                         advance()
                     except RuntimeError as error:
-                        failures[futures[future]] = str(error)
+                        self._failed.add(futures[future])
+                        messages.append(str(error))
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-        return failures
+        return messages
 
     def _run_job(self, job: Job, threads: int) -> None:
         """Run a job, and add it to the journal, even if another job fails meanwhile."""
@@ -384,17 +396,6 @@ class Ablation:
             'pose NMS': partial(parametric_nms, params=params),
             **best_oks_methods(split),
         }
-
-
-def _needs_any(job: Job, others: Iterable[Job]) -> bool:
-    """Whether a job needs a training among other jobs."""
-    needed = with_parents([job.training])
-    return any(
-        other.boxes == 'val'
-        and other.training in needed
-        and (other.seed == job.seed or other.training == INITIALISATION)
-        for other in others
-    )
 
 
 def _phases(seeds: Sequence[int]) -> dict[str, list[Job]]:

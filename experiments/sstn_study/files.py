@@ -13,7 +13,11 @@ from mmpose.structures.bbox import bbox_xyxy2xywh
 from experiments.ablation import PADDING, AblationFiles, build_training_config
 from experiments.comparison import experiment_name
 from rmpe_plugin.fitting.box_quality import BoxQuality
-from rmpe_plugin.fitting.matching import MatchedPeople, match_detections
+from rmpe_plugin.fitting.matching import (
+    MatchedPeople,
+    has_labelled_keypoints,
+    match_detections,
+)
 from rmpe_plugin.inference import CropGeometry
 from rmpe_plugin.ops import ProposalModel
 from rmpe_plugin.utils.files import atomic_write
@@ -24,6 +28,8 @@ from .two_passes import boxes_of_poses, fit_expansion
 
 #: The crop whose IoU with the ground-truth windows is the quality of a box.
 GEOMETRY = CropGeometry((96, 128), PADDING)
+# Smallest share of the people with a box.
+_MIN_PEOPLE = 0.1
 
 
 @dataclass(frozen=True)
@@ -112,14 +118,9 @@ def read_people(path: Path) -> tuple[dict, list[dict], MatchedPeople]:
         keypoints, and their arrays, with the ground-truth boxes as detections.
     """
     annotations = json.loads(path.read_text())
-    people = [person for person in annotations['annotations'] if labelled(person)]
+    people = [*filter(has_labelled_keypoints, annotations['annotations'])]
     pairs = [(person, person) for person in people]
     return annotations, people, MatchedPeople.from_pairs(pairs, annotations['images'])
-
-
-def labelled(person: dict) -> bool:
-    """Whether a person has labelled keypoints."""
-    return any(person['keypoints'][2::3])
 
 
 def write_box_set(files: StudyFiles, name: str) -> None:
@@ -131,7 +132,7 @@ def write_box_set(files: StudyFiles, name: str) -> None:
 
     Args:
         files (StudyFiles): The files; the detections exist.
-        name (str): Name of the box set. Nothing is written if fewer than a tenth of the
+        name (str): Name of the box set. It is left out if fewer than a tenth of the
             people have a detection.
     """
     annotations, people, arrays = read_people(files.annotations('val'))
@@ -151,9 +152,11 @@ def write_box_set(files: StudyFiles, name: str) -> None:
             for box, owner in zip(bbox_xyxy2xywh(made), owners, strict=True)
         ]
     matched = sum('annotation_id' in record for record in records)
-    if matched >= len(people) / 10:
-        with atomic_write(files.box_set(name)) as file:
-            json.dump(records, file)
+    if matched < _MIN_PEOPLE * len(people):
+        print(f'{name} is left out: {matched} of {len(people)} people have a box')
+        return
+    with atomic_write(files.box_set(name)) as file:
+        json.dump(records, file)
 
 
 def _detections(files: StudyFiles, boxes: plan.BoxSet, annotations: dict) -> list[dict]:
@@ -219,20 +222,15 @@ def measure(files: StudyFiles, name: str) -> dict[str, float]:
         number per person.
     """
     people, _ = matched_people(files, name)
-    number = len(read_people(files.annotations('val'))[1])
+    *_, everyone = read_people(files.annotations('val'))
+    number = len(everyone)
     iou = BoxQuality.of(people, GEOMETRY).crop_iou.mean()
     boxes = len(json.loads(files.box_set(name).read_text()))
     return dict(
         iou=float(iou),
-        people=len(np.unique(_ids(files, name))) / number,
+        people=len(people) / number,
         boxes=boxes / number,
     )
-
-
-def _ids(files: StudyFiles, name: str) -> list[int]:
-    """Ids of the people with a box."""
-    records = json.loads(files.box_set(name).read_text())
-    return [r['annotation_id'] for r in records if 'annotation_id' in r]
 
 
 def write_second_pass(files: StudyFiles, training: str, seed: int, name: str) -> None:

@@ -21,6 +21,8 @@ from .study import read_metrics
 
 # The metric of each seed.
 Seeds = dict[int, SampledMetric]
+# Ranges of the IoU of the crops, for which box sets are averaged.
+_RANGES = ((0.0, 0.7), (0.7, 0.8), (0.8, 0.9), (0.9, 1.01))
 
 
 @dataclass(frozen=True)
@@ -259,7 +261,10 @@ def format_tables(results: Results) -> dict[str, Table]:
     Returns:
         dict[str, Table]: The tables by title. The first cell of each header is empty.
     """
-    tables = {'What wins where': _winners_table(results)}
+    tables = {
+        'What wins where': _ranking_table(results),
+        'What wins on each box set': _winners_table(results),
+    }
     tables["RMPE's claims, change of mAP"] = _claims_table(results)
     for metric in METRICS:
         tables[f'Change of {metric} from no SSTN'] = _changes_table(results, metric)
@@ -285,6 +290,43 @@ def _quality_cells(results: Results, name: str) -> tuple[str, str]:
 
 def _percent(value: float) -> str:
     return f'{100 * value:.1f}'
+
+
+def ranking(results: Results, metric: str, names: Sequence[str]) -> dict[str, float]:
+    """Rank the alternatives by their mean change on some box sets.
+
+    Args:
+        results (Results): The results.
+        metric (str): ``'AP'`` or ``'mAP'``.
+        names (Sequence[str]): The box sets.
+
+    Returns:
+        dict[str, float]: Mean change from no SSTN of the alternatives that are tested
+        on all of them, the highest first.
+    """
+    means = {
+        variant: float(np.mean([by_set[name].mean for name in names]))
+        for variant, by_set in changes(results, metric).items()
+        if plan.VARIANTS[variant].alternative and by_set.keys() >= {*names}
+    }
+    return dict(sorted(means.items(), key=lambda item: -item[1]))
+
+
+def _ranking_table(results: Results) -> Table:
+    """The alternatives in the order of their mean change, by the IoU of the boxes."""
+    rows = []
+    for low, high in _RANGES:
+        names = [n for n, q in results.quality.items() if low <= q['iou'] < high]
+        if names:
+            cells = (
+                ', '.join(
+                    f'{variant} {100 * gain:+.1f}'
+                    for variant, gain in ranking(results, metric, names).items()
+                )
+                for metric in METRICS
+            )
+            rows.append((f'IoU {low:g} to {min(high, 1):g}', str(len(names)), *cells))
+    return Table(['', 'box sets', *(f'mean change of {m}' for m in METRICS)], rows)
 
 
 def _winners_table(results: Results) -> Table:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from mmengine.config import Config
 from rich.progress import Progress
 
 from experiments.ablation import Ablation, Job, SampledMetric, Size, sample_metrics
@@ -101,7 +102,18 @@ class SSTNStudy(Ablation):
             for name in self.files.box_sets(job.boxes)
         ]
 
-    def _build_config(self, job: Job):
+    def _needs(self, job: Job) -> set[Job]:
+        """Jobs that must be finished before a job."""
+        needed = super()._needs(job)
+        if job.boxes == plan.SECOND_PASS:
+            needed.add(Job(job.training, job.seed, plan.BOXES))
+        if job.training == 'constant-scale' or job.boxes == plan.MEAN_WINDOW:
+            # The window is that of this network.
+            tested = Job('no-parallel', job.seed, plan.BOXES)
+            needed |= {tested, *super()._needs(tested)}
+        return needed
+
+    def _build_config(self, job: Job) -> Config:
         """Config of a job; the boxes of a second pass are written before."""
         if job.boxes == 'val':
             return super()._build_config(job)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,8 +29,10 @@ from experiments.sstn_study.box_sets import (
 )
 from experiments.sstn_study.components import FixedWindow
 from experiments.sstn_study.files import (
+    StudyFiles,
     matched_people,
     measure,
+    write_box_set,
 )
 from experiments.sstn_study.study import SSTNStudy
 from experiments.sstn_study.two_passes import boxes_of_poses, fit_expansion
@@ -218,6 +221,10 @@ def test_box_sets_have_known_people(study):
     )
     ious = [measure(files, plan.pgpg_name(w))['iou'] for w in (0.5, 1, 3)]
     assert ious == sorted(ious, reverse=True)
+    people, _ = matched_people(files, plan.TWO_PEOPLE)
+    larger = people.detections - people.gt_bboxes
+    assert (larger[:, :2] <= 0.01).all()
+    assert (larger[:, 2:] >= -0.01).all()
     for name, parts in ((plan.NO_FEET, [15, 16]), (plan.NO_HEAD, range(5))):
         people, _ = matched_people(files, name)
         y = people.keypoints[:, parts, 1]
@@ -227,6 +234,16 @@ def test_box_sets_have_known_people(study):
         cut = (y > box[:, None, 3]) | (y < box[:, None, 1])
         assert full.any()
         assert (cut | ~labelled)[full].all()
+
+
+def test_leaves_out_detections_of_too_few_people(study, tmp_path, capsys):
+    files = StudyFiles(tmp_path, TINY)
+    shutil.copytree(study.files.data / 'annotations', files.data / 'annotations')
+    name, _ = plan.mining_sets(TINY)
+    files.detections('val').write_text('[]')
+    write_box_set(files, name)
+    assert not files.box_set(name).exists()
+    assert f'{name} is left out: 0 of ' in capsys.readouterr().out
 
 
 def test_detections_have_the_people_of_rmpe_boxes(study):
@@ -304,6 +321,20 @@ def test_every_variant_has_a_job():
         assert needed is None or needed in {j.training for j in jobs[:i]}
 
 
+def test_jobs_need_what_their_configs_are_made_of(study):
+    needed = study._needs(Job('constant-scale', 1))
+    assert Job('no-parallel', 1, plan.BOXES) in needed
+    assert Job('no-parallel', 1) in needed
+    assert Job('initialisation', 0) in needed
+    assert Job('no-sstn', 1, plan.BOXES) in study._needs(
+        Job('no-sstn', 1, plan.SECOND_PASS)
+    )
+    assert study._needs(Job('padding', 1)) == {
+        Job('cpn', 1),
+        Job('initialisation', 0),
+    }
+
+
 def sampled(*values):
     """A metric by seed, in samples around its value."""
     noise = np.linspace(-0.005, 0.005, 11)
@@ -350,35 +381,54 @@ def test_claims_need_all_seeds(full, holds, reaches):
     assert ('above 0 on: boxes' in text) == holds
 
 
+def test_ranking_is_that_of_the_mean_changes():
+    sets = dict(
+        a=rows(base=(0.40,), full=(0.45,), sstn=(0.41,)),
+        b=rows(base=(0.40,), full=(0.40,), sstn=(0.42,)),
+    )
+    quality = {name: dict(iou=0.75, people=1.0, boxes=1.0) for name in sets}
+    results = report.Results(quality, sets, {}, {})
+    found = report.ranking(results, 'AP', ['a', 'b'])
+    assert list(found) == [plan.FULL, plan.NO_PARALLEL]
+    assert [*found.values()] == pytest.approx([0.025, 0.015])
+    table = report.format_tables(results)['What wins where']
+    text = f'{plan.FULL} +2.5, {plan.NO_PARALLEL} +1.5'
+    assert table.rows == [('IoU 0.7 to 0.8', '2', text, text)]
+
+
 @pytest.mark.slow
-def test_runs_all_parts_and_continues(study, tmp_path, unformatted_configs):
+def test_runs_all_parts_and_continues(tmp_path, unformatted_configs, monkeypatch):
     """With poses near the annotations in place of networks."""
+    # no processes, each of which would import everything
+    monkeypatch.setattr('os.cpu_count', lambda: 1)
+    study = SSTNStudy(tmp_path, TINY, 1, launch_poses)
+    study.prepare()
+    kept = {plan.GROUND_TRUTH, plan.pgpg_name(1), plan.NO_FEET, *plan.mining_sets(TINY)}
+    for name in {*study.files.box_sets()} - kept:
+        study.files.box_set(name).unlink()
     launched = []
 
-    def launch(config, checkpoint, threads):
-        launched.append(config.relative_to(study.files.folder))
-        if config.parent.name == 'authors' and checkpoint is None:
-            raise RuntimeError('the training diverged')
-        launch_poses(config, checkpoint, threads)
+    def start(fails):
+        def launch(config, checkpoint, threads):
+            launched.append(str(config.relative_to(tmp_path)))
+            if fails and config.parent.name == 'authors':
+                raise RuntimeError('the training diverged')
+            launch_poses(config, checkpoint, threads)
 
-    def start():
         launched.clear()
-        return run(SSTNStudy(study.files.folder, TINY, 1, launch), [0])
+        return run(SSTNStudy(tmp_path, TINY, 1, launch), [0])
 
-    results, failures = start()
+    results, failures = start(fails=True)
     assert failures == ['the training diverged']
-    # the failed training is not tested
     assert len(launched) == len({*launched})
-    assert not any('authors/boxes' in str(path) for path in launched)
-    record = json.loads((study.files.folder / 'results.json').read_text())
-    names = study.files.box_sets()
-    assert set(record['variants']) == set(names)
+    # the failed training is not tested
+    assert 'seed-0/authors/boxes.py' not in launched
+    record = json.loads((tmp_path / 'results.json').read_text())
+    assert set(record['variants']) == kept
     variants = {*plan.VARIANTS} - {"SSTN, authors' settings"}
     assert all(set(found) == variants for found in record['variants'].values())
     assert set(results.seconds) == {
-        name
-        for name, variant in plan.VARIANTS.items()
-        if variant.alternative and variant.training != 'authors'
+        name for name in variants if plan.VARIANTS[name].alternative
     }
     assert set(record['mining']) == set(plan.mining_sets(TINY))
     windows = record['windows'][plan.FULL][plan.GROUND_TRUTH]
@@ -386,19 +436,27 @@ def test_runs_all_parts_and_continues(study, tmp_path, unformatted_configs):
     assert windows['iou'] == pytest.approx(0.64)
     scale = study.files.padding('constant-scale', 0)
     assert scale == pytest.approx(0.8)
-    table = (study.files.folder / 'table.md').read_text()
-    assert '| What wins where |' in table
-    assert (study.files.folder / 'sstn.png').stat().st_size > 10_000
 
     # what is finished is not repeated
     poses = study.files.poses('rmpe', 0, plan.BOXES, plan.NO_FEET)
     poses.unlink()
-    start()
-    assert [str(path) for path in launched] == [
+    results, failures = start(fails=False)
+    assert not failures
+    assert launched == [
         'seed-0/authors/val.py',
+        'seed-0/authors/boxes.py',
         'seed-0/rmpe/boxes.py',
     ]
     assert poses.exists()
+
+    arguments = ('sstn_study', '--work-dir', tmp_path, '--size', 'tiny', '--seeds', 0)
+    printed = run_experiment(*arguments).stdout
+    table = (tmp_path / 'table.md').read_text()
+    for title in report.format_tables(results):
+        assert title in printed
+        assert f'| {title} | ' in table
+    assert 'Both gains of RMPE are above 0 on:' in printed
+    assert (tmp_path / 'sstn.png').stat().st_size > 10_000
 
 
 @pytest.mark.slow
