@@ -81,7 +81,8 @@ def run(study: SSTNStudy, seeds: Sequence[int]) -> tuple[report.Results, list[st
     """Run what is missing, and write the results so far after each part.
 
     Returns:
-        tuple[Results, list[str]]: The results, and messages of the jobs that failed.
+        tuple[Results, list[str]]: The results, and messages of the jobs and evaluations
+        that failed.
     """
     study.prepare()
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -93,7 +94,7 @@ def run(study: SSTNStudy, seeds: Sequence[int]) -> tuple[report.Results, list[st
                 study.run_phases(phases, progress)
             except RuntimeError as error:
                 failures.append(str(error))
-            study.evaluate(seeds, tests, progress)
+            failures += study.evaluate(seeds, tests, progress)
             results = write(study, seeds)
     return results, failures
 
@@ -198,7 +199,7 @@ def main() -> None:
     for name in ('results.json', 'table.md', 'sstn.png'):
         print(study.files.folder / name)
     if failures:
-        raise SystemExit('\n'.join(failures))
+        raise SystemExit('\n'.join(dict.fromkeys(failures)))
 
 
 if __name__ == '__main__':

@@ -2,8 +2,9 @@
 """Run the trainings and tests of the study, and evaluate them."""
 
 import os
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -64,34 +65,36 @@ class SSTNStudy(Ablation):
 
     def evaluate(
         self, seeds: Sequence[int], tests: Sequence[str], progress: Progress
-    ) -> None:
+    ) -> list[str]:
         """Compute the metrics of the finished tests, in parallel.
 
         Args:
             seeds (Sequence[int]): Seeds of the trainings.
             tests (Sequence[str]): The tests.
             progress (Progress): Gets a task.
+
+        Returns:
+            list[str]: Messages of the evaluations that failed, such as that of a
+            network whose poses are not finite.
         """
-        tasks = [
-            task
+        tasks = {
+            task.out: task
             for record in self.records
             if record.get('boxes') in tests and record['seed'] in seeds
             for task in _tasks(self.files, record)
-        ]
-        missing = [task for task in tasks if not task.is_finished]
-        bar = progress.add_task(
-            'evaluation', total=len(tasks), completed=len(tasks) - len(missing)
-        )
-        processes = min(os.cpu_count() or 1, len(missing))
-        if processes < 2:
-            for task in missing:
-                task.run()
-                progress.advance(bar)
-            return
-        with ProcessPoolExecutor(processes, get_context('spawn')) as pool:
-            for future in as_completed([pool.submit(task.run) for task in missing]):
-                future.result()
-                progress.advance(bar)
+        }
+        missing = [task for task in tasks.values() if not task.is_finished]
+        finished = len(tasks) - len(missing)
+        bar = progress.add_task('evaluation', total=len(tasks), completed=finished)
+        messages = []
+        with _pool(min(os.cpu_count() or 1, len(missing))) as submit:
+            for future in as_completed([submit(task.run) for task in missing]):
+                try:
+                    future.result()
+                    progress.advance(bar)
+                except ValueError as error:
+                    messages.append(str(error))
+        return messages
 
     def _outputs(self, job: Job) -> list[Path]:
         """Predictions that a finished job has written."""
@@ -125,6 +128,17 @@ class SSTNStudy(Ablation):
         return build_box_set_config(self.files, job.training, job.seed, job.boxes)
 
 
+@contextmanager
+def _pool(processes: int) -> Iterator[Callable]:
+    """``submit`` of some processes, or of a thread of this process."""
+    if processes < 2:
+        with ThreadPoolExecutor(1) as pool:
+            yield pool.submit
+        return
+    with ProcessPoolExecutor(processes, get_context('spawn')) as pool:
+        yield pool.submit
+
+
 class _Evaluation(NamedTuple):
     """The evaluation of a test on a box set."""
 
@@ -142,6 +156,8 @@ class _Evaluation(NamedTuple):
 
     def run(self) -> None:
         """Compute and write the metrics."""
+        # An evaluation that fails leaves no metrics of earlier predictions.
+        self.out.unlink(missing_ok=True)
         split = EvaluationSplit.from_files(self.poses, self.annotations, metric='mAP')
         if self.pose_nms is None:
             people = no_nms(split)
@@ -157,7 +173,7 @@ class _Evaluation(NamedTuple):
 
 
 def _tasks(files: StudyFiles, record: dict) -> list[_Evaluation]:
-    """Evaluations of a finished test."""
+    """Evaluations of a finished test whose predictions exist."""
     test = record['boxes']
     key = record['training'], record['seed'], test
     return [
@@ -168,6 +184,7 @@ def _tasks(files: StudyFiles, record: dict) -> list[_Evaluation]:
             files.metrics(*key, name),
         )
         for name in files.box_sets(test)
+        if files.poses(*key, name).exists()
     ]
 
 

@@ -437,17 +437,28 @@ def test_runs_all_parts_and_continues(tmp_path, unformatted_configs, monkeypatch
     scale = study.files.padding('constant-scale', 0)
     assert scale == pytest.approx(0.8)
 
-    # what is finished is not repeated
+    # What is finished is not repeated. A network has diverged.
     poses = study.files.poses('rmpe', 0, plan.BOXES, plan.NO_FEET)
     poses.unlink()
+    diverged = study.files.poses('longer', 0, plan.BOXES, plan.NO_FEET)
+    written = diverged.read_text()
+    diverged.write_text(written.replace('"keypoints": [', '"keypoints": [NaN, ', 1))
     results, failures = start(fails=False)
-    assert not failures
     assert launched == [
         'seed-0/authors/val.py',
         'seed-0/authors/boxes.py',
         'seed-0/rmpe/boxes.py',
     ]
     assert poses.exists()
+    assert all(str(diverged) in message for message in failures)
+    assert failures
+    assert 'no SSTN, longer training' not in results.metrics[plan.NO_FEET]
+
+    diverged.write_text(written)
+    results, failures = start(fails=False)
+    assert not launched
+    assert not failures
+    assert set(results.metrics[plan.NO_FEET]) == {*plan.VARIANTS}
 
     arguments = ('sstn_study', '--work-dir', tmp_path, '--size', 'tiny', '--seeds', 0)
     printed = run_experiment(*arguments).stdout
