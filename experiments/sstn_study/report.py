@@ -319,7 +319,7 @@ def _ranking_table(results: Results) -> Table:
         names = [n for n, q in results.quality.items() if low <= q['iou'] < high]
         if names:
             cells = (
-                ', '.join(
+                '; '.join(
                     f'{variant} {100 * gain:+.1f}'
                     for variant, gain in ranking(results, metric, names).items()
                 )

@@ -14,6 +14,7 @@ from experiments.ablation import (
     TRAININGS,
     Job,
     SampledMetric,
+    build_detector_config,
     build_training_config,
 )
 from experiments.ablation.topk_schedule import TopKScheduleHook, scheduled_topk
@@ -302,6 +303,19 @@ def test_variants_differ_only_in_their_settings(study, name):
     assert boxes['model'] == str(study.files.training_boxes)
 
 
+def test_detectors_of_several_epochs_are_tested(tmp_path):
+    size = plan.SIZES['cpu']
+    files = StudyFiles(tmp_path, size)
+    hook = build_detector_config(files).default_hooks.checkpoint
+    assert (hook.interval, hook.max_keep_ckpts) == (1, -1)
+    epochs = {s.epoch for s in plan.box_sets(size).values() if s.family == 'detector'}
+    assert epochs == {1, 2, 4}
+    assert files.detector_checkpoint(2).name == 'epoch_2.pth'
+    assert files.detector_checkpoint().name == 'epoch_4.pth'
+    boxes = {files.detections('val', epoch) for epoch in (None, *epochs)}
+    assert len(boxes) == 4
+
+
 def test_every_variant_has_a_job():
     seed = 3
     jobs = [
@@ -392,7 +406,7 @@ def test_ranking_is_that_of_the_mean_changes():
     assert list(found) == [plan.FULL, plan.NO_PARALLEL]
     assert [*found.values()] == pytest.approx([0.025, 0.015])
     table = report.format_tables(results)['What wins where']
-    text = f'{plan.FULL} +2.5, {plan.NO_PARALLEL} +1.5'
+    text = f'{plan.FULL} +2.5; {plan.NO_PARALLEL} +1.5'
     assert table.rows == [('IoU 0.7 to 0.8', '2', text, text)]
 
 
