@@ -21,6 +21,8 @@ from tests.factories import use_synthetic_people
 CONFIGS = sorted((ROOT / 'configs').glob('*/**/td-hm_*.py'))
 PGPG = 'td-hm_cpn-res50_pgpg-8xb32-160e_coco-256x192.py'
 # One config for each network; the others differ in a loss, a number or testing.
+# Networks whose training step takes seconds.
+LARGE = ('hourglass', 'hrnet', 'res101', 'convnext', 'stage2')
 TRAINED = [
     c
     for c in CONFIGS
@@ -101,7 +103,9 @@ def test_batch_size_of_the_learning_rate(path):
 @pytest.mark.parametrize(
     'path',
     [
-        pytest.param(path, marks=[pytest.mark.slow] if '8stack' in path.stem else [])
+        pytest.param(
+            path, marks=[pytest.mark.slow] * any(x in path.stem for x in LARGE)
+        )
         for path in TRAINED
     ],
     ids=lambda path: path.stem,

@@ -61,6 +61,7 @@ def worker(rank, world_size, port, folder, name):
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['', 'sstn_'])
 def test_gradients_of_two_processes_equal_those_of_one(name, tmp_path):
     port = 20000 + os.getpid() % 20000

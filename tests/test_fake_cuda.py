@@ -93,6 +93,7 @@ def decode(head, heatmaps):
     return [InstanceData(keypoints=x[None], keypoint_scores=x[None]) for x in maps]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:User provided device_type of 'cuda'")
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda p: p.stem)
 def test_training_and_test_forward_passes(path, fake_mode, synthetic):

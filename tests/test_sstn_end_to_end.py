@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stage 2 with the scripts: train, kill, resume, test, draw, compare."""
+"""Stage 2 with the scripts: train, kill, resume, test, draw."""
 
 import json
 import os
@@ -133,29 +133,8 @@ def test_tests_on_detections_and_draws(trained, synthetic, stage1, tmp_path):
 
 
 @pytest.mark.slow
-def test_compare_sstn(synthetic, stage1, tmp_path):
-    variants = ('no SSTN', 'SSTN, window loss')
-    arguments = [
-        *('compare_sstn', stage1, '--work-dir', tmp_path, '--variants', *variants),
-        *stage2_options(synthetic, stage1),
-        'train_cfg.max_epochs=1',
-    ]
-    shown = run_experiment(*arguments).stdout
-    records = json.loads((tmp_path / 'results.json').read_text())
-    results = {record['variant']: record['results'] for record in records}
-    assert list(results) == list(variants)
-    assert 'window/iou' not in results['no SSTN']
-    assert 0 < results['SSTN, window loss']['window/iou_crop'] < 1
-    gain = results['SSTN, window loss']['window/gain']
-    assert f'{gain:.3f}' in shown
-
-
-@pytest.mark.slow
-def test_reports_missing_files(tmp_path, stage1):
-    for name, arguments in (
-        ('compare_sstn', (tmp_path / 'no.pth',)),
-        ('draw_sstn', (STAGE2, tmp_path / 'no.pth', '--out', tmp_path / 'a.png')),
-    ):
-        result = run_experiment(name, *arguments, check=False)
-        assert result.returncode == 2
-        assert 'no.pth does not exist' in result.stderr
+def test_reports_missing_files(tmp_path):
+    arguments = (STAGE2, tmp_path / 'no.pth', '--out', tmp_path / 'a.png')
+    result = run_experiment('draw_sstn', *arguments, check=False)
+    assert result.returncode == 2
+    assert 'no.pth does not exist' in result.stderr

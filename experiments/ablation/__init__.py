@@ -1,8 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ablations of RMPE and CPN on groups of synthetic people."""
 
-from .comparison import Change, MatchedPoses, RowResult, TableResult, compare_rows
+from .comparison import (
+    Change,
+    MatchedPoses,
+    RowResult,
+    SampledMetric,
+    TableResult,
+    compare_rows,
+    paired_change,
+    sample_metrics,
+)
 from .configs import (
+    PADDING,
     AblationFiles,
     build_detector_config,
     build_test_config,
@@ -13,6 +23,7 @@ from .plan import (
     FULL_MODEL,
     GT_BOXES_ROW,
     INITIALISATION,
+    PAPER_TRAININGS,
     RMPE_TABLE,
     SIZES,
     TABLES,
@@ -22,6 +33,7 @@ from .plan import (
     Row,
     Size,
     Training,
+    with_parents,
 )
 from .runner import Ablation, Job, launch, run_settings
 from .tables import Windows, agreement, format_tables, to_markdown
@@ -30,6 +42,8 @@ __all__ = [
     'FULL_MODEL',
     'GT_BOXES_ROW',
     'INITIALISATION',
+    'PADDING',
+    'PAPER_TRAININGS',
     'RMPE_TABLE',
     'SIZES',
     'TABLES',
@@ -43,6 +57,7 @@ __all__ = [
     'MatchedPoses',
     'Row',
     'RowResult',
+    'SampledMetric',
     'Size',
     'TableResult',
     'Training',
@@ -55,6 +70,9 @@ __all__ = [
     'compare_rows',
     'format_tables',
     'launch',
+    'paired_change',
     'run_settings',
+    'sample_metrics',
     'to_markdown',
+    'with_parents',
 ]

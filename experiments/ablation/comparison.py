@@ -62,6 +62,59 @@ class RowResult(NamedTuple):
 TableResult = dict[str, RowResult]
 
 
+class SampledMetric(NamedTuple):
+    """A metric of one training, also in bootstrap samples of the test images.
+
+    Attributes:
+        value (float): The metric, 0 to 1.
+        samples (np.ndarray): The metric in each sample (B,). The samples are the same
+            for all trainings, so that their changes are paired.
+    """
+
+    value: float
+    samples: np.ndarray
+
+
+def sample_metrics(poses: MatchedPoses) -> dict[str, SampledMetric]:
+    """Compute the metrics of a training.
+
+    Args:
+        poses (MatchedPoses): Its detections.
+
+    Returns:
+        dict[str, SampledMetric]: The metrics by name.
+    """
+    weights = bootstrap_weights(len(_people(poses)), _NUM_SAMPLES, seed=0)
+    chunks = np.array_split(weights, -(-len(weights) // _CHUNK))
+    return {
+        metric: SampledMetric(
+            _mean_ap(detections, None).item(),
+            np.concatenate([_mean_ap(detections, chunk) for chunk in chunks]),
+        )
+        for metric, detections in poses.items()
+    }
+
+
+def paired_change(
+    seeds: Sequence[SampledMetric], reference: Sequence[SampledMetric]
+) -> Change:
+    """Compare a metric of a row with that of another row.
+
+    Args:
+        seeds (Sequence[SampledMetric]): The metric with each seed.
+        reference (Sequence[SampledMetric]): That of the other row, with the same seeds.
+
+    Returns:
+        Change: The change.
+    """
+    values, samples = (
+        np.subtract(*(np.array([s[i] for s in row]) for row in (seeds, reference)))
+        for i in (0, 1)
+    )
+    interval = np.percentile(samples.mean(axis=0), (2.5, 97.5))
+    return Change(values.tolist(), tuple(interval.tolist()))
+
+
 def compare_rows(rows: Mapping[str, Sequence[MatchedPoses]]) -> TableResult:
     """Compute the metrics of each row, and their changes from the first row.
 
@@ -77,19 +130,18 @@ def compare_rows(rows: Mapping[str, Sequence[MatchedPoses]]) -> TableResult:
         ValueError: If a row has other images than the first row.
     """
     _require_same_people(rows)
-    first, *others = rows
-    results = {first: RowResult(_values(rows[first]), _recall(rows[first]), {})}
-    weights = bootstrap_weights(len(_people(rows[first][0])), _NUM_SAMPLES, seed=0)
-    reference = _bootstrap(rows[first], weights)
-    for name in others:
-        values = _values(rows[name])
-        samples = _bootstrap(rows[name], weights)
-        changes = {}
-        for metric, seeds in values.items():
-            change = np.subtract(seeds, results[first].values[metric])
-            interval = np.percentile(samples[metric] - reference[metric], (2.5, 97.5))
-            changes[metric] = Change(change.tolist(), tuple(interval.tolist()))
-        results[name] = RowResult(values, _recall(rows[name]), changes)
+    reference: dict[str, list[SampledMetric]] = {}
+    results = {}
+    for name, seeds in rows.items():
+        sampled = [sample_metrics(seed) for seed in seeds]
+        metrics = {metric: [s[metric] for s in sampled] for metric in sampled[0]}
+        changes = {
+            metric: paired_change(metrics[metric], first)
+            for metric, first in reference.items()
+        }
+        reference = reference or metrics
+        values = {m: [s.value for s in sampled] for m, sampled in metrics.items()}
+        results[name] = RowResult(values, _recall(seeds), changes)
     return results
 
 
@@ -109,34 +161,9 @@ def _require_same_people(rows: Mapping[str, Sequence[MatchedPoses]]) -> None:
             )
 
 
-def _values(seeds: Sequence[MatchedPoses]) -> dict[str, list[float]]:
-    """Each metric by seed."""
-    return {
-        metric: [_mean_ap(seed[metric], None).item() for seed in seeds]
-        for metric in seeds[0]
-    }
-
-
 def _recall(seeds: Sequence[MatchedPoses]) -> list[float]:
     """Mean recall of the joints by seed."""
     return [float(np.nanmean(seed['mAP'].recall)) for seed in seeds]
-
-
-def _bootstrap(
-    seeds: Sequence[MatchedPoses], weights: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Mean of each metric over the seeds, in bootstrap samples of the images (B,)."""
-    chunks = np.array_split(weights, -(-len(weights) // _CHUNK))
-    return {
-        metric: np.mean(
-            [
-                np.concatenate([_mean_ap(seed[metric], chunk) for chunk in chunks])
-                for seed in seeds
-            ],
-            axis=0,
-        )
-        for metric in seeds[0]
-    }
 
 
 def _mean_ap(detections: ScoredDetections, weights: np.ndarray | None) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from experiments.box_variants import NO_JITTER, perturb_boxes
-from experiments.sstn_variants import change_sstn
+from rmpe_plugin.inference.crop_geometry import PADDINGS
 from rmpe_plugin.utils.files import find_shipped
 
 from .plan import INITIALISATION, TRAININGS, Size
@@ -16,6 +16,8 @@ from .plan import INITIALISATION, TRAININGS, Size
 _DETECTOR = 'configs/quickstart/rtmdet-small_synthetic-160x128.py'
 _STAGE1 = 'configs/quickstart/td-hm_cpn-res18_pgpg_synthetic-128x96.py'
 _STAGE2 = 'configs/quickstart/td-hm_cpn-res18_sstn_synthetic-128x96.py'
+#: Padding of width and height of the crops.
+PADDING = PADDINGS['CPNBBoxCenterScale']
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,13 @@ class AblationFiles:
         return self.folder / 'detector' / 'detector.py'
 
     @property
-    def detector_checkpoint(self) -> Path:
-        """Last checkpoint of the detector."""
-        return self.detector.parent / f'epoch_{self.size.detector_epochs}.pth'
+    def training_boxes(self) -> Path:
+        """Proposal model of the training boxes."""
+        return self.proposals
+
+    def detector_checkpoint(self, epoch: int | None = None) -> Path:
+        """Checkpoint of the detector after an epoch, by default the last one."""
+        return self.detector.parent / f'epoch_{epoch or self.size.detector_epochs}.pth'
 
     @staticmethod
     def split_of(boxes: str) -> str:
@@ -59,11 +65,15 @@ class AblationFiles:
         """COCO annotations of a split."""
         return self.data / 'annotations' / f'person_keypoints_{split}.json'
 
-    def detections(self, split: str) -> Path:
-        """The detector's boxes of a split; simulated ones if there is no detector."""
+    def detections(self, split: str, epoch: int | None = None) -> Path:
+        """The detector's boxes of a split, by default those after the last epoch.
+
+        They are simulated if there is no detector.
+        """
         if not self.size.detector_epochs:
             return self.data / 'annotations' / f'person_detections_{split}.json'
-        return self.detector.parent / f'{split}.json'
+        name = split if epoch is None else f'{split}-epoch_{epoch}'
+        return self.detector.parent / f'{name}.json'
 
     def work_dir(self, name: str, seed: int) -> Path:
         """Work directory of a training; all seeds have the same initialisation."""
@@ -72,8 +82,19 @@ class AblationFiles:
 
     def checkpoint(self, name: str, seed: int) -> Path:
         """Last checkpoint of a training."""
-        epochs = self.size.epochs[TRAININGS[name].stage]
-        return self.work_dir(name, seed) / f'epoch_{epochs}.pth'
+        return self.work_dir(name, seed) / f'epoch_{self.epochs(name)}.pth'
+
+    def epochs(self, name: str) -> int:
+        """Epochs of a training."""
+        training = TRAININGS[name]
+        return self.size.epochs[training.stage] * training.length
+
+    def padding(self, name: str, seed: int) -> float:
+        """Factor of the padding of a training's crops."""
+        padding = TRAININGS[name].padding
+        if padding is None:
+            raise ValueError(f'the padding of {name!r} is not measured here')
+        return padding
 
     def config(self, name: str, seed: int, boxes: str) -> Path:
         """Config that a training or test is run with."""
@@ -108,6 +129,7 @@ def build_detector_config(files: AblationFiles) -> Config:
     config.test_dataloader = copy.deepcopy(config.val_dataloader)
     config.test_evaluator = copy.deepcopy(config.val_evaluator)
     _set_epochs(config, files.size.detector_epochs)
+    config.default_hooks.checkpoint.update(max_keep_ckpts=-1)
     return config
 
 
@@ -133,7 +155,12 @@ def build_training_config(files: AblationFiles, name: str, seed: int) -> Config:
     config.test_dataloader.dataset.bbox_file = str(files.detections('val'))
     config.val_dataloader = copy.deepcopy(config.test_dataloader)
     config.val_evaluator = copy.deepcopy(config.test_evaluator)
-    _set_epochs(config, files.size.epochs[training.stage])
+    _set_epochs(config, files.epochs(name))
+    _set_padding(config, files.padding(name, seed))
+    config.merge_from_dict(dict(optim_wrapper=copy.deepcopy(training.optim)))
+    if training.hooks:
+        config.custom_imports.imports.append('experiments.ablation.topk_schedule')
+        config.custom_hooks += copy.deepcopy([*training.hooks])
     if training.stage == 0:
         # It starts from random weights.
         config.optim_wrapper.optimizer.lr *= 2
@@ -193,10 +220,24 @@ def build_window_config(files: AblationFiles, name: str, seed: int) -> Config:
 
 
 def _set_epochs(config: Config, epochs: int) -> None:
-    """Set the length of a training, with a validation and a checkpoint at its end."""
+    """Set the length of a training, with a validation at its end.
+
+    An interrupted training continues after its last epoch.
+    """
     config.train_cfg.update(max_epochs=epochs, val_interval=epochs)
     config.param_scheduler[-1].end = epochs
-    config.default_hooks.checkpoint.update(interval=epochs, save_best=None)
+    config.default_hooks.checkpoint.update(interval=1, max_keep_ckpts=1, save_best=None)
+
+
+def _set_padding(config: Config, factor: float) -> None:
+    """Multiply the padding of the crops, in training and in tests."""
+    if factor == 1:
+        return
+    for loader in (config.train_dataloader, config.test_dataloader):
+        for step in loader.dataset.pipeline:
+            if step['type'] == 'CPNBBoxCenterScale':
+                step['padding'] = [factor * side for side in PADDING]
+    config.val_dataloader = copy.deepcopy(config.test_dataloader)
 
 
 def _set_model(config: Config, files: AblationFiles, name: str, seed: int) -> None:
@@ -215,9 +256,23 @@ def _set_model(config: Config, files: AblationFiles, name: str, seed: int) -> No
         model.stn.backbone.update(backbone)
         model.stn.backbone.init_cfg.checkpoint = config.load_from
         model.stn.in_channels = channels[-1]
-        change_sstn(config, training.sstn)
+        _change_sstn(config, copy.deepcopy(training.sstn))
         # The config of stage 1 has it already.
         config.custom_hooks.append(dict(type='ChannelsLastHook'))
+
+
+def _change_sstn(config: Config, changes: dict | None) -> None:
+    """Change the SSTN of a config of stage 2; ``None`` removes it."""
+    if changes is None:
+        config.model.type = 'TopdownPoseEstimator'
+        for key in ('stn', 'parallel'):
+            config.model.pop(key)
+    else:
+        config.model.update(changes)
+    if config.model.get('parallel') is None:
+        config.custom_hooks = [
+            hook for hook in config.custom_hooks if hook.type != 'ParallelSPPEHook'
+        ]
 
 
 def _set_training_data(config: Config, files: AblationFiles, boxes: str) -> None:
@@ -227,7 +282,7 @@ def _set_training_data(config: Config, files: AblationFiles, boxes: str) -> None
         loader.batch_size = files.size.batch_size
         loader.num_workers = files.size.num_workers
         loader.persistent_workers = False
-    model = str(files.proposals) if boxes == 'proposals' else None
+    model = str(files.training_boxes) if boxes == 'proposals' else None
     # Without PGPG: shift and scale of about the size of a detector's errors.
     jitter = (
         Config.fromfile(find_shipped(_STAGE2)).perturbation

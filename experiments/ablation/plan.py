@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sizes of the ablation, its trainings, and the tables that compare them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 #: The training from which those of stage 1 start.
@@ -78,12 +79,22 @@ class Training:
         after (str, optional): The training that it continues; ``None`` for a training
             from scratch.
         sstn (dict, optional): Stage 2: changes of the SSTN; ``None`` for no SSTN.
+        padding (float, optional): Factor of the crop's padding, in training and in
+            tests; ``None`` for a factor that is measured, see
+            :class:`experiments.sstn_study.StudyFiles`.
+        length (int): Factor of the epochs of its stage.
+        optim (dict): Changes of the optimizer wrapper.
+        hooks (tuple[dict, ...]): Additional hooks.
     """
 
     boxes: str = 'proposals'
     head: dict = field(default_factory=dict)
     after: str | None = INITIALISATION
     sstn: dict | None = None
+    padding: float | None = 1.0
+    length: int = 1
+    optim: dict = field(default_factory=dict)
+    hooks: tuple[dict, ...] = ()
 
     @property
     def stage(self) -> int:
@@ -93,6 +104,22 @@ class Training:
 
 _GLOBAL = dict(refine_net=None)
 _L2 = dict(_delete_=True, type='KeypointMSELoss', use_target_weight=True)
+# The weight matches heatmap losses with a peak of 255.
+_WINDOW_LOSS = dict(type='WindowCornerLoss', loss_weight=5000.0)
+# The authors' STN: a ResNet-18 from scratch, of the crop and not of half its size.
+_AUTHORS_STN = dict(
+    backbone=dict(base_channels=64, stem_channels=64, init_cfg=None),
+    in_channels=512,
+    downscale=1,
+    pool_size=1,
+)
+# The authors' learning rate of stage 2, for the STN; the SPPE keeps its own.
+_AUTHORS_OPTIM = dict(
+    optimizer=dict(_delete_=True, type='RMSprop', lr=5e-4, alpha=0.99, eps=1e-8),
+    paramwise_cfg=dict(
+        custom_keys={'stn.': dict(lr_mult=0.1), 'stn.fc': dict(lr_mult=0.1)}
+    ),
+)
 TRAININGS = {
     # All rows start from this GlobalNet, and differ only in what follows. Trained on
     # ground-truth boxes, it favours the rows 'GlobalNet only', 'no PGPG' and 'two-step
@@ -110,7 +137,39 @@ TRAININGS = {
     'rmpe-gt': Training('gt', after='gt', sstn={}),
     'rmpe-jitter': Training('jitter', after='jitter', sstn={}),
     'two-step': Training('gt', after='gt'),
+    # Only in experiments.sstn_study.
+    'window-loss': Training(
+        after='cpn', sstn=dict(parallel=None, window_loss=_WINDOW_LOSS)
+    ),
+    'authors': Training(
+        after='cpn',
+        sstn=dict(clip_gradient=False, stn=_AUTHORS_STN),
+        optim=_AUTHORS_OPTIM,
+    ),
+    # About the time of 'rmpe', whose iterations have three networks instead of one.
+    'longer': Training(after='cpn', length=2),
+    'padding': Training(after='cpn', padding=1.25),
+    'constant-scale': Training(after='cpn', padding=None),
+    'cpn-falling': Training(hooks=(dict(type='TopKScheduleHook', first=17, last=8),)),
 }
+
+
+def with_parents(names: Iterable[str]) -> list[str]:
+    """Add the trainings that others continue.
+
+    Args:
+        names (Iterable[str]): Keys of :data:`TRAININGS`.
+
+    Returns:
+        list[str]: These and all that they continue, in the order of
+        :data:`TRAININGS`.
+    """
+    needed: set[str] = set()
+    for name in names:
+        while name is not None:
+            needed.add(name)
+            name = TRAININGS[name].after
+    return [name for name in TRAININGS if name in needed]
 
 
 @dataclass(frozen=True)
@@ -186,3 +245,8 @@ TABLES = {
         },
     ),
 }
+
+#: Trainings of the papers' tables.
+PAPER_TRAININGS = with_parents(
+    row.training for table in TABLES.values() for row in table.rows.values()
+)

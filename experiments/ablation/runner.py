@@ -4,13 +4,15 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from threading import Lock
 
+from mmengine.config import Config
 from mmengine.runner import Runner
 from rich.progress import Progress
 
@@ -18,7 +20,6 @@ from rmpe_plugin.datasets.synthetic import write_split
 from rmpe_plugin.fitting.evaluation_split import METRICS, EvaluationSplit
 from rmpe_plugin.fitting.nms_methods import Method, no_nms, parametric_nms
 from rmpe_plugin.utils.files import ResumeJournal
-from rmpe_plugin.utils.mmpose_tools import find_mmpose_tool
 
 from .comparison import MatchedPoses, TableResult, compare_rows
 from .configs import (
@@ -28,7 +29,17 @@ from .configs import (
     build_training_config,
     build_window_config,
 )
-from .plan import FULL_MODEL, INITIALISATION, TABLES, TRAININGS, WINDOWS, Row, Size
+from .plan import (
+    FULL_MODEL,
+    INITIALISATION,
+    PAPER_TRAININGS,
+    TABLES,
+    TRAININGS,
+    WINDOWS,
+    Row,
+    Size,
+    with_parents,
+)
 from .steps import (
     SCORE_THR,
     best_oks_methods,
@@ -56,20 +67,21 @@ class Job:
 
 
 def launch(config: Path, checkpoint: Path | None, threads: int) -> None:
-    """Train, or test a checkpoint, with MMPose's script in a process of its own.
+    """Train, or test a checkpoint, in a process of its own.
 
     Args:
-        config (Path): Config to run, in the work directory. The output is written
-            beside it, to a file with the suffix ``.txt``.
+        config (Path): Config to run, see :func:`experiments.run_config.run_config`.
+            The output is written beside it, to a file with the suffix ``.txt``.
         checkpoint (Path, optional): Checkpoint to test; ``None`` to train.
         threads (int): CPU threads of the process.
 
     Raises:
-        RuntimeError: If the script fails.
+        RuntimeError: If the process fails.
     """
-    script = find_mmpose_tool('train.py' if checkpoint is None else 'test.py')
-    command = [sys.executable, script, config, *([checkpoint] if checkpoint else [])]
-    root = str(Path(__file__).resolve().parents[3])
+    command = [sys.executable, '-m', 'experiments.run_config', config]
+    if checkpoint is not None:
+        command += ['--checkpoint', checkpoint]
+    root = str(Path(__file__).resolve().parents[2])
     paths = filter(None, (root, os.environ.get('PYTHONPATH')))
     env = dict(
         os.environ, OMP_NUM_THREADS=str(threads), PYTHONPATH=os.pathsep.join(paths)
@@ -77,21 +89,22 @@ def launch(config: Path, checkpoint: Path | None, threads: int) -> None:
     log = config.with_suffix('.txt')
     with log.open('w') as file:
         result = subprocess.run(
-            [*map(str, command), '--work-dir', str(config.parent)],
+            [*map(str, command)],
             env=env,
             stdout=file,
             stderr=file,
         )
     if result.returncode:
         tail = ''.join(log.read_text().splitlines(keepends=True)[-15:])
-        raise RuntimeError(f'{script.name} failed, {log} ends with:\n{tail}')
+        raise RuntimeError(f'{config} failed, {log} ends with:\n{tail}')
 
 
-def run_settings(size: Size) -> dict:
+def run_settings(size: Size, names: Iterable[str] = PAPER_TRAININGS) -> dict:
     """Describe what the results of a run depend on.
 
     Args:
         size (Size): Size of the ablation.
+        names (Iterable[str]): The trainings. Defaults to those of the papers.
 
     Returns:
         dict: The size without the number of parallel jobs, the trainings, and the
@@ -99,7 +112,7 @@ def run_settings(size: Size) -> dict:
     """
     settings = asdict(size)
     del settings['jobs']
-    trainings = {name: asdict(training) for name, training in TRAININGS.items()}
+    trainings = {name: asdict(TRAININGS[name]) for name in names}
     return dict(settings, trainings=trainings, score_thr=SCORE_THR)
 
 
@@ -126,6 +139,9 @@ class Ablation:
         ValueError: If the folder belongs to a run with other settings.
     """
 
+    files_type = AblationFiles
+    trainings: Sequence[str] = PAPER_TRAININGS
+
     def __init__(
         self,
         folder: Path,
@@ -133,12 +149,24 @@ class Ablation:
         jobs: int | None = None,
         launch: Callable[[Path, Path | None, int], None] = launch,
     ) -> None:
-        self.files = AblationFiles(folder.resolve(), size)
+        self.files = self.files_type(folder.resolve(), size)
         self.jobs = size.jobs if jobs is None else jobs
-        self.settings = run_settings(size)
+        self.settings = self.describe(size)
         self._launch = launch
         path = self.files.folder / 'journal.jsonl'
         self._journal, self._lock = ResumeJournal(path, self.settings), Lock()
+        # Jobs that failed in this run, or need one that did.
+        self._failed: set[Job] = set()
+
+    @property
+    def records(self) -> list[dict]:
+        """Records of the journal."""
+        return self._journal.records
+
+    @classmethod
+    def describe(cls, size: Size) -> dict:
+        """Describe what the results depend on; see :func:`run_settings`."""
+        return run_settings(size, cls.trainings)
 
     def prepare(self) -> None:
         """Draw the people, train the detector, and fit the proposal model to its boxes.
@@ -161,7 +189,7 @@ class Ablation:
             self._once(draw, images=split)
         if files.size.detector_epochs:
             self._once(self._train_detector, trained='detector')
-            for split in ('train', 'tune', 'val'):
+            for split in filter('detector'.__ne__, files.size.images):
                 detect = partial(detect_people, files, split, self.jobs)
                 self._once(detect, detected=split)
         self._once(partial(fit_proposals, files), fitted=files.proposals.name)
@@ -174,16 +202,37 @@ class Ablation:
             progress (Progress): Gets a task for each phase.
 
         Raises:
-            RuntimeError: If a training or a test fails.
+            RuntimeError: If a training or a test fails. Jobs that do not need it are
+                finished before.
         """
-        for title, jobs in _phases(seeds).items():
+        self.run_phases(_phases(seeds), progress)
+
+    def run_phases(
+        self, phases: Mapping[str, Sequence[Job]], progress: Progress
+    ) -> None:
+        """Run the jobs that are missing, one phase after the other.
+
+        Args:
+            phases (Mapping[str, Sequence[Job]]): Jobs of each phase, by its title.
+            progress (Progress): Gets a task for each phase.
+
+        Raises:
+            RuntimeError: If a job fails. Jobs that do not need it are finished before.
+        """
+        messages: list[str] = []
+        for title, jobs in phases.items():
             missing = [job for job in jobs if not self._is_finished(job)]
             finished = len(jobs) - len(missing)
             task = progress.add_task(title, total=len(jobs), completed=finished)
+            blocked = {job for job in missing if self._failed & self._needs(job)}
+            self._failed |= blocked
+            runnable = [job for job in missing if job not in blocked]
             # MMEngine's configs are not thread-safe, so they are built here.
-            for job in missing:
+            for job in runnable:
                 self._write_config(job)
-            self._run_parallel(missing, partial(progress.advance, task))
+            messages += self._run_parallel(runnable, partial(progress.advance, task))
+        if messages:
+            raise RuntimeError('\n'.join(messages))
 
     def results(
         self, seeds: Sequence[int], progress: Progress | None = None
@@ -266,33 +315,56 @@ class Ablation:
         self._launch(config, None, os.cpu_count() or 1)
 
     def _is_finished(self, job: Job) -> bool:
-        predictions = self.files.predictions(job.training, job.seed, job.boxes)
-        return asdict(job) in self._journal.records and predictions.exists()
+        """Whether the journal has a job, and its predictions exist."""
+        recorded = any(
+            asdict(job).items() <= record.items() for record in self._journal.records
+        )
+        return recorded and all(path.exists() for path in self._outputs(job))
+
+    def _outputs(self, job: Job) -> list[Path]:
+        """Predictions that a finished job has written."""
+        return [self.files.predictions(job.training, job.seed, job.boxes)]
+
+    def _build_config(self, job: Job) -> Config:
+        """Build the config of a job."""
+        if job.boxes == 'val':
+            return build_training_config(self.files, job.training, job.seed)
+        return build_test_config(self.files, job.training, job.seed, job.boxes)
 
     def _write_config(self, job: Job) -> None:
         """Write the config of a job to its work directory."""
-        config = (
-            build_training_config(self.files, job.training, job.seed)
-            if job.boxes == 'val'
-            else build_test_config(self.files, job.training, job.seed, job.boxes)
-        )
         path = self.files.config(job.training, job.seed, job.boxes)
         path.parent.mkdir(parents=True, exist_ok=True)
-        config.dump(path)
+        self._build_config(job).dump(path)
 
-    def _run_parallel(self, jobs: list[Job], advance: Callable[[], None]) -> None:
-        """Run jobs in parallel."""
+    def _needs(self, job: Job) -> set[Job]:
+        """Jobs that must be finished before a job."""
+        return {
+            Job(name, 0 if name == INITIALISATION else job.seed)
+            for name in with_parents([job.training])
+        } - {job}
+
+    def _run_parallel(
+        self, jobs: Sequence[Job], advance: Callable[[], None]
+    ) -> list[str]:
+        """Run jobs in parallel; the messages of those that failed."""
         parallel = min(self.jobs, max(1, len(jobs)))
         threads = max(1, (os.cpu_count() or 1) // parallel)
+        messages = []
         with ThreadPoolExecutor(parallel) as pool:
-            futures = [pool.submit(self._run_job, job, threads) for job in jobs]
+            futures = {pool.submit(self._run_job, job, threads): job for job in jobs}
             try:
                 for future in as_completed(futures):
-                    future.result()
-                    advance()
+                    try:
+                        future.result()
+                        advance()
+                    except RuntimeError as error:
+                        self._failed.add(futures[future])
+                        messages.append(str(error))
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
+        return messages
 
     def _run_job(self, job: Job, threads: int) -> None:
         """Run a job, and add it to the journal, even if another job fails meanwhile."""
@@ -302,8 +374,9 @@ class Ablation:
             else self.files.checkpoint(job.training, job.seed)
         )
         config = self.files.config(job.training, job.seed, job.boxes)
+        start = time.monotonic()
         self._launch(config, checkpoint, threads)
-        self._record(asdict(job))
+        self._record(dict(asdict(job), seconds=round(time.monotonic() - start)))
 
     def _learn_nms(self, seed: int, progress: Progress | None) -> dict[str, Method]:
         """NMS methods by name, with what is best on the tuning split."""
@@ -332,8 +405,8 @@ def _phases(seeds: Sequence[int]) -> dict[str, list[Job]]:
         for stage in (1, 2):
             phases[f'seed {seed}, stage {stage}'] = [
                 Job(name, seed)
-                for name, training in TRAININGS.items()
-                if training.stage == stage
+                for name in PAPER_TRAININGS
+                if TRAININGS[name].stage == stage
             ]
         phases[f'seed {seed}, tests'] = [
             Job(FULL_MODEL, seed, boxes) for boxes in ('tune', 'gt')

@@ -32,23 +32,26 @@ _NUM_KEYPOINTS = 17
 SCORE_THR = 0.25
 
 
-def detect_people(files: AblationFiles, split: str, processes: int) -> None:
+def detect_people(
+    files: AblationFiles, split: str, processes: int, epoch: int | None = None
+) -> None:
     """Detect people in a split with the ablation's detector.
 
     Args:
         files (AblationFiles): The files; the detections are written.
         split (str): The split.
         processes (int): Number of processes.
+        epoch (int, optional): Epoch of the detector. Defaults to ``None``, the last.
 
     Raises:
         RuntimeError: If an image cannot be read.
     """
     settings = DetectorSettings(
-        str(files.detector), str(files.detector_checkpoint), SCORE_THR
+        str(files.detector), str(files.detector_checkpoint(epoch)), SCORE_THR
     )
     images = list_images(files.annotations(split), files.data / split)
     detected = detect_dataset(
-        images, settings, files.detections(split), num_processes=processes
+        images, settings, files.detections(split, epoch), num_processes=processes
     )
     for image in track(detected, f'detecting {split}', total=len(images)):
         if image.error:

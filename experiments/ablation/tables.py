@@ -68,11 +68,11 @@ def _rows(title: str, results: TableResult) -> Iterator[tuple[str, ...]]:
     for name, (values, recall, changes) in results.items():
         columns = *values.values(), recall
         means = [f'{100 * sum(seeds) / len(seeds):.1f}' for seeds in columns]
-        cells = [_change_cell(changes[metric]) if changes else '' for metric in METRICS]
+        cells = [change_cell(changes[metric]) if changes else '' for metric in METRICS]
         yield name, *means, *cells, *_paper_cells(table, name, changes)
 
 
-def _change_cell(change: Change) -> str:
+def change_cell(change: Change) -> str:
     """The mean change and its interval."""
     low, high = (100 * value for value in change.interval)
     return f'{100 * change.mean:+.1f} ({low:+.1f} to {high:+.1f})'

@@ -44,16 +44,13 @@ class BoxQuality:
         Returns:
             BoxQuality: The comparison.
         """
-        crops, gt_crops = (
-            _homogeneous(geometry.matrices(boxes))
-            for boxes in (people.detections, people.gt_bboxes)
-        )
-        image_to_crop = np.linalg.inv(crops)
-        in_crop = _transform(image_to_crop, people.keypoints)
+        theta_gt = ground_truth_windows(people, geometry)
+        crops = _homogeneous(geometry.matrices(people.detections))
+        in_crop = _transform(np.linalg.inv(crops), people.keypoints)
         last = np.array(geometry.input_size) - 1
         labelled = people.keypoints_visible > 0
         return cls(
-            _iou(image_to_crop @ gt_crops, geometry.input_size),
+            window_iou(identity_affine(theta_gt), theta_gt),
             labelled,
             labelled & _outside(people.keypoints, *_corners(people.detections)),
             # (0, 0) is the centre of the first pixel
@@ -74,6 +71,25 @@ class BoxQuality:
         return Table((f'boxes of {len(iou)} matched people', 'value'), rows)
 
 
+def ground_truth_windows(people: MatchedPeople, geometry: CropGeometry) -> torch.Tensor:
+    """Compute the windows that an STN should select in the crops of detections.
+
+    Args:
+        people (MatchedPeople): N people and the detection of each.
+        geometry (CropGeometry): How the pose estimator crops a box.
+
+    Returns:
+        Tensor: theta (N, 2, 3), float64: the crops of the ground-truth boxes.
+    """
+    crops, gt_crops = (
+        _homogeneous(geometry.matrices(boxes))
+        for boxes in (people.detections, people.gt_bboxes)
+    )
+    gt_crop_to_crop = (np.linalg.inv(crops) @ gt_crops)[:, :2]
+    size = geometry.input_size[::-1]
+    return theta_from_pixels(torch.from_numpy(gt_crop_to_crop), size, size)
+
+
 def _homogeneous(matrices: np.ndarray) -> np.ndarray:
     """Affine matrices (N, 3, 3) of (N, 2, 3)."""
     last = np.broadcast_to([[0.0, 0.0, 1.0]], (len(matrices), 1, 3))
@@ -84,14 +100,6 @@ def _transform(matrices: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Map points (N, K, 2) by affine matrices (N, 3, 3)."""
     linear, shift = matrices[:, :2, :2], matrices[:, :2, 2]
     return points @ linear.swapaxes(1, 2) + shift[:, None]
-
-
-def _iou(gt_crop_to_crop: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """IoU (N,) of crops of size (w, h) with ground-truth windows, (N, 3, 3)."""
-    height_width = size[::-1]
-    matrices = torch.from_numpy(gt_crop_to_crop[:, :2])
-    theta_gt = theta_from_pixels(matrices, height_width, height_width)
-    return window_iou(identity_affine(theta_gt), theta_gt)
 
 
 def _corners(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

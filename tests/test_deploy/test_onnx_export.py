@@ -55,6 +55,7 @@ def test_sstn_with_any_batch_size(onnx_file, number):
     assert_same_poses(path, form, model, number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('sppe', ['heatmap', 'cpm', 'mspn'])
 def test_other_heads(tmp_path, sppe):
     model = small_model(sppe, WINDOW if sppe == 'heatmap' else None)
@@ -62,6 +63,7 @@ def test_other_heads(tmp_path, sppe):
     assert_same_poses(tmp_path / 'a.onnx', form, model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('name', 'window'),
     [('simcc', None), ('rtmcc', None), ('rtmcc', WINDOW), ('rle', WINDOW)],

@@ -71,6 +71,7 @@ def checkpoint(data, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_published_config_trains_and_lists_what_was_kept(
     data, checkpoint, tmp_path, monkeypatch
 ):

@@ -265,6 +265,7 @@ def worker(rank, port, ann_file, outputs, folder):
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(ann_file, tmp_path):
     outputs = predictions(ann_file)
     port = 20000 + os.getpid() % 20000

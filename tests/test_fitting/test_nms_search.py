@@ -128,6 +128,7 @@ def test_settings_depend_on_everything(predicted_crowd, starts, tmp_path):
     assert json.dumps(search_settings(*arguments[0])) == settings[0]
 
 
+@pytest.mark.slow
 def test_worker_processes_compute_the_same(splits):
     methods = [no_nms, *oks_methods('OKS-NMS').values()]
     aps = []

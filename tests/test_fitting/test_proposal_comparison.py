@@ -74,6 +74,7 @@ def test_uniform_jitter_raises_on_impossible_iou(iou_thr):
         uniform_jitter(1, iou_thr, np.random.default_rng(0))
 
 
+@pytest.mark.slow
 def test_pgpg_describes_held_out_people_better_than_baselines(detected_crowd):
     annotations, detections = read_matching_inputs(*detected_crowd, 17)
     pairs, _ = match_detections(annotations, detections)

@@ -38,6 +38,7 @@ def pickled(model):
     return pickle.loads(pickle.dumps(model))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('parallel', [None, dict()], ids=['', 'parallel'])
 @pytest.mark.parametrize('make_copy', [copy.deepcopy, pickled])
 @pytest.mark.parametrize('sppe', SPPES)

@@ -41,6 +41,7 @@ def test_exported_models_run_without_those_of_openmmlab():
     assert run(code) == '[]'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('first', ['', 'MODELS.get("CPMHead"); '])
 def test_registries_find_all_classes(first):
     """Also if MMPose has registered its own classes before."""

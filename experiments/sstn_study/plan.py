@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sizes of the study, its box sets, the compared variants, and its jobs in order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from experiments.ablation import INITIALISATION, TRAININGS, Job, Size, with_parents
+from experiments.ablation import SIZES as ABLATION_SIZES
+
+# Longer trainings than those of the ablation, because the training boxes vary more.
+_CPU = replace(
+    ABLATION_SIZES['cpu'],
+    images=dict(detector=3000, train=6000, val=400),
+    epochs=(14, 6, 2),
+)
+SIZES = {
+    'cpu': _CPU,
+    'gpu': replace(_CPU, jobs=4, num_workers=3),
+    # Only to try the program.
+    'tiny': replace(ABLATION_SIZES['tiny'], images=dict(train=8, val=4)),
+}
+
+#: Factors of the offsets of PGPG's model in the test boxes, and in the training boxes.
+WIDTHS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
+_EPOCHS = (1, 2, 4)
+_SCORES = (0.25, 0.4, 0.6)
+GROUND_TRUTH = 'ground-truth boxes'
+NO_FEET = 'feet cut off'
+NO_HEAD = 'head cut off'
+TWO_PEOPLE = 'two people'
+
+
+@dataclass(frozen=True)
+class BoxSet:
+    """Test boxes.
+
+    Attributes:
+        family (str): ``'ground truth'``, ``'PGPG'``, ``'detector'``, ``'truncated'`` or
+            ``'two people'``.
+        width (float): Factor of PGPG's offsets. Defaults to 1.
+        epoch (int): Epoch of the detector; 0 for simulated detections. Defaults to 0.
+        score (float): Lowest score of a detection. Defaults to 0.
+    """
+
+    family: str
+    width: float = 1.0
+    epoch: int = 0
+    score: float = 0.0
+
+
+def pgpg_name(width: float) -> str:
+    """Name of the box set of PGPG's model with scaled offsets."""
+    return f'PGPG x {width:g}'
+
+
+def detector_epochs(size: Size) -> tuple[int, ...]:
+    """Epochs of the detector that are tested; only 0 for simulated detections."""
+    return tuple(e for e in _EPOCHS if e <= size.detector_epochs) or (0,)
+
+
+def detector_name(epoch: int, score: float) -> str:
+    """Name of the box set of a detector."""
+    return f'detector epoch {epoch}, score {score:g}'
+
+
+def box_sets(size: Size) -> dict[str, BoxSet]:
+    """List the test boxes.
+
+    Args:
+        size (Size): Size of the study.
+
+    Returns:
+        dict[str, BoxSet]: The box sets by name.
+    """
+    return {
+        GROUND_TRUTH: BoxSet('ground truth'),
+        **{pgpg_name(width): BoxSet('PGPG', width) for width in WIDTHS},
+        **{
+            detector_name(epoch, score): BoxSet('detector', epoch=epoch, score=score)
+            for epoch in detector_epochs(size)
+            for score in _SCORES
+        },
+        NO_FEET: BoxSet('truncated'),
+        NO_HEAD: BoxSet('truncated'),
+        TWO_PEOPLE: BoxSet('two people'),
+    }
+
+
+def mining_sets(size: Size) -> tuple[str, str]:
+    """Box sets of hard keypoint mining: the ablation's detections, ground truth."""
+    return detector_name(detector_epochs(size)[-1], _SCORES[0]), GROUND_TRUTH
+
+
+# Tests of a network: on the box sets, on crops of the poses that it has predicted
+# there, with one window for all crops, and on the box sets of hard keypoint mining.
+BOXES, SECOND_PASS, MEAN_WINDOW, MINING = (
+    'boxes', 'second-pass', 'mean-window', 'mining',
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is compared on every box set.
+
+    Attributes:
+        training (str): A key of :data:`experiments.ablation.TRAININGS`.
+        test (str): How the network is tested. Defaults to :data:`BOXES`.
+        alternative (bool): Whether it competes for the best result; otherwise it only
+            explains others. Defaults to ``True``.
+    """
+
+    training: str
+    test: str = BOXES
+    alternative: bool = True
+
+
+BASELINE = 'no SSTN'
+FULL = 'SSTN, parallel SPPE'
+NO_PARALLEL = 'SSTN'
+VARIANTS = {
+    BASELINE: Variant('no-sstn'),
+    FULL: Variant('rmpe'),
+    'no SSTN, longer training': Variant('longer'),
+    'two passes': Variant('no-sstn', SECOND_PASS),
+    'larger padding': Variant('padding'),
+    'SSTN, window loss': Variant('window-loss'),
+    "SSTN, authors' settings": Variant('authors'),
+    NO_PARALLEL: Variant('no-parallel'),
+    'SSTN, mean window': Variant('no-parallel', MEAN_WINDOW, False),
+    'no SSTN, mean window': Variant('no-sstn', MEAN_WINDOW, False),
+    'no SSTN, trained at the scale of the mean window': Variant(
+        'constant-scale', BOXES, False
+    ),
+}
+#: Trainings whose windows are compared with the crops, by the name of their variant.
+WINDOWS = {
+    name: variant.training
+    for name, variant in VARIANTS.items()
+    if TRAININGS[variant.training].sstn is not None and variant.test == BOXES
+}
+# Hard keypoint mining; the others are compared with the loss on all keypoints.
+MINING_ROWS = {'M = 17': 'cpn-l2', 'M = 8': 'cpn', 'M from 17 to 8': 'cpn-falling'}
+#: Change of mAP in RMPE's table 3, from a variant to that with SSTN and parallel SPPE.
+CLAIMS = {NO_PARALLEL: 1.7, BASELINE: 2.6}
+
+STUDY_TRAININGS = with_parents(
+    [*(variant.training for variant in VARIANTS.values()), *MINING_ROWS.values()]
+)
+# From the longest to the shortest, so that both cores are busy to the end.
+_STAGE2 = (
+    'authors', 'rmpe', 'longer', 'window-loss', 'no-parallel', 'no-sstn', 'padding',
+)  # fmt: skip
+
+
+def curve_phases(seed: int) -> dict[str, list[Job]]:
+    """Jobs of the curve and the alternatives with one seed.
+
+    Args:
+        seed (int): The seed.
+
+    Returns:
+        dict[str, list[Job]]: Jobs by title, in phases that need the phases before.
+    """
+    return {
+        INITIALISATION: [Job(INITIALISATION, 0)],
+        f'seed {seed}, stage 1': [Job('cpn', seed)],
+        f'seed {seed}, stage 2': [Job(name, seed) for name in _STAGE2],
+        f'seed {seed}, tests': [Job(name, seed, BOXES) for name in _STAGE2],
+        f'seed {seed}, second pass': [Job('no-sstn', seed, SECOND_PASS)],
+    }
+
+
+def window_phases(seed: int) -> dict[str, list[Job]]:
+    """Jobs that explain the SSTN without the parallel SPPE, after those of the curve.
+
+    Args:
+        seed (int): The seed.
+
+    Returns:
+        dict[str, list[Job]]: Jobs by title.
+    """
+    return {
+        f'seed {seed}, constant scale': [
+            Job('constant-scale', seed),
+            Job('no-parallel', seed, MEAN_WINDOW),
+            Job('no-sstn', seed, MEAN_WINDOW),
+        ],
+        f'seed {seed}, test of the constant scale': [
+            Job('constant-scale', seed, BOXES)
+        ],
+    }
+
+
+def mining_phases(seeds: Sequence[int]) -> dict[str, list[Job]]:
+    """Jobs of hard keypoint mining, after those of the curve.
+
+    Args:
+        seeds (Sequence[int]): The seeds.
+
+    Returns:
+        dict[str, list[Job]]: Jobs by title.
+    """
+    names = [name for name in MINING_ROWS.values() if name != 'cpn']
+    return {
+        'hard keypoint mining': [Job(name, seed) for seed in seeds for name in names],
+        'hard keypoint mining, tests': [
+            Job(name, seed, MINING) for seed in seeds for name in MINING_ROWS.values()
+        ],
+    }
+
+
+# Seconds of one core when two trainings run on two, Intel Xeon with AMX: an iteration
+# of 32 people, the test of a box, and an evaluation of a box set. The ratios were
+# measured for single iterations, the level is that of the ablation's journal.
+_SECONDS = {
+    INITIALISATION: 0.35, 'cpn': 0.4, 'cpn-l2': 0.4, 'cpn-falling': 0.4,
+    'no-sstn': 0.65, 'padding': 0.65, 'constant-scale': 0.65, 'longer': 0.65,
+    'rmpe': 1.25, 'no-parallel': 1.1, 'window-loss': 1.1, 'authors': 2.0,
+}  # fmt: skip
+_SECONDS_TEST = 0.008
+_SECONDS_EVALUATION = 4.0
+_SECONDS_SHARED = 40 * 60.0
+_PEOPLE_PER_IMAGE = 3.0
+# Detections per person at the lowest scores, of all detectors and scores together.
+_BOXES_PER_PERSON = 9.0
+
+
+def stages(seeds: Sequence[int]) -> dict[str, dict[str, list[Job]]]:
+    """List all jobs, the most informative ones first.
+
+    Args:
+        seeds (Sequence[int]): The seeds.
+
+    Returns:
+        dict[str, dict[str, list[Job]]]: Phases by title. The results so far are
+        written after each.
+    """
+    phases = {}
+    for seed in seeds:
+        phases[f'curve and alternatives, seed {seed}'] = curve_phases(seed)
+        phases[f'constant windows, seed {seed}'] = window_phases(seed)
+    phases['hard keypoint mining'] = mining_phases(seeds)
+    return phases
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the study.
+
+    Attributes:
+        name (str): Its name.
+        jobs (int): Number of trainings and tests.
+        hours (float): Estimated hours on two cores.
+    """
+
+    name: str
+    jobs: int
+    hours: float
+
+
+def estimate(size: Size, seeds: Sequence[int]) -> list[Part]:
+    """Estimate the time of a study on two cores.
+
+    Args:
+        size (Size): Its size.
+        seeds (Sequence[int]): The seeds.
+
+    Returns:
+        list[Part]: The parts, in the order in which they run.
+    """
+    parts = [Part('people, detector, box sets', 0, _SECONDS_SHARED / 2 / 3600)]
+    finished: set[Job] = set()
+    for name, part in stages(seeds).items():
+        jobs = {job for phase in part.values() for job in phase} - finished
+        finished |= jobs
+        seconds = sum(_seconds(size, job) for job in jobs)
+        parts.append(Part(name, len(jobs), seconds / 2 / 3600))
+    return parts
+
+
+def _seconds(size: Size, job: Job) -> float:
+    """Estimated seconds of a job and its evaluation on one core."""
+    if job.boxes == 'val':
+        training = TRAININGS[job.training]
+        epochs = size.epochs[training.stage] * training.length
+        people = size.images['train'] * _PEOPLE_PER_IMAGE
+        return epochs * people / size.batch_size * _SECONDS[job.training]
+    sets = box_sets(size).values()
+    if job.boxes == MINING:
+        boxes, number = 3, 2
+    else:
+        single = sum(boxes.family != 'detector' for boxes in sets)
+        boxes, number = single + _BOXES_PER_PERSON, len(sets)
+    people = size.images['val'] * _PEOPLE_PER_IMAGE
+    return boxes * people * _SECONDS_TEST + number * _SECONDS_EVALUATION
