@@ -1,4 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-from . import backbones, heads, losses, pose_estimators, spatial_transformers
+from . import backbones, heads, losses, necks, pose_estimators, spatial_transformers
 
-__all__ = ['backbones', 'heads', 'losses', 'pose_estimators', 'spatial_transformers']
+__all__ = [
+    'backbones',
+    'heads',
+    'losses',
+    'necks',
+    'pose_estimators',
+    'spatial_transformers',
+]

@@ -42,6 +42,7 @@ def parse_metainfo(metainfo: dict) -> dict:
     is_of_mmpose = False
     if 'from_file' in metainfo:
         path = _find(Path(metainfo['from_file']))
+        metainfo = dict(metainfo, from_file=str(path))  # MMPose warns if it searches
         source, description = str(path), Config.fromfile(path).get('dataset_info', {})
         is_of_mmpose = path.parent.resolve() == OF_MMPOSE.resolve()
     missing = [key for key in _REQUIRED if key not in description]
