@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-r"""Train variants of the light CPN on photographs of LSP-Extended, and compare them.
+r"""Train variants of the light CPN on photographs, and compare them.
 
-The variants differ in the initialisation of the backbone, in RefineNet, and in the
-number M of hard keypoints. The data are those of
-rmpe convert lsp. The table shows the PCK at 20 % of the torso on
-the people held out: the mean over the seeds, and in the last column each seed. An
-interrupted run continues with the trainings that are missing from journal.jsonl in
---work-dir. The results are written to results.json.
+The variants differ in the initialisation, in RefineNet, and in the number M of hard
+keypoints. The data are those of experiments/label_photographs.py. The table shows the
+PCK at 20 % of the torso on the people held out: the mean over the seeds, and in the
+last column each seed. An interrupted run continues with the trainings that are missing
+from journal.jsonl in --work-dir. The results are written to results.json.
 
 Example:
     python -m experiments.compare_photographs --epochs 2 --seeds 0 1 \
-        --variants "RefineNet, L2" "random initialisation"
+        --variants 'stage 1' GlobalNet
 """
 
 import argparse
@@ -27,7 +26,7 @@ from experiments.runs import mean_metrics
 from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.tables import table_console
 
-JOINTS = ('ankle', 'knee', 'hip', 'wrist', 'elbow', 'shoulder', 'neck', 'head_top')
+JOINTS = ('ankle', 'knee', 'hip', 'wrist', 'elbow', 'shoulder')
 COLUMNS = {
     **{joint: f'torso/{joint}' for joint in JOINTS},
     'PCK@0.2': 'torso/PCK',

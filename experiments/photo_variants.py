@@ -11,16 +11,22 @@ from rmpe_plugin.utils.files import find_shipped
 
 from .comparison import experiment_name
 
-CONFIG = 'configs/cpn/lsp/td-hm_cpn-efficientnet-lite0_lsp-128x96.py'
-# Changes of the config: RefineNet with the loss on all 14 joints is L2.
+CONFIG = 'configs/cpn/photo/td-hm_cpn-mobilenetv2_stage1_photo-256x192.py'
+# Changes of the config.
 PHOTO_VARIANTS: dict[str, dict] = {
-    'random initialisation': {
-        'model.backbone.init_cfg': None,
-        'model.backbone.frozen_stages': 0,
+    'stage 1': {},
+    'without MoveNet': {
+        'load_from': None,
+        'model.backbone.frozen_stages': -1,
+        'model.backbone.norm_eval': False,
+        'model.neck.frozen': False,
+    },
+    'without its pyramid': {
+        'model.neck': None,
+        'model.head.in_channels': [40, 56, 112, 560],
     },
     'GlobalNet': {'model.head.refine_net': None},
-    'RefineNet, L2': {'model.head.loss.topk': 14},
-    'RefineNet, M = 7': {'model.head.loss.topk': 7},
+    'M = 8': {'model.head.loss.topk': 8},
 }
 
 

@@ -6,7 +6,7 @@ only the description of the keypoints is kept. Prints the size and the SHA-256 c
 
 Example:
     python -m experiments.publish_weights \
-        work_dirs/td-hm_cpn-efficientnet-lite0_stage4_lsp-256x192/epoch_8.pth photo.pth
+        work_dirs/td-hm_cpn-mobilenetv2_photo-256x192/epoch_3.pth photo.pth
 """
 
 import argparse

@@ -40,6 +40,8 @@ DRAWINGS = POSE_DIR / 'images'
 IMAGES = dict(train=3000, val=200)
 # Boxes that score less do not change AP.
 SCORE_THR = 0.2
+# The included models need it, and a user's own environment may lack it.
+HAS_ONNXRUNTIME = find_spec('onnxruntime') is not None
 
 
 def last_checkpoint(config: Path, work_dir: Path) -> Path:
@@ -52,11 +54,6 @@ def training(name: str, title: str, config: Path, work_dir: Path, seed: int) -> 
     options = ('--cfg-options', f'randomness.seed={seed}')
     command = rmpe('train', config, '--work-dir', work_dir, *options)
     return Step(name, title, command, resume=('--resume',))
-
-
-def missing_packages() -> str:
-    """Packages of the included models that a user's own environment lacks."""
-    return ' '.join(name for name in ('timm', 'onnxruntime') if not find_spec(name))
 
 
 def make_steps(seed: int) -> list[list[Step]]:
@@ -85,7 +82,7 @@ def make_steps(seed: int) -> list[list[Step]]:
         'predict', POSE, pose, DATA / 'val' / '00000*.jpg',
         '--boxes', BOXES, '--out', DRAWINGS,
     ))  # fmt: skip
-    first = [] if missing_packages() else [[photo]]
+    first = [[photo]] if HAS_ONNXRUNTIME else []
     return [*first, [draw], trainings, [detect], [test], [demo]]
 
 
@@ -131,8 +128,8 @@ def report(console: Console) -> None:
     box_ap = validation_metrics(DETECTOR_DIR)['coco/bbox_mAP']
     boxes = count(BOXES) / IMAGES['val']
     photographs = f'{PHOTO_DIR}/*.jpg'
-    if missing := missing_packages():
-        photographs = f'they need: pip install {missing}'
+    if not HAS_ONNXRUNTIME:
+        photographs = 'they need: pip install onnxruntime'
     lines = (
         f'Poses in photographs: {photographs}',
         f'Detector: box AP {box_ap:.3f}, {boxes:.1f} boxes per image with a score of '

@@ -206,7 +206,7 @@ def test_fine_tuning_config_fits_the_included_weights(tmp_path):
     names = category['keypoints']
     assert config.model.head.out_channels == len(names)
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        assert config[name].dataset.metainfo is None
+        assert config[name].dataset.get('metainfo') is None
     assert [metric.type for metric in config.val_evaluator] == ['PoseNMSCocoMetric']
     model = registry.MODELS.build(config.model)
     before = {name: x.clone() for name, x in model.state_dict().items()}
@@ -215,7 +215,7 @@ def test_fine_tuning_config_fits_the_included_weights(tmp_path):
     loader = SimpleNamespace(dataset=SimpleNamespace(metainfo=meta))
     runner = SimpleNamespace(iter=0, model=model, cfg=config, train_dataloader=loader)
     hook.before_train(runner)
-    # the rows of neck and left_ankle in the last layers of GlobalNet and of RefineNet
+    # the rows of nose and left_ankle in the last layers of GlobalNet and of RefineNet
     layers = [
         (x != before[n]).flatten(1).any(1).tolist()
         for n, x in model.state_dict().items()

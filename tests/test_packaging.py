@@ -14,7 +14,7 @@ from rmpe_plugin.version import __version__
 from tests.conftest import ROOT
 
 WEIGHTS = (
-    'weights/cpn_efficientnet-lite0_lsp-256x192.pth',
+    'weights/cpn_mobilenetv2_photo-256x192.pth',
     'weights/nanodet_416_fp16.onnx',
 )
 

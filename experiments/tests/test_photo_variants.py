@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
+import torch
 from mmpose.registry import MODELS
 
 from experiments.photo_variants import (
@@ -19,12 +20,13 @@ def test_variants_differ_as_named(variant, tmp_path):
     config = build(variant, tmp_path, seed=5)
     assert config.randomness.seed == 5
     assert config.train_cfg.max_epochs == config.param_scheduler[-1].end == 3
-    pretrained = config.model.backbone.init_cfg is not None
-    assert pretrained == (variant != 'random initialisation')
-    assert config.model.head.loss.topk == (7 if variant == 'RefineNet, M = 7' else 14)
-    config.model.backbone.init_cfg = None
-    head = MODELS.build(config.model).head
-    assert (head.refine_net is None) == (variant == 'GlobalNet')
+    assert (config.load_from is None) == (variant == 'without MoveNet')
+    assert config.model.head.loss.topk == (8 if variant == 'M = 8' else 17)
+    model = MODELS.build(config.model)
+    assert (model.head.refine_net is None) == (variant == 'GlobalNet')
+    assert model.with_neck == (variant != 'without its pyramid')
+    with torch.no_grad():
+        model.head(model.extract_feat(torch.zeros(1, 3, 256, 192)))
 
 
 def test_trainings_have_folders_of_their_own(tmp_path):
@@ -37,7 +39,7 @@ def test_trainings_have_folders_of_their_own(tmp_path):
 
 
 def test_trains_a_variant(synthetic, tmp_path, unformatted_configs):
-    config = build('random initialisation', tmp_path)
+    config = build('without MoveNet', tmp_path)
     config.train_dataloader.batch_size = 4
     for loader in ('train_dataloader', 'val_dataloader'):
         use_synthetic_people(config[loader].dataset, synthetic)

@@ -29,6 +29,9 @@ from rmpe_plugin.utils.configs import PACKAGE, find_config
 from rmpe_plugin.utils.files import atomic_write, find_shipped
 from rmpe_plugin.utils.tables import table_console
 
+# Length of a fine-tuning.
+EPOCHS = 20
+
 
 class Split(NamedTuple):
     """Annotations and their images.
@@ -196,9 +199,16 @@ def config_text(
     if config.model.head.get('decoder', {}).get('calibration'):
         head.append('decoder=dict(calibration=None)')
     model = ['head=head']
+    schedule: list[str] = []
     hooks = ['*_base_.custom_hooks'] if config.get('custom_hooks') else []
     if weights:
         hooks.append(f"dict(type='FinetuneHook', checkpoint={weights!r})")
+        schedule = [
+            f'train_cfg = dict(max_epochs={EPOCHS}, val_interval=5)',
+            '*start, last = _base_.param_scheduler',
+            f'param_scheduler = [*start, dict(last, end={EPOCHS})]',
+        ]
+    if weights and config.model.backbone.get('init_cfg'):
         model.insert(0, 'backbone=dict(init_cfg=None)')
     dataset = ["data_root=''", f'data_prefix=dict(img={str(train.images)!r})']
     # MMEngine would merge dict() with the inherited description.
@@ -226,6 +236,7 @@ def config_text(
         f'metric = dict({", ".join(metric)})',
         f'val_evaluator = [dict(metric, ann_file={str(val.ann_file)!r})]',
         'test_evaluator = val_evaluator',
+        *schedule,
     ]
     return ''.join(f'{line}\n' for line in lines if line)
 

@@ -138,7 +138,7 @@ def find_model(name: str | Path, checkpoint: str | Path | None = None) -> ZooMod
     Example:
         >>> from rmpe_plugin.apis import find_model
         >>> find_model('photo').weights
-        'package://rmpe_plugin/weights/cpn_efficientnet-lite0_lsp-256x192.pth'
+        'package://rmpe_plugin/weights/cpn_mobilenetv2_photo-256x192.pth'
     """
     return _find(name, checkpoint, 'pose')
 

@@ -1,5 +1,5 @@
 # The same test with perturbed boxes, as from a poor detector.
-_base_ = './td-hm_cpn-efficientnet-lite0_lsp_coco-photographs-256x192.py'
+_base_ = './td-hm_cpn-mobilenetv2_photo_coco-photographs-256x192.py'
 
 perturbation = dict(
     type='RandomBBoxTransform',
@@ -9,6 +9,6 @@ perturbation = dict(
     scale_prob=1.0,
     rotate_prob=0.0,
 )
-load, convert, box, *crop = _base_.val_pipeline
-test_pipeline = [load, convert, box, perturbation, *crop]
+load, box, *crop = _base_.val_pipeline
+test_pipeline = [load, box, perturbation, *crop]
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
