@@ -132,7 +132,7 @@ def write_box_set(files: StudyFiles, name: str) -> None:
 
     Args:
         files (StudyFiles): The files; the detections exist.
-        name (str): Name of the box set. It is left out if fewer than a tenth of the
+        name (str): Name of the box set. It is dropped if fewer than a tenth of the
             people have a detection.
     """
     annotations, people, arrays = read_people(files.annotations('val'))
@@ -153,7 +153,7 @@ def write_box_set(files: StudyFiles, name: str) -> None:
         ]
     matched = sum('annotation_id' in record for record in records)
     if matched < _MIN_PEOPLE * len(people):
-        print(f'{name} is left out: {matched} of {len(people)} people have a box')
+        print(f'{name} is dropped: {matched} of {len(people)} people have a box')
         return
     with atomic_write(files.box_set(name)) as file:
         json.dump(records, file)
@@ -174,19 +174,19 @@ def _make_boxes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Boxes (N, 4), xyxy, of known people, and the indices (N,) of these."""
     keypoints, visible, gt_boxes = people.model_inputs
-    everyone = np.arange(len(people))
+    all_people = np.arange(len(people))
     if boxes.family == 'PGPG':
         model = scale_offsets(ProposalModel.from_json(files.proposals), boxes.width)
         rng, sizes = np.random.default_rng(0), people.image_sizes
         made = model.sample(keypoints, visible, gt_boxes, 1, rng, sizes)[:, 0]
-        return made, everyone
+        return made, all_people
     if name == plan.NO_FEET:
-        return without_feet(gt_boxes, keypoints, visible), everyone
+        return without_feet(gt_boxes, keypoints, visible), all_people
     if name == plan.NO_HEAD:
-        return without_head(gt_boxes, keypoints, visible), everyone
+        return without_head(gt_boxes, keypoints, visible), all_people
     if name == plan.TWO_PEOPLE:
         return two_people(gt_boxes, people.image_ids)
-    return gt_boxes, everyone
+    return gt_boxes, all_people
 
 
 def matched_people(files: StudyFiles, name: str) -> tuple[MatchedPeople, np.ndarray]:
@@ -222,8 +222,8 @@ def measure(files: StudyFiles, name: str) -> dict[str, float]:
         number per person.
     """
     people, _ = matched_people(files, name)
-    *_, everyone = read_people(files.annotations('val'))
-    number = len(everyone)
+    *_, all_people = read_people(files.annotations('val'))
+    number = len(all_people)
     iou = BoxQuality.of(people, GEOMETRY).crop_iou.mean()
     boxes = len(json.loads(files.box_set(name).read_text()))
     return dict(

@@ -244,7 +244,7 @@ def test_leaves_out_detections_of_too_few_people(study, tmp_path, capsys):
     files.detections('val').write_text('[]')
     write_box_set(files, name)
     assert not files.box_set(name).exists()
-    assert f'{name} is left out: 0 of ' in capsys.readouterr().out
+    assert f'{name} is dropped: 0 of ' in capsys.readouterr().out
 
 
 def test_detections_have_the_people_of_rmpe_boxes(study):
