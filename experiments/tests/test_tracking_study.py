@@ -103,7 +103,7 @@ def test_perfect_association_gives_new_ids_after_an_absence(monkeypatch):
     tracked = study.perfect_association(video, poses)
     ids = [frame.track_ids.tolist() for frame in tracked]
     assert ids == [[1], [1], *[[]] * absent, [1001], [1001]]
-    # Far from all_people
+    # Far from all people
     far = InstanceData(keypoints=np.full((1, 17, 2), 900.0))
     (first, *_) = study.perfect_association(video, [far] * len(people))
     assert first.track_ids.tolist() == [-1]

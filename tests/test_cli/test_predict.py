@@ -224,7 +224,7 @@ def test_demo_with_a_trained_model(coco_cc, tmp_path):
     assert 'onnxruntime' in result.stdout
     poses = json.loads((tmp_path / 'results.json').read_text())
     assert {pose['image_id'] for pose in poses} == {234748, 397133}
-    assert all(len(pose['keypoints']) == 3 * 14 for pose in poses)
+    assert all(len(pose['keypoints']) == 3 * 17 for pose in poses)
     (first, *_) = (pose for pose in poses if pose['image_id'] == 234748)
     file = tmp_path / 'openpose' / '000000234748_keypoints.json'
     person = json.loads(file.read_text())['people'][0]['pose_keypoints_2d']
@@ -297,7 +297,7 @@ def test_photographs_need_no_arguments(coco_cc, tmp_path):
     run_command('predict', picture, '--out', tmp_path)
     poses = json.loads((tmp_path / 'results.json').read_text())
     assert len(poses) > 3
-    assert all(len(pose['keypoints']) == 3 * 14 for pose in poses)
+    assert all(len(pose['keypoints']) == 3 * 17 for pose in poses)
     assert (tmp_path / picture.name).is_file()
     run_command('predict', picture, '--tiles', '--no-images', '--out', tmp_path)
     assert len(json.loads((tmp_path / 'results.json').read_text())) > len(poses)
