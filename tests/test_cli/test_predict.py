@@ -229,8 +229,8 @@ def test_demo_with_a_trained_model(coco_cc, tmp_path):
     file = tmp_path / 'openpose' / '000000234748_keypoints.json'
     person = json.loads(file.read_text())['people'][0]['pose_keypoints_2d']
     assert len(person) == 3 * 18
-    # The right knee is LSP's second keypoint, and OpenPose's tenth.
-    np.testing.assert_allclose(person[27:30], first['keypoints'][3:6])
+    # The right knee is COCO's 15th keypoint, and OpenPose's tenth.
+    np.testing.assert_allclose(person[27:30], first['keypoints'][42:45])
     for picture in pictures:
         drawing = cv2.imread(str(tmp_path / picture.name))
         assert (drawing != cv2.imread(str(picture))).any()
