@@ -102,7 +102,7 @@ def mean_window(files: StudyFiles, seed: int) -> np.ndarray:
         np.ndarray: theta (2, 3), on boxes of PGPG's model.
     """
     path = files.samples('no-parallel', seed, plan.BOXES, plan.pgpg_name(1))
-    with np.load(path) as samples:
+    with np.load(path, allow_pickle=False) as samples:
         return samples['theta'].mean(axis=0)
 
 
@@ -247,7 +247,9 @@ def write_second_pass(files: StudyFiles, training: str, seed: int, name: str) ->
     records = json.loads(files.box_set(name).read_text())
     boxes = np.array([record['bbox'] for record in records])
     boxes[:, 2:] += boxes[:, :2]
-    with np.load(files.samples(training, seed, plan.BOXES, name)) as first:
+    with np.load(
+        files.samples(training, seed, plan.BOXES, name), allow_pickle=False
+    ) as first:
         ids = first['ids']
         boxes[ids] = boxes_of_poses(
             first['keypoints'], first['scores'], boxes[ids], expansion

@@ -150,7 +150,9 @@ def compare_windows(
     theta_gt = ground_truth_windows(people, GEOMETRY)
     results = []
     for seed in seeds:
-        with np.load(files.samples(training, seed, plan.BOXES, name)) as samples:
+        with np.load(
+            files.samples(training, seed, plan.BOXES, name), allow_pickle=False
+        ) as samples:
             rows = np.searchsorted(samples['ids'], index)
             theta = torch.from_numpy(samples['theta'][rows]).double()
         width = theta[:, :, 0].norm(dim=1)

@@ -197,7 +197,7 @@ def read_metrics(path: Path) -> dict[str, SampledMetric]:
     Returns:
         dict[str, SampledMetric]: The metrics by name.
     """
-    with np.load(path) as file:
+    with np.load(path, allow_pickle=False) as file:
         return {
             m: SampledMetric(float(file[f'{m}_value']), file[f'{m}_samples'])
             for m in METRICS
