@@ -26,8 +26,11 @@ class SeparableFPN(BaseModule):
         frozen (bool): Whether its weights are not trained. Defaults to ``False``.
         init_cfg (dict, optional): Initialisation. Defaults to ``None``.
 
-    Source: ``MoveNet <https://www.tensorflow.org/hub/tutorials/movenet>``_ and the
-    weights of its Thunder version.
+    Source: MoveNet, https://www.tensorflow.org/hub/tutorials/movenet, and the weights
+    of its Thunder version.
+
+    Raises:
+        ValueError: If ``in_channels`` and ``channels`` have different lengths.
     """
 
     def __init__(
