@@ -70,6 +70,18 @@ def load_detector(
     return detector
 
 
+def default_score_thr(config: str | Path) -> float:
+    """Lowest score of a detector's boxes, if none is given.
+
+    Args:
+        config (str | Path): See :func:`load_detector`.
+
+    Returns:
+        float: 0.35 for the detector in this package, and 0.3 for others.
+    """
+    return PERSON_SCORE_THR if config == PERSON else SCORE_THR
+
+
 def _load(
     config: str | Path,
     checkpoint: str | Path | None,
@@ -85,7 +97,7 @@ def _load(
     if is_whole_image:
         return WholeImageDetector()
     if score_thr is None:
-        score_thr = PERSON_SCORE_THR if config == PERSON else SCORE_THR
+        score_thr = default_score_thr(config)
     if not file.endswith('.onnx'):
         # Imports all models of MMDetection.
         from .person_detector import PersonDetector

@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rmpe_plugin.apis import WHOLE_IMAGE, find_model, included_models
-from rmpe_plugin.apis.detector_loading import PERSON_SCORE_THR, SCORE_THR
+from rmpe_plugin.apis.detector_loading import default_score_thr
 from rmpe_plugin.cli._exit_status import exit_status
 from rmpe_plugin.cli._inference_arguments import DEFAULT_MODEL, add_detector
 from rmpe_plugin.cli._model_arguments import CHECKPOINT, EXAMPLES, MODEL, take_model
@@ -96,7 +96,6 @@ def main() -> None:
             args.device,
             limits(args),
         )
-        is_person = args.det == ('person', None)
-        box_thr = PERSON_SCORE_THR if is_person else SCORE_THR
+        box_thr = default_score_thr(args.det[0])
         page = build_page(predictor, box_thr, args.examples)
         serve(page, predictor.limits, args.host, args.port)
