@@ -115,8 +115,7 @@ def teach(model: MoveNet, image: np.ndarray, box: np.ndarray) -> np.ndarray:
     score = (scores[0] + scores[1, COCO['flip_indices']]) / 2
     shift = np.linalg.norm(keypoints[0] - flipped, axis=1)
     sure = (score > MIN_SCORE) & (shift < MAX_SHIFT * INPUT_SIZE)
-    corner = box[:2] + box[2:] / 2 - PADDING * box[2:].max() / 2
-    points = corner + mean / scale
+    points = box[:2] + box[2:] / 2 + (mean - INPUT_SIZE / 2) / scale
     sure &= ((points >= 0) & (points < image.shape[1::-1])).all(axis=1)
     return np.where(sure[:, None], np.column_stack([points, 2.0 * sure]), 0)
 
@@ -147,12 +146,12 @@ def main() -> None:
         source = json.loads((args.source / f'annotations/lsp_{split}.json').read_text())
         names = {image['id']: image['file_name'] for image in source['images']}
         images, annotations = [], []
+        (args.out / split).mkdir(parents=True, exist_ok=True)
         for person in track(source['annotations'], f'Labelling {split}'):
             image = cv2.imread(str(args.source / 'images' / names[person['image_id']]))
             joints = np.array(person['keypoints'], float).reshape(-1, 3)
             cut, box, joints = cut_person(image, np.array(person['bbox']), joints)
             name = f'{split}/{person["id"]:05d}.webp'
-            (args.out / split).mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(args.out / name), cut, [cv2.IMWRITE_WEBP_QUALITY, 70])
             cut = cv2.imread(str(args.out / name))
             height, width = cut.shape[:2]

@@ -22,7 +22,6 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
-import rmpe_plugin  # noqa: F401
 from rmpe_plugin.utils.files import atomic_write
 
 CONFIG = 'configs/cpn/photo/td-hm_cpn-mobilenetv2_photo-256x192.py'

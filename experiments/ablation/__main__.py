@@ -28,6 +28,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 
 from experiments.ablation import (
     GT_BOXES_ROW,
+    MIN_AP,
     RMPE_TABLE,
     SIZES,
     TABLES,
@@ -41,9 +42,6 @@ from experiments.comparison import add_seeds
 from rmpe_plugin.utils.arguments import at_least
 from rmpe_plugin.utils.files import atomic_write
 from rmpe_plugin.utils.tables import Table, rich_table, table_console
-
-# AP of a sufficiently trained full model on ground-truth boxes.
-MIN_AP = 0.45
 
 
 def parse_args() -> argparse.Namespace:

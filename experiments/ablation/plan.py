@@ -215,6 +215,8 @@ FULL_MODEL = 'rmpe'
 #: Trainings whose windows are compared with the crops, by their name in the table.
 WINDOWS = {'SSTN and parallel SPPE': FULL_MODEL, 'SSTN': 'no-parallel'}
 RMPE_TABLE = 'RMPE, table 3 of the paper'
+# AP of a sufficiently trained network on ground-truth boxes.
+MIN_AP = 0.45
 GT_BOXES_ROW = 'ground-truth boxes'
 TABLES = {
     RMPE_TABLE: ComparisonTable(

@@ -27,7 +27,7 @@ from pathlib import Path
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
-from experiments.ablation import Change, to_markdown
+from experiments.ablation import MIN_AP, Change, to_markdown
 from experiments.comparison import add_seeds
 from rmpe_plugin.fitting.evaluation_split import METRICS
 from rmpe_plugin.utils.arguments import at_least
@@ -37,9 +37,6 @@ from rmpe_plugin.utils.tables import Table, rich_table, table_console
 from . import plan, report
 from .figure import draw
 from .study import SSTNStudy
-
-# AP of sufficiently trained networks on ground-truth boxes.
-MIN_AP = 0.45
 
 
 def parse_args() -> argparse.Namespace:
