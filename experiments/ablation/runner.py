@@ -4,7 +4,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -66,7 +65,7 @@ class Job:
     boxes: str = 'val'
 
 
-def launch(config: Path, checkpoint: Path | None, threads: int) -> None:
+def launch(config: Path, checkpoint: Path | None, threads: int) -> float:
     """Train, or test a checkpoint, in a process of its own.
 
     Args:
@@ -74,6 +73,10 @@ def launch(config: Path, checkpoint: Path | None, threads: int) -> None:
             The output is written beside it, to a file with the suffix ``.txt``.
         checkpoint (Path, optional): Checkpoint to test; ``None`` to train.
         threads (int): CPU threads of the process.
+
+    Returns:
+        float: CPU time of the process and of its data loaders in seconds, which other
+        processes on the machine do not change.
 
     Raises:
         RuntimeError: If the process fails.
@@ -88,15 +91,15 @@ def launch(config: Path, checkpoint: Path | None, threads: int) -> None:
     )
     log = config.with_suffix('.txt')
     with log.open('w') as file:
-        result = subprocess.run(
-            [*map(str, command)],
-            env=env,
-            stdout=file,
-            stderr=file,
+        process = subprocess.Popen(
+            [*map(str, command)], env=env, stdout=file, stderr=file
         )
-    if result.returncode:
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
         tail = ''.join(log.read_text().splitlines(keepends=True)[-15:])
         raise RuntimeError(f'{config} failed, {log} ends with:\n{tail}')
+    return usage.ru_utime + usage.ru_stime
 
 
 def run_settings(size: Size, names: Iterable[str] = PAPER_TRAININGS) -> dict:
@@ -147,7 +150,7 @@ class Ablation:
         folder: Path,
         size: Size,
         jobs: int | None = None,
-        launch: Callable[[Path, Path | None, int], None] = launch,
+        launch: Callable[[Path, Path | None, int], float] = launch,
     ) -> None:
         self.files = self.files_type(folder.resolve(), size)
         self.jobs = size.jobs if jobs is None else jobs
@@ -374,9 +377,8 @@ class Ablation:
             else self.files.checkpoint(job.training, job.seed)
         )
         config = self.files.config(job.training, job.seed, job.boxes)
-        start = time.monotonic()
-        self._launch(config, checkpoint, threads)
-        self._record(dict(asdict(job), seconds=round(time.monotonic() - start)))
+        seconds = self._launch(config, checkpoint, threads)
+        self._record(dict(asdict(job), cpu_seconds=round(seconds)))
 
     def _learn_nms(self, seed: int, progress: Progress | None) -> dict[str, Method]:
         """NMS methods by name, with what is best on the tuning split."""

@@ -35,8 +35,8 @@ class Results:
             any finished seed are missing.
         windows (dict): For each SSTN and box set what :func:`compare_windows` returns.
         mining (dict): Metrics of hard keypoint mining by box set, row, metric and seed.
-        seconds (dict[str, tuple[float, float]]): Seconds of the training of stage 2 and
-            of the tests on all box sets, by variant, means over the seeds.
+        seconds (dict[str, tuple[float, float]]): CPU seconds of the training of
+            stage 2 and of the tests on all box sets, by variant, means over the seeds.
     """
 
     quality: dict[str, dict[str, float]]
@@ -84,12 +84,12 @@ def collect(
 
 
 def _seconds(records: Sequence[dict]) -> dict[str, tuple[float, float]]:
-    """Mean seconds of training and tests by variant, of those that are finished."""
+    """Mean CPU seconds of training and tests by variant, of those that are finished."""
     found: dict[tuple[str, str], list[int]] = {}
     for record in records:
-        if 'seconds' in record:
+        if 'cpu_seconds' in record:
             key = record['training'], record['boxes']
-            found.setdefault(key, []).append(record['seconds'])
+            found.setdefault(key, []).append(record['cpu_seconds'])
     means = {key: float(np.mean(seconds)) for key, seconds in found.items()}
     times = {}
     for name, variant in plan.VARIANTS.items():
@@ -274,7 +274,7 @@ def format_tables(results: Results) -> dict[str, Table]:
     tables['Constant windows'] = _scale_table(results)
     if any(results.mining.values()):
         tables['Hard keypoint mining'] = _mining_table(results)
-    tables['Time'] = Table(
+    tables['CPU time'] = Table(
         ('', 'training, minutes', 'tests, minutes'),
         [
             (name, *(f'{seconds / 60:.1f}' for seconds in times))

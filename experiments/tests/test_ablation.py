@@ -31,7 +31,7 @@ from experiments.ablation import (
     to_markdown,
     with_parents,
 )
-from experiments.run_config import run_config
+from experiments.tests.factories import launch_here
 from rmpe_plugin.fitting.evaluation_split import METRICS
 from rmpe_plugin.ops import bootstrap_weights, joint_detections, pose_detections
 
@@ -301,18 +301,13 @@ def test_markdown_has_a_line_per_row():
     assert expected in lines
 
 
-def launch_here(config, checkpoint, threads):
-    """Train or test in this process, which has imported everything."""
-    run_config(config, checkpoint)
-
-
 def run(folder, launch, size=TINY):
     """Run all jobs of one seed; their predictions, and the ablation."""
     jobs = []
 
     def record(config, checkpoint, threads):
         jobs.append(config.relative_to(folder))
-        launch(config, checkpoint, threads)
+        return launch(config, checkpoint, threads)
 
     ablation = Ablation(folder, size, launch=record)
     ablation.prepare()
@@ -365,17 +360,18 @@ def test_continues_after_an_interruption(tmp_path, unformatted_configs):
         predictions.write_text('[]')
         if config.parent.name == 'jitter':
             raise RuntimeError('stop')
+        return 1.0
 
     def record(config, checkpoint, threads):
         names.append(config.parent.name)
-        stop(config, checkpoint, threads)
+        return stop(config, checkpoint, threads)
 
     names = []
     with pytest.raises(RuntimeError, match='stop'):
         run(tmp_path, record)
     # only the training that continues the failed one is not started
     assert set(PAPER_TRAININGS) - set(names) == {'rmpe-jitter'}
-    jobs, _ = run(tmp_path, lambda *_: None)
+    jobs, _ = run(tmp_path, lambda *_: 1.0)
     assert [path.parent.name for path in jobs] == ['jitter', 'rmpe-jitter']
 
 
@@ -422,6 +418,6 @@ def test_launch_trains_and_tests(tmp_path):
         path = files.config(INITIALISATION, 0, boxes)
         path.parent.mkdir(parents=True, exist_ok=True)
         config.dump(path)
-        launch(path, weights, threads=1)
+        assert launch(path, weights, threads=1) > 0
         assert json.loads(files.predictions(INITIALISATION, 0, boxes).read_text())
         assert 'coco/AP' in path.with_suffix('.txt').read_text()

@@ -18,7 +18,6 @@ from experiments.ablation import (
     build_training_config,
 )
 from experiments.ablation.topk_schedule import TopKScheduleHook, scheduled_topk
-from experiments.run_config import run_config
 from experiments.sstn_study import plan, report
 from experiments.sstn_study.__main__ import run, summarise
 from experiments.sstn_study.box_sets import (
@@ -37,7 +36,7 @@ from experiments.sstn_study.files import (
 )
 from experiments.sstn_study.study import SSTNStudy
 from experiments.sstn_study.two_passes import boxes_of_poses, fit_expansion
-from experiments.tests.factories import launch_perturbed
+from experiments.tests.factories import launch_here, launch_perturbed
 from rmpe_plugin.models.losses import OHKMMSELoss
 from rmpe_plugin.ops import ProposalModel
 from tests.conftest import run_command, run_experiment
@@ -181,8 +180,7 @@ def study(tmp_path_factory):
 def launch_poses(config, checkpoint, threads):
     """Write perturbed annotations, in place of a training or test."""
     if checkpoint is None:
-        launch_perturbed(config, checkpoint, threads)
-        return
+        return launch_perturbed(config, checkpoint, threads)
     settings = Config.fromfile(config)
     people = json.loads(Path(settings.test_evaluator[0].ann_file).read_text())[
         'annotations'
@@ -210,6 +208,7 @@ def launch_poses(config, checkpoint, threads):
             scores=np.ones((len(records), 17)),
             theta=np.tile([[0.8, 0, 0], [0, 0.8, 0]], (len(records), 1, 1)),
         )
+    return 1.0
 
 
 def test_box_sets_have_known_people(study):
@@ -427,7 +426,7 @@ def test_runs_all_parts_and_continues(tmp_path, unformatted_configs, monkeypatch
             launched.append(str(config.relative_to(tmp_path)))
             if fails and config.parent.name == 'authors':
                 raise RuntimeError('the training diverged')
-            launch_poses(config, checkpoint, threads)
+            return launch_poses(config, checkpoint, threads)
 
         launched.clear()
         return run(SSTNStudy(tmp_path, TINY, 1, launch), [0])
@@ -487,9 +486,7 @@ def test_runs_all_parts_and_continues(tmp_path, unformatted_configs, monkeypatch
 @pytest.mark.slow
 def test_trains_and_tests_networks(tmp_path, unformatted_configs):
     """The components work in trainings and tests, each on two box sets."""
-    study = SSTNStudy(
-        tmp_path, TINY, 1, lambda path, weights, _: run_config(path, weights)
-    )
+    study = SSTNStudy(tmp_path, TINY, 1, launch_here)
     study.prepare()
     for name in study.files.box_sets()[3:]:
         study.files.box_set(name).unlink()
