@@ -6,7 +6,7 @@ from mmdet.models import BaseDetector
 from mmdet.models.dense_heads import RTMDetHead
 from mmdet.structures.bbox import distance2bbox
 from torch import Tensor, nn
-from torchvision.ops import nms
+from torchvision.ops import clip_boxes_to_image, nms
 
 from rmpe_plugin.inference import normalise
 
@@ -67,6 +67,8 @@ class PersonDetectorGraph(nn.Module):
         scores = scores[self.label].sigmoid()
 
         scores, best = scores.topk(min(NMS_CANDIDATES, len(scores)))
-        boxes = distance2bbox(points[best], distances.T[best], images.shape[-2:])
+        # with max_shape, distance2bbox imports a missing module during an export
+        boxes = distance2bbox(points[best], distances.T[best])
+        boxes = clip_boxes_to_image(boxes, images.shape[-2:])
         kept = nms(boxes, scores, self.iou_threshold)[: self.max_boxes]
         return torch.cat((boxes, scores[:, None]), dim=1)[kept][None]
