@@ -161,12 +161,17 @@ def shrink(value, side):
     'base',
     [
         f'{HEATMAPS}_res50_8xb64-210e_coco-256x192.py',
-        f'{HEATMAPS}_hrnet-w32_8xb64-210e_coco-256x192.py',
-        f'{HEATMAPS}_hrnet-w32_udp-8xb64-210e_coco-256x192.py',
-        f'{HEATMAPS}_hourglass52_8xb32-210e_coco-256x256.py',
         'body_2d_keypoint/rtmpose/coco/rtmpose-t_8xb256-420e_coco-256x192.py',
-        'body_2d_keypoint/topdown_regression/coco/'
-        'td-reg_res50_rle-8xb64-210e_coco-256x192.py',
+        *(
+            pytest.param(base, marks=pytest.mark.slow)
+            for base in (
+                f'{HEATMAPS}_hrnet-w32_8xb64-210e_coco-256x192.py',
+                f'{HEATMAPS}_hrnet-w32_udp-8xb64-210e_coco-256x192.py',
+                f'{HEATMAPS}_hourglass52_8xb32-210e_coco-256x256.py',
+                'body_2d_keypoint/topdown_regression/coco/'
+                'td-reg_res50_rle-8xb64-210e_coco-256x192.py',
+            )
+        ),
     ],
     ids=lambda base: base.rpartition('/')[-1].partition('_8xb')[0],
 )

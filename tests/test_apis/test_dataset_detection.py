@@ -87,7 +87,7 @@ def test_writes_boxes_and_reports_unreadable_images(
     assert [path.name for path in out.parent.iterdir()] == ['boxes.json']
 
 
-@pytest.mark.parametrize('num_processes', [1, 2])
+@pytest.mark.parametrize('num_processes', [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_continues_an_interrupted_run(
     settings, images, expected, tmp_path, num_processes
 ):

@@ -279,6 +279,7 @@ def test_inferencer_takes_the_names_of_detectors(tmp_path, monkeypatch):
     assert inferencer.detector.score_thr == 0.3
 
 
+@pytest.mark.slow
 def test_boxes_of_all_labels_of_a_default_detector(tmp_path, monkeypatch):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
     config, weights, labels = find_detector('animal')

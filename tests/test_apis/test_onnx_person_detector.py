@@ -53,7 +53,10 @@ def test_included_weights_have_the_checksum_of_the_model_card():
     assert SHA256 in card
 
 
-@pytest.mark.parametrize(('tiles', 'found', 'wrong'), [(False, 48, 20), (True, 55, 45)])
+@pytest.mark.parametrize(
+    ('tiles', 'found', 'wrong'),
+    [(False, 48, 20), pytest.param(True, 55, 45, marks=pytest.mark.slow)],
+)
 def test_included_detector_finds_people_in_photographs(coco_cc, tiles, found, wrong):
     detector = load_detector('person', device='cpu')
     if tiles:

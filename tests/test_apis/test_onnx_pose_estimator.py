@@ -32,7 +32,9 @@ def plain(cpn):
     return RMPEInferencer(*cpn, device='cpu', pose_nms=None)
 
 
-@pytest.fixture(scope='module', params=['bgr', 'rgb'])
+@pytest.fixture(
+    scope='module', params=['bgr', pytest.param('rgb', marks=pytest.mark.slow)]
+)
 def onnx_file(request, plain, tmp_path_factory):
     """The pose estimator as ONNX file, for crops of both channel orders."""
     color = request.param

@@ -3,6 +3,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from rmpe_plugin.cli.check import attempt
 from tests.conftest import ROOT, run_command
 
@@ -14,6 +16,7 @@ def test_script_passes_in_this_environment():
     assert 'failed' not in result.stdout
 
 
+@pytest.mark.slow
 def test_script_shows_traceback_and_fix_of_a_broken_import(tmp_path):
     broken = tmp_path / 'xtcocotools'
     broken.mkdir()

@@ -206,6 +206,7 @@ def test_error_of_a_damaged_checkpoint_is_one_line(monkeypatch, capsys, tmp_path
     assert 'a.pth was not loaded: it is damaged' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_demo_with_a_trained_model(coco_cc, tmp_path):
     pictures = (coco_cc / '000000234748.jpg', coco_cc / '000000397133.jpg')
     boxes = coco_cc / 'person_keypoints_cc.json'
@@ -473,7 +474,11 @@ def test_demo_fails_on_invalid_arguments(
             '--top-k: must be at least 1',
         ),
         (('no.py', 'b', '--images', '{images}'), 'no.py'),
-        (('no.py', 'b', '--images', '{images}', '--processes', '2'), 'no.py'),
+        pytest.param(
+            ('no.py', 'b', '--images', '{images}', '--processes', '2'),
+            'no.py',
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_detect_people_fails_on_invalid_arguments(images, tmp_path, arguments, message):

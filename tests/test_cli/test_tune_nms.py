@@ -38,6 +38,7 @@ def test_prints_a_row_per_method(learned):
         assert f'│ {row} ' in learned[1]
 
 
+@pytest.mark.slow
 def test_continues_with_the_same_arguments(crowd, learned, tmp_path):
     out, printed = learned
     journal = (out / 'journal.jsonl').read_text()

@@ -104,7 +104,7 @@ def combine(build, flip=False, mapping=MAPPING, first=(RAW,)):
     )
 
 
-@pytest.mark.parametrize('flip', [False, True])
+@pytest.mark.parametrize('flip', [pytest.param(False, marks=pytest.mark.slow), True])
 def test_targets_equal_those_of_each_set(build, flip):
     both = combine(build, flip)
     coco = DATASETS.build(build(COCO, COCO_VISIBILITY, [RAW, *pipeline(flip)]))

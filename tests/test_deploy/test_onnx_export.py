@@ -76,6 +76,7 @@ def test_heads_without_heatmaps(tmp_path, name, window):
         HeatmapFormat(PoseGraph(model), small_metadata(model))
 
 
+@pytest.mark.slow
 def test_heatmaps(tmp_path):
     model = small_model('cpn', flip_test=True)
     form = export(model, tmp_path / 'a.onnx', HeatmapFormat)
@@ -84,6 +85,7 @@ def test_heatmaps(tmp_path):
     assert_same_poses(tmp_path / 'a.onnx', form, model)
 
 
+@pytest.mark.slow
 def test_image_pixels(tmp_path):
     model = small_model('cpn')
     form = export(model, tmp_path / 'a.onnx', image_pixels=True)
@@ -151,7 +153,7 @@ def test_half_precision(tmp_path):
     np.testing.assert_allclose(outputs[1], expected, atol=0.02)
 
 
-@pytest.mark.parametrize('window', [None, WINDOW])
+@pytest.mark.parametrize('window', [None, pytest.param(WINDOW, marks=pytest.mark.slow)])
 def test_estimators_are_torch_export_programs(tmp_path, window):
     model = small_model('cpn', window)
     images = torch.rand(2, 3, 96, 64)

@@ -31,6 +31,9 @@ from tests.test_apis.small_detectors import SIZE as DETECTOR_SIZE
 from tests.test_apis.small_detectors import RandomGrid, write_detector
 from tests.test_deploy.conftest import small_metadata, small_model
 
+# Most of them need rtmlib, which is downloaded.
+pytestmark = pytest.mark.slow
+
 VERSION = '0.0.16'
 DETECTOR = ROOT / 'configs' / 'quickstart' / 'rtmdet-small_synthetic-160x128.py'
 SIZE = 160, 160
