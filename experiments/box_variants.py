@@ -113,7 +113,6 @@ def box_variant_config(
         config.train_pipeline, model, jitter
     )
     config.randomness.seed = seed
-    config.train_cfg.val_interval = config.train_cfg.max_epochs
     config.merge_from_dict(cfg_options)
     name = experiment_name(variant, seed)
     config.work_dir = str(folder / name)

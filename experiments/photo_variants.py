@@ -5,11 +5,11 @@ import hashlib
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.runner import Runner, find_latest_checkpoint
 
 from rmpe_plugin.utils.files import find_shipped
 
 from .comparison import experiment_name
+from .runs import train
 
 CONFIG = 'configs/cpn/photo/td-hm_cpn-mobilenetv2_stage1_photo-256x192.py'
 # Changes of the config.
@@ -47,7 +47,7 @@ def photo_variant_config(
     """
     config = Config.fromfile(find_shipped(CONFIG))
     config.merge_from_dict(PHOTO_VARIANTS[variant])
-    config.train_cfg.update(max_epochs=epochs, val_interval=epochs)
+    config.train_cfg.max_epochs = epochs
     config.param_scheduler[-1].end = epochs
     config.randomness.seed = seed
     config.merge_from_dict(cfg_options)
@@ -68,12 +68,7 @@ def train_photo_variant(config: Config) -> dict[str, float]:
     Returns:
         dict[str, float]: Metrics of ``TorsoPCK``, and ``coco/AP`` and ``coco/AP .5``.
     """
-    # MMEngine resumes from load_from, if it is set, instead of work_dir.
-    if (last := find_latest_checkpoint(config.work_dir)) is not None:
-        config = Config(dict(config, resume=True, load_from=last))
-    runner = Runner.from_cfg(config)
-    runner.train()
-    metrics = runner.val()
+    metrics = train(config).val()
     wanted = ('coco/AP', 'coco/AP .5')
     return {
         name: float(value)

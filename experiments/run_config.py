@@ -13,13 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
+
+from .runs import train
 
 _POLL_SECONDS = 1.0
 
 
 def run_config(path: Path, checkpoint: Path | None) -> None:
-    """Train with a config, or test a checkpoint.
+    """Train with a config and validate, or test a checkpoint.
 
     A training that was interrupted continues after its last epoch. A config with
     ``box_sets`` is tested on each of them: dictionaries of ``bbox_file`` and
@@ -33,24 +35,12 @@ def run_config(path: Path, checkpoint: Path | None) -> None:
     config.work_dir = str(path.parent)
     config.experiment_name = f'{path.parent.name}-{path.stem}'
     if checkpoint is None:
-        _train(config)
+        train(config).val()
         return
     config.load_from = str(checkpoint)
     for number, test in enumerate(_tests(config)):
         test.experiment_name = f'{config.experiment_name}-{number}'
         Runner.from_cfg(test).test()
-
-
-def _train(config: Config) -> None:
-    """Train, or continue a training that was interrupted."""
-    last = find_latest_checkpoint(config.work_dir)
-    if last is not None:
-        config.merge_from_dict(dict(load_from=last, resume=True))
-    runner = Runner.from_cfg(config)
-    runner.train()
-    if last and Path(last).name == f'epoch_{config.train_cfg.max_epochs}.pth':
-        # It was interrupted in its validation.
-        runner.val()
 
 
 def _tests(config: Config) -> Iterator[Config]:

@@ -5,22 +5,39 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from rmpe_plugin.utils.files import ResumeJournal
+
+
+def train(config: Config) -> Runner:
+    """Train with a config, or continue a training that was interrupted.
+
+    Args:
+        config (Config): Config of a training with ``work_dir``.
+
+    Returns:
+        Runner: The runner. It has not validated the model.
+    """
+    config.train_cfg.val_begin = config.train_cfg.max_epochs + 1
+    # MMEngine resumes from load_from, if it is set, instead of work_dir.
+    if (last := find_latest_checkpoint(config.work_dir)) is not None:
+        config.merge_from_dict(dict(load_from=last, resume=True))
+    runner = Runner.from_cfg(config)
+    runner.train()
+    return runner
 
 
 def train_and_evaluate(config: Config) -> tuple[dict, dict]:
     """Train with a config, then evaluate on both of its evaluation data sets.
 
     Args:
-        config (Config): Config of a training with ``work_dir``.
+        config (Config): See :func:`train`.
 
     Returns:
         tuple[dict, dict]: Metrics on the validation and on the test data set.
     """
-    runner = Runner.from_cfg(config)
-    runner.train()
+    runner = train(config)
     return runner.val(), runner.test()
 
 

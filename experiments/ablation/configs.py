@@ -224,7 +224,7 @@ def _set_epochs(config: Config, epochs: int) -> None:
 
     An interrupted training continues after its last epoch.
     """
-    config.train_cfg.update(max_epochs=epochs, val_interval=epochs)
+    config.train_cfg.max_epochs = epochs
     config.param_scheduler[-1].end = epochs
     config.default_hooks.checkpoint.update(interval=1, max_keep_ckpts=1, save_best=None)
 
