@@ -2,6 +2,7 @@
 """The interface of all pose estimators, and their configs."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -42,6 +43,7 @@ def load_config(config: Path | Config, cfg_options: dict | None = None) -> Confi
         Config: The config with the changes.
 
     Raises:
+        ImportError: If a part of the model needs a package that is not installed.
         ValueError: If its models are not top-down.
     """
     if not isinstance(config, Config):
@@ -50,4 +52,16 @@ def load_config(config: Path | Config, cfg_options: dict | None = None) -> Confi
     cfg.merge_from_dict(cfg_options or {})
     if cfg.get('data_mode', 'topdown') != 'topdown':
         raise ValueError(f"config.data_mode must be 'topdown', got {cfg.data_mode!r}")
+    for name, part in cfg.get('model', {}).items():
+        if isinstance(part, dict) and isinstance(part.get('type'), str):
+            _check_package(f'model.{name}.type', part['type'])
     return cfg
+
+
+def _check_package(key: str, name: str) -> None:
+    """Raise if a type such as mmpretrain.VisionTransformer needs a missing package."""
+    package, dot, _ = name.partition('.')
+    if dot and find_spec(package) is None:
+        raise ImportError(
+            f'{key} {name} needs the package {package}, which is not installed'
+        )

@@ -311,3 +311,10 @@ def test_raises_on_invalid_settings(cpn, images):
         RMPEInferencer(*cpn, device='cpu', pose_nms='coco')
     with pytest.raises(ValueError, match="data_mode must be 'topdown'"):
         RMPEInferencer(*cpn, device='cpu', cfg_options=dict(data_mode='bottomup'))
+
+
+def test_raises_on_a_backbone_of_a_missing_package(cpn):
+    options = {'model.backbone.type': 'absent_package.VisionTransformer'}
+    message = 'model.backbone.type absent_package.V.* needs the package absent_package'
+    with pytest.raises(ImportError, match=message):
+        RMPEInferencer(*cpn, device='cpu', cfg_options=options)
