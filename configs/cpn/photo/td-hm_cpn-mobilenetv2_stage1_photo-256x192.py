@@ -28,25 +28,30 @@ model = dict(
 
 # data: experiments/label_photographs.py writes them
 data_root = 'data/photo/'
-load, visibility, box, flip, transform, affine, target, pack = _base_.train_pipeline
-half_body = dict(
-    type='RandomHalfBody',
-    prob=0.3,
-    min_total_keypoints=9,
-    min_upper_keypoints=3,
-    min_lower_keypoints=3,
-)
 train_pipeline = [
-    load,
-    visibility,
-    box,
-    flip,
-    half_body,
-    dict(transform, shift_prob=0.3, shift_factor=0.12),
-    affine,
+    dict(type='LoadIntactImage'),
+    dict(type='RawVisibility'),
+    dict(type='CPNBBoxCenterScale'),
+    dict(type='RandomFlip', direction='horizontal'),
+    dict(
+        type='RandomHalfBody',
+        prob=0.3,
+        min_total_keypoints=9,
+        min_upper_keypoints=3,
+        min_lower_keypoints=3,
+    ),
+    dict(
+        type='RandomBBoxTransform',
+        shift_prob=0.3,
+        shift_factor=0.12,
+        scale_factor=(0.7, 1.35),
+        rotate_factor=45.0,
+        rotate_prob=0.5,
+    ),
+    dict(type='TopdownAffine', input_size=codec[0]['input_size']),
     dict(type='YOLOXHSVRandomAug'),
-    dict(target, encoder=codec),
-    pack,
+    dict(type='GenerateTarget', multilevel=True, encoder=codec),
+    dict(type='PackPoseInputs'),
 ]
 dataset = dict(data_root=data_root, data_prefix=dict(img=''))
 train_dataloader = dict(

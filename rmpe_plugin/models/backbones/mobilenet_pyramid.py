@@ -29,3 +29,9 @@ class MobileNetV2Pyramid(MobileNetV2):
         # Its parameters would never get a gradient.
         self.layers.remove('conv2')
         del self.conv2
+
+    def _freeze_stages(self) -> None:
+        """Freeze stages, also the statistics of the first norm."""
+        super()._freeze_stages()
+        if self.frozen_stages >= 0:
+            self.conv1.eval()
