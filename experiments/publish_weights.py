@@ -2,11 +2,15 @@
 r"""Write the weights of a checkpoint in float16, without the state of the training.
 
 The running statistics of batch normalisation stay in float32. Of the meta information
-only the description of the keypoints is kept. Prints the size and the SHA-256 checksum.
+only the description of the keypoints is kept. With --other, the weights are an average
+of two trainings that started from the same weights (Wortsman et al., Robust fine-tuning
+of zero-shot models, CVPR 2022). Prints the size and the SHA-256 checksum.
 
 Example:
     python -m experiments.publish_weights \
-        work_dirs/td-hm_cpn-mobilenetv2_photo-256x192/epoch_3.pth photo.pth
+        work_dirs/td-hm_cpn-mobilenetv2_photo-256x192/epoch_3.pth photo.pth \
+        --other work_dirs/td-hm_cpn-mobilenetv2_unfrozen_photo-256x192/epoch_4.pth \
+        --share 0.25
 """
 
 import argparse
@@ -20,6 +24,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
 import rmpe_plugin  # noqa: F401  loads weights only
+from rmpe_plugin.utils.arguments import share
 from rmpe_plugin.utils.files import atomic_write
 
 STATISTICS = ('running_mean', 'running_var')
@@ -31,7 +36,58 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('checkpoint', type=Path, help='checkpoint of a training')
     parser.add_argument('out', type=Path, help='file to write')
+    parser.add_argument('--other', type=Path, help='checkpoint to average with')
+    parser.add_argument(
+        '--share',
+        type=share,
+        default=0.5,
+        help='share of --other in the average (default: 0.5)',
+    )
     return parser.parse_args()
+
+
+def average(
+    state: dict[str, Tensor], other: dict[str, Tensor], fraction: float
+) -> dict[str, Tensor]:
+    """Average the weights of two trainings of one model.
+
+    Args:
+        state (dict[str, Tensor]): Weights by name.
+        other (dict[str, Tensor]): Weights of the other training.
+        fraction (float): Share of ``other``. Counters are those of ``state``.
+
+    Returns:
+        dict[str, Tensor]: The averages.
+
+    Raises:
+        ValueError: If names or shapes differ.
+    """
+    shapes, others = ({k: v.shape for k, v in s.items()} for s in (state, other))
+    if shapes != others:
+        names = sorted({name for name, _ in shapes.items() ^ others.items()})
+        raise ValueError(f'--other has another model, {names[0]} differs')
+    return {
+        name: torch.lerp(value, other[name], fraction)
+        if value.is_floating_point()
+        else value
+        for name, value in state.items()
+    }
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], dict]:
+    """Weights of a checkpoint, and its description of the keypoints.
+
+    Raises:
+        ValueError: If it is not the checkpoint of a training.
+    """
+    checkpoint = CheckpointLoader.load_checkpoint(str(path), 'cpu')
+    try:
+        meta = checkpoint['meta']['dataset_meta']
+        return checkpoint['state_dict'], meta
+    except KeyError as error:
+        raise ValueError(
+            f'{path} is not a checkpoint of a training, it lacks {error}'
+        ) from error
 
 
 def to_half(name: str, value: Tensor) -> Tensor:
@@ -51,18 +107,12 @@ def to_half(name: str, value: Tensor) -> Tensor:
 def main() -> int:
     args = parse_args()
     try:
-        checkpoint = CheckpointLoader.load_checkpoint(str(args.checkpoint), 'cpu')
-        meta = {'dataset_meta': checkpoint['meta']['dataset_meta']}
-        state = {n: to_half(n, v) for n, v in checkpoint['state_dict'].items()}
+        state, meta = load(args.checkpoint)
+        if args.other is not None:
+            state = average(state, load(args.other)[0], args.share)
+        state = {name: to_half(name, value) for name, value in state.items()}
         with atomic_write(args.out, 'wb') as file:
-            torch.save(dict(meta=meta, state_dict=state), file)
-    except KeyError as error:
-        print(
-            f'publish_weights.py: error: {args.checkpoint} is not a checkpoint of a '
-            f'training, it lacks {error}',
-            file=sys.stderr,
-        )
-        return 2
+            torch.save(dict(meta=dict(dataset_meta=meta), state_dict=state), file)
     except (OSError, ValueError, UnpicklingError) as error:
         print(f'publish_weights.py: error: {error}', file=sys.stderr)
         return 2

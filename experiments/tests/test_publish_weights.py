@@ -41,6 +41,27 @@ def test_keeps_weights_and_keypoints_only(checkpoint, tmp_path):
     assert count == 7
 
 
+def test_averages_two_trainings(checkpoint, tmp_path):
+    content = torch.load(checkpoint, weights_only=False)
+    state = content['state_dict']
+    state['conv.weight'] = torch.tensor([0.5, -2.0])
+    state['norm.running_var'] = torch.tensor([3e6])
+    state['norm.num_batches_tracked'] = torch.tensor(9)
+    torch.save(content, tmp_path / 'other.pth')
+    out, other = tmp_path / 'weights.pth', ('--other', tmp_path / 'other.pth')
+    run_experiment('publish_weights', checkpoint, out, *other, '--share', 0.25)
+    weight, variance, count = torch.load(out, weights_only=False)['state_dict'].values()
+    torch.testing.assert_close(weight, torch.tensor([0.2, 1.0]).half())
+    torch.testing.assert_close(variance, torch.tensor([1.5e6]))
+    assert count == 7
+
+    state['conv.weight'] = torch.zeros(3)
+    torch.save(content, tmp_path / 'other.pth')
+    result = run_experiment('publish_weights', checkpoint, out, *other, check=False)
+    assert result.returncode == 2
+    assert '--other has another model, conv.weight differs' in result.stderr
+
+
 def test_errors(checkpoint, tmp_path):
     out = tmp_path / 'weights.pth'
     content = torch.load(checkpoint, weights_only=False)
