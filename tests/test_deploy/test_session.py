@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that are not exported pose estimators, and missing packages."""
 
+import numpy as np
 import onnx
 import onnxruntime
 import pytest
@@ -10,17 +11,18 @@ from onnx import TensorProto, helper
 from rmpe_plugin.apis import RMPEInferencer
 from rmpe_plugin.deploy import open_session, read_metadata
 from rmpe_plugin.deploy import requirements as requirements_module
+from tests.test_deploy.conftest import small_metadata, small_model
 
 
-def identity_model(path, opset=18, **metadata):
-    """An ONNX file whose output is its input."""
+def identity_model(path, opset=18, outputs=('keypoints',), **metadata):
+    """An ONNX file whose outputs are its input."""
     shape = ['batch', 3, 96, 64]
     info = [
         helper.make_tensor_value_info(name, TensorProto.UINT8, shape)
-        for name in ('crops', 'keypoints')
+        for name in ('crops', *outputs)
     ]
-    node = helper.make_node('Identity', ['crops'], ['keypoints'])
-    graph = helper.make_graph([node], 'identity', info[:1], info[1:])
+    nodes = [helper.make_node('Identity', ['crops'], [name]) for name in outputs]
+    graph = helper.make_graph(nodes, 'identity', info[:1], info[1:])
     model = helper.make_model(
         graph, opset_imports=[helper.make_opsetid('', opset)], ir_version=10
     )
@@ -30,9 +32,22 @@ def identity_model(path, opset=18, **metadata):
     return path
 
 
+@pytest.fixture(scope='module')
+def properties():
+    """Metadata of a small pose estimator."""
+    return small_metadata(small_model('cpn')).to_properties()
+
+
+@pytest.fixture
+def onnx_file(tmp_path, properties):
+    """A file with the inputs, outputs and metadata of a pose estimator."""
+    outputs = ('keypoints', 'scores')
+    return identity_model(tmp_path / 'pose.onnx', outputs=outputs, **properties)
+
+
 def test_truncated_file(tmp_path, onnx_file):
     path = tmp_path / 'a.onnx'
-    content = onnx_file[0].read_bytes()
+    content = onnx_file.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=r'onnxruntime .* cannot load .*a\.onnx'):
         RMPEInferencer(path)
@@ -56,9 +71,8 @@ def test_unrelated_model_has_no_metadata(tmp_path):
         read_metadata(open_session(path), path)
 
 
-def test_missing_and_damaged_metadata(tmp_path, onnx_file):
-    properties = onnx_file[2].metadata.to_properties()
-    del properties['crop_padding']
+def test_missing_and_damaged_metadata(tmp_path, properties):
+    properties = {k: v for k, v in properties.items() if k != 'crop_padding'}
     path = identity_model(tmp_path / 'a.onnx', **properties)
     with pytest.raises(ValueError, match='metadata crop_padding missing'):
         read_metadata(open_session(path), path)
@@ -67,55 +81,50 @@ def test_missing_and_damaged_metadata(tmp_path, onnx_file):
         read_metadata(open_session(path), path)
 
 
-def test_file_of_an_earlier_version(tmp_path, onnx_file):
-    properties = dict(onnx_file[2].metadata.to_properties(), score_range='[0.5, 1.5]')
-    path = identity_model(tmp_path / 'a.onnx', **properties)
+def test_file_of_an_earlier_version(tmp_path, properties):
+    path = identity_model(tmp_path / 'a.onnx', **properties, score_range='[0.5, 1.5]')
     with pytest.raises(ValueError, match=r'a\.onnx .*earlier version .*: export it'):
         RMPEInferencer(path)
 
 
-def test_wrong_outputs_and_wrong_input_size(tmp_path, onnx_file):
-    properties = onnx_file[2].metadata.to_properties()
+def test_wrong_outputs_and_wrong_input_size(tmp_path, properties):
     path = identity_model(tmp_path / 'a.onnx', **properties)
     with pytest.raises(ValueError, match="outputs must be 'keypoints' and 'scores'"):
         read_metadata(open_session(path), path)
-    properties['input_size'] = '[192, 256]'
+    properties = dict(properties, input_size='[192, 256]')
     path = identity_model(tmp_path / 'b.onnx', **properties)
     with pytest.raises(ValueError, match=r"must be 'crops' \(batch, 3, 256, 192\)"):
         read_metadata(open_session(path), path)
 
 
 def test_crops_of_another_size(onnx_file):
-    path, _, form = onnx_file
-    feeds = {name: array[..., :32] for name, array in form.examples().items()}
+    crops = np.zeros((2, 3, 96, 32), np.uint8)
     with pytest.raises(Exception, match='Got invalid dimensions for input: crops'):
-        open_session(path).run(None, {k: v.numpy() for k, v in feeds.items()})
+        open_session(onnx_file).run(None, dict(crops=crops))
 
 
 def test_onnxruntime_is_not_installed(monkeypatch, onnx_file):
     monkeypatch.setattr(requirements_module, 'find_spec', lambda name: None)
     message = r'onnxruntime not installed: pip install "rmpe_plugin\[deploy\]"'
     with pytest.raises(ImportError, match=message):
-        RMPEInferencer(onnx_file[0])
+        RMPEInferencer(onnx_file)
 
 
 @pytest.mark.parametrize('device', ['mps', 'xpu:1', torch.device('mps')])
 def test_device_that_onnxruntime_lacks(onnx_file, device):
     with pytest.raises(ValueError, match=f"device '{device}' needs another runtime"):
-        open_session(onnx_file[0], device)
+        open_session(onnx_file, device)
 
 
 @pytest.mark.parametrize('device', ['gpu', 'cuda:x', '0'])
 def test_raises_on_an_unknown_device(onnx_file, device):
     with pytest.raises(ValueError, match=f"device '{device}' is not a device"):
-        open_session(onnx_file[0], device)
+        open_session(onnx_file, device)
 
 
 @pytest.mark.parametrize('device', ['cpu', 'cpu:0', torch.device('cpu')])
 def test_runs_on_the_cpu(onnx_file, device):
-    assert open_session(onnx_file[0], device).get_providers() == [
-        'CPUExecutionProvider'
-    ]
+    assert open_session(onnx_file, device).get_providers() == ['CPUExecutionProvider']
 
 
 @pytest.mark.parametrize(
@@ -142,7 +151,7 @@ def test_gpu_by_its_name_in_torch(monkeypatch, onnx_file, device, settings):
     providers = ['CUDAExecutionProvider', 'CPUExecutionProvider']
     monkeypatch.setattr(onnxruntime, 'InferenceSession', Session)
     monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: providers)
-    open_session(onnx_file[0], device)
+    open_session(onnx_file, device)
     assert used == [('CUDAExecutionProvider', settings)]
 
 
@@ -156,4 +165,4 @@ def test_gpu_by_its_name_in_torch(monkeypatch, onnx_file, device, settings):
 )
 def test_settings_that_are_in_the_file(onnx_file, settings):
     with pytest.raises(ValueError, match='contains its weights, precision and'):
-        RMPEInferencer(onnx_file[0], **settings)
+        RMPEInferencer(onnx_file, **settings)
