@@ -246,6 +246,7 @@ def test_leaves_out_detections_of_too_few_people(study, tmp_path, capsys):
     assert f'{name} is dropped: 0 of ' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_detections_have_the_people_of_rmpe_boxes(study):
     name, _ = plan.mining_sets(TINY)
     people, index = matched_people(study.files, name)

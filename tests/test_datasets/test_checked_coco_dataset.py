@@ -348,21 +348,33 @@ def test_raises_on_a_description_with_mistakes(load, tmp_path, changes, message)
         load(dataset, metainfo=dict(from_file=str(path)))
 
 
-def test_parses_valid_descriptions_as_mmpose(load):
+def test_parses_a_valid_description(load):
     symmetric = swapped(p0='p0', p1='')
     dataset = load(
         content(person(1, keypoints=KEYPOINTS[:12])), metainfo=OWN | symmetric
     )
     assert dataset.metainfo['flip_indices'] == [0, 1, 3, 2]
-    for name in ('coco', 'h36m', 'mpii', 'crowdpose', 'coco_wholebody', 'coco_face'):
-        path = f'_base_/datasets/{name.replace("coco_face", "coco_wholebody_face")}.py'
-        metainfo = dict(from_file=str(find_config(f'mmpose::{path}')))
-        number = len(Config.fromfile(metainfo['from_file']).dataset_info.keypoint_info)
-        dataset = content(person(1, keypoints=[40.0, 50.0, 2] * number))
-        found = load(dataset, metainfo=metainfo).metainfo
-        expected = load(dataset, metainfo=metainfo, kind='CocoDataset').metainfo
-        assert found['flip_indices'] == expected['flip_indices']
     assert load(content(person(1)), metainfo=None).metainfo['num_keypoints'] == 17
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'coco',
+        'h36m',
+        'mpii',
+        'crowdpose',
+        pytest.param('coco_wholebody', marks=pytest.mark.slow),
+        pytest.param('coco_wholebody_face', marks=pytest.mark.slow),
+    ],
+)
+def test_parses_descriptions_as_mmpose(load, name):
+    metainfo = dict(from_file=str(find_config(f'mmpose::_base_/datasets/{name}.py')))
+    number = len(Config.fromfile(metainfo['from_file']).dataset_info.keypoint_info)
+    dataset = content(person(1, keypoints=[40.0, 50.0, 2] * number))
+    found = load(dataset, metainfo=metainfo).metainfo
+    expected = load(dataset, metainfo=metainfo, kind='CocoDataset').metainfo
+    assert found['flip_indices'] == expected['flip_indices']
 
 
 def test_raises_on_a_missing_description(load):

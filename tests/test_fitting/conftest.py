@@ -3,19 +3,13 @@ import pytest
 
 from rmpe_plugin.datasets.synthetic import write_split
 
-from .factories import write_predictions
+from .factories import write_detections, write_predictions
 
 
 @pytest.fixture(scope='session')
 def detected_crowd(tmp_path_factory):
-    """Annotations and simulated detections of 400 images."""
-    root = tmp_path_factory.mktemp('detected_crowd')
-    write_split(root, 'train', 400, (320, 240), 'crowd', seed=0)
-    folder = root / 'annotations'
-    return (
-        folder / 'person_keypoints_train.json',
-        folder / 'person_detections_train.json',
-    )
+    """Annotations and simulated detections of 50 images."""
+    return write_detections(tmp_path_factory.mktemp('detected_crowd'), 50)
 
 
 @pytest.fixture(scope='session')

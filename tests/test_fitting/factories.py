@@ -7,9 +7,17 @@ import numpy as np
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.structures.bbox import bbox_xywh2xyxy
 
+from rmpe_plugin.datasets.synthetic import write_split
 from rmpe_plugin.evaluation.metrics import PoseNMSCocoMetric
 
 COCO = parse_pose_metainfo(dict(from_file='configs/_base_/datasets/coco.py'))
+
+
+def write_detections(root, number):
+    """Files of annotations and simulated detections of a number of images."""
+    write_split(root, 'train', number, (320, 240), 'crowd', seed=0)
+    names = ('person_keypoints_train.json', 'person_detections_train.json')
+    return tuple(root / 'annotations' / name for name in names)
 
 
 def person(image=1, box=(10, 10, 20, 40), labelled=17, **more):

@@ -15,6 +15,8 @@ from rmpe_plugin.fitting.proposal_comparison import (
 )
 from rmpe_plugin.ops import ProposalModel
 
+from .factories import write_detections
+
 
 def test_energy_distance_equals_loop_over_pairs():
     rng = np.random.default_rng(0)
@@ -75,8 +77,9 @@ def test_uniform_jitter_raises_on_impossible_iou(iou_thr):
 
 
 @pytest.mark.slow
-def test_pgpg_describes_held_out_people_better_than_baselines(detected_crowd):
-    annotations, detections = read_matching_inputs(*detected_crowd, 17)
+@pytest.mark.slow
+def test_pgpg_describes_held_out_people_better_than_baselines(tmp_path):
+    annotations, detections = read_matching_inputs(*write_detections(tmp_path, 400), 17)
     pairs, _ = match_detections(annotations, detections)
     people = MatchedPeople.from_pairs(pairs, annotations['images'])
     chosen = people.image_ids > 300
