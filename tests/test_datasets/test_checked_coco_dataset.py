@@ -359,14 +359,7 @@ def test_parses_a_valid_description(load):
 
 @pytest.mark.parametrize(
     'name',
-    [
-        'coco',
-        'h36m',
-        'mpii',
-        'crowdpose',
-        pytest.param('coco_wholebody', marks=pytest.mark.slow),
-        pytest.param('coco_wholebody_face', marks=pytest.mark.slow),
-    ],
+    ['coco', 'h36m', 'mpii', 'crowdpose', 'coco_wholebody', 'coco_wholebody_face'],
 )
 def test_parses_descriptions_as_mmpose(load, name):
     metainfo = dict(from_file=str(find_config(f'mmpose::_base_/datasets/{name}.py')))
