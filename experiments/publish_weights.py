@@ -37,13 +37,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', type=Path, help='checkpoint of a training')
     parser.add_argument('out', type=Path, help='file to write')
     parser.add_argument('--other', type=Path, help='checkpoint to average with')
-    parser.add_argument(
-        '--share',
-        type=share,
-        default=0.5,
-        help='share of --other in the average (default: 0.5)',
-    )
-    return parser.parse_args()
+    parser.add_argument('--share', type=share, help='share of --other in the average')
+    args = parser.parse_args()
+    if (args.other is None) != (args.share is None):
+        parser.error('--other and --share must be given together')
+    return args
 
 
 def average(

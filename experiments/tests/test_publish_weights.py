@@ -48,8 +48,9 @@ def test_averages_two_trainings(checkpoint, tmp_path):
     state['norm.running_var'] = torch.tensor([3e6])
     state['norm.num_batches_tracked'] = torch.tensor(9)
     torch.save(content, tmp_path / 'other.pth')
-    out, other = tmp_path / 'weights.pth', ('--other', tmp_path / 'other.pth')
-    run_experiment('publish_weights', checkpoint, out, *other, '--share', 0.25)
+    other = ('--other', tmp_path / 'other.pth', '--share', 0.25)
+    out = tmp_path / 'weights.pth'
+    run_experiment('publish_weights', checkpoint, out, *other)
     weight, variance, count = torch.load(out, weights_only=False)['state_dict'].values()
     torch.testing.assert_close(weight, torch.tensor([0.2, 1.0]).half())
     torch.testing.assert_close(variance, torch.tensor([1.5e6]))
@@ -60,6 +61,11 @@ def test_averages_two_trainings(checkpoint, tmp_path):
     result = run_experiment('publish_weights', checkpoint, out, *other, check=False)
     assert result.returncode == 2
     assert '--other has another model, conv.weight differs' in result.stderr
+
+    other = ('--other', tmp_path / 'other.pth')
+    result = run_experiment('publish_weights', checkpoint, out, *other, check=False)
+    assert result.returncode == 2
+    assert '--other and --share must be given together' in result.stderr
 
 
 def test_errors(checkpoint, tmp_path):
