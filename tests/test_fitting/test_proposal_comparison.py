@@ -77,7 +77,6 @@ def test_uniform_jitter_raises_on_impossible_iou(iou_thr):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_pgpg_describes_held_out_people_better_than_baselines(tmp_path):
     annotations, detections = read_matching_inputs(*write_detections(tmp_path, 400), 17)
     pairs, _ = match_detections(annotations, detections)
