@@ -20,11 +20,10 @@ from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
-from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
-import rmpe_plugin  # noqa: F401  loads weights only
 from rmpe_plugin.utils.arguments import share
+from rmpe_plugin.utils.checkpoint import read_weights
 from rmpe_plugin.utils.files import atomic_write
 
 STATISTICS = ('running_mean', 'running_var')
@@ -78,14 +77,13 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict]:
     Raises:
         ValueError: If it is not the checkpoint of a training.
     """
-    checkpoint = CheckpointLoader.load_checkpoint(str(path), 'cpu')
-    try:
-        meta = checkpoint['meta']['dataset_meta']
-        return checkpoint['state_dict'], meta
-    except KeyError as error:
+    state, meta = read_weights(path)
+    if 'dataset_meta' not in meta:
         raise ValueError(
-            f'{path} is not a checkpoint of a training, it lacks {error}'
-        ) from error
+            f"{path} is not a checkpoint of a training, it lacks 'meta' with "
+            "'dataset_meta'"
+        )
+    return state, meta['dataset_meta']
 
 
 def to_half(name: str, value: Tensor) -> Tensor:

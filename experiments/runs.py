@@ -19,6 +19,7 @@ def train(config: Config) -> Runner:
     Returns:
         Runner: The runner. It has not validated the model.
     """
+    # The caller validates, also after an interruption in the validation.
     config.train_cfg.val_begin = config.train_cfg.max_epochs + 1
     # MMEngine resumes from load_from, if it is set, instead of work_dir.
     if (last := find_latest_checkpoint(config.work_dir)) is not None:
