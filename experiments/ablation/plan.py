@@ -148,6 +148,7 @@ TRAININGS = {
     ),
     # About the time of 'rmpe', whose iterations have three networks instead of one.
     'longer': Training(after='cpn', length=2),
+    'rmpe-longer': Training(after='cpn', sstn={}, length=2),
     'padding': Training(after='cpn', padding=1.25),
     'constant-scale': Training(after='cpn', padding=None),
     'cpn-falling': Training(hooks=(dict(type='TopKScheduleHook', first=17, last=8),)),

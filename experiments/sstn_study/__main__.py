@@ -6,8 +6,11 @@ detector after 1, 2 and 4 epochs, of its PGPG model with scaled offsets, without
 head, and around two people. For each seed one network of stage 1 is trained, and from
 it those that are compared: without an SSTN (also longer, with a larger padding, and in
 two passes), with an SSTN and the parallel SPPE, the window loss, or none of them, and
-with the authors' settings. Last is hard keypoint mining with a falling number of
-keypoints.
+with the authors' settings. Hard keypoint mining with a falling number of keypoints is
+also measured.
+
+The SSTN with and without the parallel SPPE comes first, with all seeds, then what else
+needs only the first seed, and last the same with the other seeds.
 
 An interrupted run continues with the jobs that are missing from journal.jsonl in
 --work-dir, and a training after its last epoch. After each part of --plan the results
@@ -141,7 +144,7 @@ def to_json(results: report.Results) -> dict:
         changes={
             metric: {
                 variant: {name: _change(found) for name, found in by_set.items()}
-                for variant, by_set in report.changes(results, metric).items()
+                for variant, by_set in report.changes(results.metrics, metric).items()
             }
             for metric in METRICS
         },

@@ -33,7 +33,7 @@ def draw(results: Results, sets: dict[str, plan.BoxSet], path: Path) -> None:
     """
     figure, axes = plt.subplots(1, len(METRICS), figsize=(12, 5), sharex=True)
     for axis, metric in zip(axes, METRICS, strict=True):
-        found = changes(results, metric)
+        found = changes(results.metrics, metric)
         _draw_full(axis, results, sets, found.pop(plan.FULL, {}))
         for variant, by_set in found.items():
             if plan.VARIANTS[variant].alternative:

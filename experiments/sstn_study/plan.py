@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from experiments.ablation import INITIALISATION, TRAININGS, Job, Size, with_parents
 from experiments.ablation import SIZES as ABLATION_SIZES
 
-# Longer trainings than those of the ablation, because the training boxes vary more.
+# A longer stage 1 than that of the ablation, because the training boxes vary more.
 _CPU = replace(
     ABLATION_SIZES['cpu'],
     images=dict(detector=3000, train=6000, val=400),
-    epochs=(14, 6, 2),
+    epochs=(10, 4, 1),
 )
 SIZES = {
     'cpu': _CPU,
@@ -117,10 +117,13 @@ class Variant:
 BASELINE = 'no SSTN'
 FULL = 'SSTN, parallel SPPE'
 NO_PARALLEL = 'SSTN'
+LONGER = 'no SSTN, longer training'
+FULL_LONGER = 'SSTN, parallel SPPE, longer training'
 VARIANTS = {
     BASELINE: Variant('no-sstn'),
     FULL: Variant('rmpe'),
-    'no SSTN, longer training': Variant('longer'),
+    LONGER: Variant('longer'),
+    FULL_LONGER: Variant('rmpe-longer', BOXES, False),
     'two passes': Variant('no-sstn', SECOND_PASS),
     'larger padding': Variant('padding'),
     'SSTN, window loss': Variant('window-loss'),
@@ -146,27 +149,44 @@ CLAIMS = {NO_PARALLEL: 1.7, BASELINE: 2.6}
 STUDY_TRAININGS = with_parents(
     [*(variant.training for variant in VARIANTS.values()), *MINING_ROWS.values()]
 )
-# From the longest to the shortest, so that both cores are busy to the end.
-_STAGE2 = (
-    'authors', 'rmpe', 'longer', 'window-loss', 'no-parallel', 'no-sstn', 'padding',
-)  # fmt: skip
+# The trainings of the curve and the others, each from the longest to the shortest, so
+# that both cores are busy to the end.
+_CURVE = ('rmpe', 'no-parallel', 'no-sstn')
+_ALTERNATIVES = ('rmpe-longer', 'authors', 'longer', 'window-loss', 'padding')
 
 
-def curve_phases(seed: int) -> dict[str, list[Job]]:
-    """Jobs of the curve and the alternatives with one seed.
+def curve_phases(seeds: Sequence[int]) -> dict[str, list[Job]]:
+    """Jobs of the SSTN with and without the parallel SPPE, and of no SSTN.
+
+    Args:
+        seeds (Sequence[int]): The seeds.
+
+    Returns:
+        dict[str, list[Job]]: Jobs by title, in phases that need the phases before.
+    """
+    jobs = [Job(name, seed) for seed in seeds for name in _CURVE]
+    return {
+        INITIALISATION: [Job(INITIALISATION, 0)],
+        'stage 1': [Job('cpn', seed) for seed in seeds],
+        'stage 2': jobs,
+        'tests': [replace(job, boxes=BOXES) for job in jobs],
+    }
+
+
+def alternative_phases(seed: int) -> dict[str, list[Job]]:
+    """Jobs of what one would do instead, after those of the curve.
 
     Args:
         seed (int): The seed.
 
     Returns:
-        dict[str, list[Job]]: Jobs by title, in phases that need the phases before.
+        dict[str, list[Job]]: Jobs by title.
     """
+    jobs = [Job(name, seed) for name in _ALTERNATIVES]
+    tests = [replace(job, boxes=BOXES) for job in jobs]
     return {
-        INITIALISATION: [Job(INITIALISATION, 0)],
-        f'seed {seed}, stage 1': [Job('cpn', seed)],
-        f'seed {seed}, stage 2': [Job(name, seed) for name in _STAGE2],
-        f'seed {seed}, tests': [Job(name, seed, BOXES) for name in _STAGE2],
-        f'seed {seed}, second pass': [Job('no-sstn', seed, SECOND_PASS)],
+        f'seed {seed}, alternatives': [Job('no-sstn', seed, SECOND_PASS), *jobs],
+        f'seed {seed}, tests of the alternatives': tests,
     }
 
 
@@ -215,7 +235,8 @@ def mining_phases(seeds: Sequence[int]) -> dict[str, list[Job]]:
 _SECONDS = {
     INITIALISATION: 0.35, 'cpn': 0.4, 'cpn-l2': 0.4, 'cpn-falling': 0.4,
     'no-sstn': 0.65, 'padding': 0.65, 'constant-scale': 0.65, 'longer': 0.65,
-    'rmpe': 1.25, 'no-parallel': 1.1, 'window-loss': 1.1, 'authors': 2.0,
+    'rmpe': 1.25, 'rmpe-longer': 1.25, 'no-parallel': 1.1, 'window-loss': 1.1,
+    'authors': 2.0,
 }  # fmt: skip
 _SECONDS_TEST = 0.008
 _SECONDS_EVALUATION = 4.0
@@ -232,15 +253,21 @@ def stages(seeds: Sequence[int]) -> dict[str, dict[str, list[Job]]]:
         seeds (Sequence[int]): The seeds.
 
     Returns:
-        dict[str, dict[str, list[Job]]]: Phases by title. The results so far are
-        written after each.
+        dict[str, dict[str, list[Job]]]: Phases by title, by the name of the part. The
+        results so far are written after each part.
     """
-    phases = {}
-    for seed in seeds:
-        phases[f'curve and alternatives, seed {seed}'] = curve_phases(seed)
-        phases[f'constant windows, seed {seed}'] = window_phases(seed)
-    phases['hard keypoint mining'] = mining_phases(seeds)
-    return phases
+    first, *others = (
+        {
+            f'alternatives, seed {seed}': alternative_phases(seed),
+            f'constant windows, seed {seed}': window_phases(seed),
+        }
+        for seed in seeds
+    )
+    parts = dict(curve=curve_phases(seeds), **first)
+    parts['hard keypoint mining'] = mining_phases(seeds)
+    for other in others:
+        parts |= other
+    return parts
 
 
 @dataclass(frozen=True)

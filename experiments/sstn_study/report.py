@@ -21,6 +21,8 @@ from .study import read_metrics
 
 # The metric of each seed.
 Seeds = dict[int, SampledMetric]
+# Metrics of each variant.
+Rows = dict[str, dict[str, Seeds]]
 # Ranges of the IoU of the crops, for which box sets are averaged.
 _RANGES = ((0.0, 0.7), (0.7, 0.8), (0.8, 0.9), (0.9, 1.01))
 
@@ -40,9 +42,9 @@ class Results:
     """
 
     quality: dict[str, dict[str, float]]
-    metrics: dict[str, dict[str, dict[str, Seeds]]]
+    metrics: dict[str, Rows]
     windows: dict[str, dict[str, dict[str, float]]]
-    mining: dict[str, dict[str, dict[str, Seeds]]]
+    mining: dict[str, Rows]
     seconds: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
@@ -114,9 +116,9 @@ def _read(
     seeds: Sequence[int],
     rows: dict[str, tuple[str, str]],
     name: str,
-) -> dict[str, dict[str, Seeds]]:
+) -> Rows:
     """Metrics of each row, (training, test), on a box set."""
-    found: dict[str, dict[str, Seeds]] = {}
+    found: Rows = {}
     for row, (training, test) in rows.items():
         metrics = {
             seed: read_metrics(files.metrics(training, seed, test, name))
@@ -180,18 +182,18 @@ def mean(seeds: Seeds) -> float:
     return float(np.mean([sampled.value for sampled in seeds.values()]))
 
 
-def changes(results: Results, metric: str) -> dict[str, dict[str, Change]]:
+def changes(metrics: dict[str, Rows], metric: str) -> dict[str, dict[str, Change]]:
     """Changes of a metric from the network without an SSTN.
 
     Args:
-        results (Results): The results.
+        metrics (dict): Metrics by box set, variant, metric and seed.
         metric (str): ``'AP'`` or ``'mAP'``.
 
     Returns:
         dict[str, dict[str, Change]]: Changes by variant and box set.
     """
     found: dict[str, dict[str, Change]] = {}
-    for name, rows in results.metrics.items():
+    for name, rows in metrics.items():
         for variant in rows.keys() - {plan.BASELINE}:
             compared = _compare(rows, variant, plan.BASELINE, metric)
             if compared:
@@ -199,13 +201,29 @@ def changes(results: Results, metric: str) -> dict[str, dict[str, Change]]:
     return {variant: found[variant] for variant in plan.VARIANTS if variant in found}
 
 
-def _compare(
-    rows: dict[str, dict[str, Seeds]], row: str, reference: str, metric: str
-) -> Change | None:
+def _compare(rows: Rows, row: str, reference: str, metric: str) -> Change | None:
     """Compare two rows of a box set; ``None`` if one is missing."""
     if row not in rows or reference not in rows:
         return None
     return change(rows[row][metric], rows[reference][metric])
+
+
+def alternatives(rows: Rows) -> Rows:
+    """Select the alternatives on a box set.
+
+    Args:
+        rows (dict): Metrics by variant, metric and seed.
+
+    Returns:
+        dict: Those of the alternatives, with the seeds of which all are tested.
+    """
+    found = {name: row for name, row in rows.items() if plan.VARIANTS[name].alternative}
+    seeds = [{*by_seed} for row in found.values() for by_seed in row.values()]
+    common = sorted(set.intersection(*seeds)) if seeds else []
+    return {
+        name: {m: {s: by_seed[s] for s in common} for m, by_seed in row.items()}
+        for name, row in found.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -224,7 +242,7 @@ class Winner:
     equal: list[str]
 
 
-def winner(rows: dict[str, dict[str, Seeds]], metric: str) -> Winner | None:
+def winner(rows: Rows, metric: str) -> Winner | None:
     """Find the best variant on a box set.
 
     Args:
@@ -232,14 +250,14 @@ def winner(rows: dict[str, dict[str, Seeds]], metric: str) -> Winner | None:
         metric (str): ``'AP'`` or ``'mAP'``.
 
     Returns:
-        Winner | None: The best of the alternatives; ``None`` if the network without an
-        SSTN is not tested.
+        Winner | None: The best of the alternatives, with the seeds of which all are
+        tested; ``None`` if there is no such seed.
     """
+    rows = alternatives(rows)
     gains = {
         name: compared.mean
         for name in rows
-        if plan.VARIANTS[name].alternative
-        and (compared := _compare(rows, name, plan.BASELINE, metric))
+        if (compared := _compare(rows, name, plan.BASELINE, metric))
     }
     if not gains:
         return None
@@ -270,6 +288,7 @@ def format_tables(results: Results) -> dict[str, Table]:
     tables["RMPE's claims, change of mAP"] = _claims_table(results)
     for metric in METRICS:
         tables[f'Change of {metric} from no SSTN'] = _changes_table(results, metric)
+    tables['After a training of twice the length'] = _longer_table(results)
     tables['IoU with the ground-truth windows'] = _windows_table(results)
     tables['Constant windows'] = _scale_table(results)
     if any(results.mining.values()):
@@ -303,13 +322,14 @@ def ranking(results: Results, metric: str, names: Sequence[str]) -> dict[str, fl
         names (Sequence[str]): The box sets.
 
     Returns:
-        dict[str, float]: Mean change from no SSTN of the alternatives that are tested
-        on all of them, the highest first.
+        dict[str, float]: Mean change from no SSTN of the :func:`alternatives` that are
+        tested on all of them, the highest first.
     """
+    rows = {name: alternatives(results.metrics[name]) for name in names}
     means = {
-        variant: float(np.mean([by_set[name].mean for name in names]))
-        for variant, by_set in changes(results, metric).items()
-        if plan.VARIANTS[variant].alternative and by_set.keys() >= {*names}
+        variant: float(np.mean([found.mean for found in by_set.values()]))
+        for variant, by_set in changes(rows, metric).items()
+        if len(by_set) == len(names)
     }
     return dict(sorted(means.items(), key=lambda item: -item[1]))
 
@@ -409,9 +429,10 @@ def _claims_table(results: Results) -> Table:
 
 def _changes_table(results: Results, metric: str) -> Table:
     """Change of a metric of every variant on every box set."""
-    found = changes(results, metric)
+    found = changes(results.metrics, metric)
     header = ['', 'IoU of crops', 'people', plan.BASELINE, *found]
-    rows = []
+    seeds = (max(len(c.seeds) for c in by_set.values()) for by_set in found.values())
+    rows = [('seeds', '', '', '', *map(str, seeds))]
     for name, variants in results.metrics.items():
         baseline = variants.get(plan.BASELINE)
         value = _percent(mean(baseline[metric])) if baseline else ''
@@ -421,6 +442,22 @@ def _changes_table(results: Results, metric: str) -> Table:
         ]
         rows.append((name, *_quality_cells(results, name), value, *cells))
     return Table(header, rows)
+
+
+def _longer_table(results: Results) -> Table:
+    """Gain of the SSTN with the parallel SPPE when both are trained longer."""
+    rows = []
+    for name, variants in results.metrics.items():
+        found = [
+            _compare(variants, plan.FULL_LONGER, plan.LONGER, metric)
+            for metric in METRICS
+        ]
+        if all(found):
+            rows.append(
+                (name, *_quality_cells(results, name), *map(change_cell, found))
+            )
+    changed = (f'change of {m} from {plan.LONGER!r}' for m in METRICS)
+    return Table(['', 'IoU of crops', 'people', *changed], rows)
 
 
 def _windows_table(results: Results) -> Table:

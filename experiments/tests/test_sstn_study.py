@@ -261,10 +261,12 @@ def test_detections_have_the_people_of_rmpe_boxes(study):
     assert f'{measure(study.files, name)["iou"]:.3f}' in printed
 
 
-@pytest.mark.parametrize('name', ['padding', 'longer', 'authors', 'cpn-falling'])
+@pytest.mark.parametrize(
+    'name', ['padding', 'longer', 'rmpe-longer', 'authors', 'cpn-falling']
+)
 def test_variants_differ_only_in_their_settings(study, name):
     config = build_training_config(study.files, name, 0)
-    other = 'rmpe' if name == 'authors' else 'no-sstn'
+    other = 'rmpe' if name in ('authors', 'rmpe-longer') else 'no-sstn'
     reference = build_training_config(study.files, other, 0)
     crop = next(
         step
@@ -283,7 +285,7 @@ def test_variants_differ_only_in_their_settings(study, name):
         assert config.optim_wrapper == reference.optim_wrapper
     else:
         assert 'padding' not in crop
-    if name == 'longer':
+    if name.endswith('longer'):
         assert config.train_cfg.max_epochs == 2 * reference.train_cfg.max_epochs
         assert config.param_scheduler[-1].end == config.train_cfg.max_epochs
         assert config.model == reference.model
@@ -349,6 +351,9 @@ def test_jobs_need_what_their_configs_are_made_of(study):
     }
 
 
+QUALITY = dict(boxes=dict(iou=0.7, people=1.0, boxes=1.0))
+
+
 def sampled(*values):
     """A metric by seed, in samples around its value."""
     noise = np.linspace(-0.005, 0.005, 11)
@@ -376,6 +381,22 @@ def test_winner_is_equal_to_those_that_are_not_worse_with_all_seeds():
     assert found.equal == [plan.NO_PARALLEL]
 
 
+def test_alternatives_are_compared_with_their_common_seeds():
+    metrics = rows(base=(0.40, 0.42), full=(0.45, 0.49))
+    padding = {m: sampled(0.46) for m in ('AP', 'mAP')}
+    metrics |= {'larger padding': padding, plan.FULL_LONGER: padding}
+    assert report.winner(metrics, 'AP').best == 'larger padding'
+    results = report.Results(QUALITY, dict(boxes=metrics), {}, {})
+    found = report.ranking(results, 'AP', ['boxes'])
+    assert list(found) == ['larger padding', plan.FULL]
+    assert [*found.values()] == pytest.approx([0.06, 0.05])
+    # all of its own seeds where only one variant is compared
+    table = report.format_tables(results)['Change of AP from no SSTN']
+    assert table.rows[0][-3:] == ('2', '1', '1')
+    full = report.changes(results.metrics, 'AP')[plan.FULL]['boxes']
+    assert full.mean == pytest.approx(0.06)
+
+
 @pytest.mark.parametrize(
     ('full', 'holds', 'reaches'),
     [
@@ -386,8 +407,7 @@ def test_winner_is_equal_to_those_that_are_not_worse_with_all_seeds():
 )
 def test_claims_need_all_seeds(full, holds, reaches):
     metrics = rows(base=(0.40, 0.41), full=full, sstn=(0.405, 0.41))
-    quality = dict(boxes=dict(iou=0.7, people=1.0, boxes=1.0))
-    results = report.Results(quality, dict(boxes=metrics), {}, {})
+    results = report.Results(QUALITY, dict(boxes=metrics), {}, {})
     (compared,) = report.claims(results).values()
     assert report.holds(compared) == holds
     assert report.reaches(compared) == reaches
@@ -459,9 +479,9 @@ def test_runs_all_parts_and_continues(tmp_path, unformatted_configs, monkeypatch
     diverged.write_text(written.replace('"keypoints": [', '"keypoints": [NaN, ', 1))
     results, failures = start(fails=False)
     assert launched == [
+        'seed-0/rmpe/boxes.py',
         'seed-0/authors/val.py',
         'seed-0/authors/boxes.py',
-        'seed-0/rmpe/boxes.py',
     ]
     assert poses.exists()
     assert all(str(diverged) in message for message in failures)
