@@ -82,7 +82,7 @@ class Training:
         padding (float, optional): Factor of the crop's padding, in training and in
             tests; ``None`` for a factor that is measured, see
             :class:`experiments.sstn_study.StudyFiles`.
-        length (int): Factor of the epochs of its stage.
+        length (float): Factor of the epochs of its stage.
         optim (dict): Changes of the optimizer wrapper.
         hooks (tuple[dict, ...]): Additional hooks.
     """
@@ -92,7 +92,7 @@ class Training:
     after: str | None = INITIALISATION
     sstn: dict | None = None
     padding: float | None = 1.0
-    length: int = 1
+    length: float = 1
     optim: dict = field(default_factory=dict)
     hooks: tuple[dict, ...] = ()
 
@@ -148,7 +148,8 @@ TRAININGS = {
     ),
     # About the time of 'rmpe', whose iterations have three networks instead of one.
     'longer': Training(after='cpn', length=2),
-    'rmpe-longer': Training(after='cpn', sstn={}, length=2),
+    'rmpe-short': Training(after='cpn', sstn={}, length=1 / 3),
+    'no-sstn-short': Training(after='cpn', length=1 / 3),
     'padding': Training(after='cpn', padding=1.25),
     'constant-scale': Training(after='cpn', padding=None),
     'cpn-falling': Training(hooks=(dict(type='TopKScheduleHook', first=17, last=8),)),

@@ -9,8 +9,8 @@ two passes), with an SSTN and the parallel SPPE, the window loss, or none of the
 with the authors' settings. Hard keypoint mining with a falling number of keypoints is
 also measured.
 
-The SSTN with and without the parallel SPPE comes first, with all seeds, then what else
-needs only the first seed, and last the same with the other seeds.
+The SSTN with and without the parallel SPPE, no SSTN, and hard keypoint mining have all
+seeds, the others only the first one, to limit the time.
 
 An interrupted run continues with the jobs that are missing from journal.jsonl in
 --work-dir, and a training after its last epoch. After each part of --plan the results

@@ -288,7 +288,7 @@ def format_tables(results: Results) -> dict[str, Table]:
     tables["RMPE's claims, change of mAP"] = _claims_table(results)
     for metric in METRICS:
         tables[f'Change of {metric} from no SSTN'] = _changes_table(results, metric)
-    tables['After a training of twice the length'] = _longer_table(results)
+    tables['Length of the training'] = _length_table(results)
     tables['IoU with the ground-truth windows'] = _windows_table(results)
     tables['Constant windows'] = _scale_table(results)
     if any(results.mining.values()):
@@ -444,20 +444,39 @@ def _changes_table(results: Results, metric: str) -> Table:
     return Table(header, rows)
 
 
-def _longer_table(results: Results) -> Table:
-    """Gain of the SSTN with the parallel SPPE when both are trained longer."""
+def _length_table(results: Results) -> Table:
+    """Gain of the SSTN with the parallel SPPE after a short and a full training.
+
+    Both are of the seeds of the short training.
+    """
     rows = []
     for name, variants in results.metrics.items():
-        found = [
-            _compare(variants, plan.FULL_LONGER, plan.LONGER, metric)
-            for metric in METRICS
-        ]
-        if all(found):
-            rows.append(
-                (name, *_quality_cells(results, name), *map(change_cell, found))
+        compared = (
+            change(
+                _with_seeds(variants, row, metric, plan.FULL_SHORT),
+                _with_seeds(variants, reference, metric, plan.FULL_SHORT),
             )
-    changed = (f'change of {m} from {plan.LONGER!r}' for m in METRICS)
-    return Table(['', 'IoU of crops', 'people', *changed], rows)
+            for metric in METRICS
+            for row, reference in (
+                (plan.FULL_SHORT, plan.SHORT),
+                (plan.FULL, plan.BASELINE),
+            )
+        )
+        cells = [change_cell(found) for found in compared if found]
+        if len(cells) == 2 * len(METRICS):
+            rows.append((name, *_quality_cells(results, name), *cells))
+    lengths = (
+        f'change of {metric}, {length} of the training'
+        for metric in METRICS
+        for length in ('a third', 'all')
+    )
+    return Table(['', 'IoU of crops', 'people', *lengths], rows)
+
+
+def _with_seeds(rows: Rows, row: str, metric: str, other: str) -> Seeds:
+    """A metric of a row, with those seeds that another row has."""
+    seeds = rows.get(row, {}).get(metric, {})
+    return {s: seeds[s] for s in seeds if s in rows.get(other, {}).get(metric, {})}
 
 
 def _windows_table(results: Results) -> Table:
