@@ -5,9 +5,9 @@ Draws groups of synthetic people, trains a detector, and tests on many box sets:
 detector after 1, 2 and 4 epochs, of its PGPG model with scaled offsets, without feet or
 head, and around two people. For each seed one network of stage 1 is trained, and from
 it those that are compared: without an SSTN (also longer, with a larger padding, and in
-two passes), with an SSTN and the parallel SPPE, the window loss, or none of them, and
-with the authors' settings. Hard keypoint mining with a falling number of keypoints is
-also measured.
+two passes), with an SSTN and the parallel SPPE, the window loss, or none of them, with
+an SDTN that maps keypoints, and with the authors' settings. Hard keypoint mining with a
+falling number of keypoints is also measured.
 
 The SSTN with and without the parallel SPPE, no SSTN, and hard keypoint mining have all
 seeds, the others only the first one, to limit the time.
@@ -87,14 +87,13 @@ def run(study: SSTNStudy, seeds: Sequence[int]) -> tuple[report.Results, list[st
     study.prepare()
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     failures = []
-    tests = [plan.BOXES, plan.SECOND_PASS, plan.MEAN_WINDOW, plan.MINING]
     with Progress('{task.description}', *columns, refresh_per_second=1) as progress:
         for phases in plan.stages(seeds).values():
             try:
                 study.run_phases(phases, progress)
             except RuntimeError as error:
                 failures.append(str(error))
-            failures += study.evaluate(seeds, tests, progress)
+            failures += study.evaluate(seeds, progress)
             results = write(study, seeds)
     return results, failures
 

@@ -286,6 +286,8 @@ def build_box_set_config(
         config.model.stn = dict(type='FixedWindow', theta=theta)
     else:
         config = build_training_config(files, training, seed)
+    if test == plan.KEYPOINTS:
+        config.model.test_cfg.sdtn = 'keypoints'
     config.custom_imports.imports.append('experiments.sstn_study.components')
     config.test_evaluator = [config.test_evaluator, dict(type='SampleWriter')]
     boxes = (

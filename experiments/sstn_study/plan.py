@@ -91,11 +91,11 @@ def mining_sets(size: Size) -> tuple[str, str]:
     return detector_name(detector_epochs(size)[-1], _SCORES[0]), GROUND_TRUTH
 
 
-# Tests of a network: on the box sets, on crops of the poses that it has predicted
-# there, with one window for all crops, and on the box sets of hard keypoint mining.
-BOXES, SECOND_PASS, MEAN_WINDOW, MINING = (
-    'boxes', 'second-pass', 'mean-window', 'mining',
-)  # fmt: skip
+# Tests of a network: on the box sets, there with an SDTN that maps the keypoints and
+# not the heatmaps, on crops of the poses that it has predicted there, with one window
+# for all crops, and on the box sets of hard keypoint mining.
+TESTS = 'boxes', 'keypoints', 'second-pass', 'mean-window', 'mining'
+BOXES, KEYPOINTS, SECOND_PASS, MEAN_WINDOW, MINING = TESTS
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,7 @@ FULL_SHORT = 'SSTN, parallel SPPE, a third of the training'
 VARIANTS = {
     BASELINE: Variant('no-sstn'),
     FULL: Variant('rmpe'),
+    'SSTN, parallel SPPE, keypoints mapped': Variant('rmpe', KEYPOINTS),
     'no SSTN, longer training': Variant('longer'),
     'two passes': Variant('no-sstn', SECOND_PASS),
     'larger padding': Variant('padding'),
@@ -171,7 +172,10 @@ def curve_phases(seeds: Sequence[int]) -> dict[str, list[Job]]:
         INITIALISATION: [Job(INITIALISATION, 0)],
         'stage 1': [Job('cpn', seed) for seed in seeds],
         'stage 2': jobs,
-        'tests': [replace(job, boxes=BOXES) for job in jobs],
+        'tests': [
+            *(replace(job, boxes=BOXES) for job in jobs),
+            *(Job('rmpe', seed, KEYPOINTS) for seed in seeds),
+        ],
     }
 
 

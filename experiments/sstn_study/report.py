@@ -95,7 +95,7 @@ def _seconds(records: Sequence[dict]) -> dict[str, tuple[float, float]]:
     means = {key: float(np.mean(seconds)) for key, seconds in found.items()}
     times = {}
     for name, variant in plan.VARIANTS.items():
-        first = [] if variant.test == plan.BOXES else [plan.BOXES]
+        first = [plan.BOXES] if variant.test == plan.SECOND_PASS else []
         tests = [(variant.training, test) for test in (*first, variant.test)]
         needed = [(variant.training, 'val'), *tests]
         if variant.alternative and means.keys() >= {*needed}:

@@ -63,14 +63,11 @@ class SSTNStudy(Ablation):
         for name in plan.box_sets(files.size):
             self._once(partial(write_box_set, files, name), box_set=name)
 
-    def evaluate(
-        self, seeds: Sequence[int], tests: Sequence[str], progress: Progress
-    ) -> list[str]:
+    def evaluate(self, seeds: Sequence[int], progress: Progress) -> list[str]:
         """Compute the metrics of the finished tests, in parallel.
 
         Args:
             seeds (Sequence[int]): Seeds of the trainings.
-            tests (Sequence[str]): The tests.
             progress (Progress): Gets a task.
 
         Returns:
@@ -80,7 +77,7 @@ class SSTNStudy(Ablation):
         tasks = {
             task.out: task
             for record in self.records
-            if record.get('boxes') in tests and record['seed'] in seeds
+            if record.get('boxes') in plan.TESTS and record['seed'] in seeds
             for task in _tasks(self.files, record)
         }
         missing = [task for task in tasks.values() if not task.is_finished]

@@ -534,6 +534,8 @@ def test_trains_and_tests_networks(tmp_path, unformatted_configs):
                         Job('cpn', 0),
                         Job('authors', 0),
                         Job('authors', 0, plan.BOXES),
+                        Job('rmpe', 0),
+                        Job('rmpe', 0, plan.KEYPOINTS),
                         Job('no-parallel', 0),
                         Job('no-parallel', 0, plan.BOXES),
                         Job('no-sstn', 0),
@@ -546,13 +548,15 @@ def test_trains_and_tests_networks(tmp_path, unformatted_configs):
             },
             progress,
         )
-        study.evaluate([0], [plan.BOXES, plan.SECOND_PASS, plan.MEAN_WINDOW], progress)
+        study.evaluate([0], progress)
     results = report.collect(study.files, [0])
     for variants in results.metrics.values():
         assert set(variants) == {
             plan.BASELINE, plan.NO_PARALLEL, 'two passes', 'no SSTN, mean window',
-            "SSTN, authors' settings",
+            "SSTN, authors' settings", 'SSTN, parallel SPPE, keypoints mapped',
         }  # fmt: skip
+    tested = Config.fromfile(study.files.config('rmpe', 0, plan.KEYPOINTS))
+    assert tested.model.test_cfg.sdtn == 'keypoints'
     # Hardly trained, an STN hardly changes the crop.
     assert study.files.padding('constant-scale', 0) == pytest.approx(1, abs=0.1)
 
