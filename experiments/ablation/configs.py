@@ -87,7 +87,7 @@ class AblationFiles:
     def epochs(self, name: str) -> int:
         """Epochs of a training."""
         training = TRAININGS[name]
-        return max(1, round(self.size.epochs[training.stage] * training.length))
+        return self.size.epochs[training.stage] * training.length
 
     def padding(self, name: str, seed: int) -> float:
         """Factor of the padding of a training's crops."""

@@ -82,7 +82,7 @@ class Training:
         padding (float, optional): Factor of the crop's padding, in training and in
             tests; ``None`` for a factor that is measured, see
             :class:`experiments.sstn_study.StudyFiles`.
-        length (float): Factor of the epochs of its stage.
+        length (int): Factor of the epochs of its stage.
         optim (dict): Changes of the optimizer wrapper.
         hooks (tuple[dict, ...]): Additional hooks.
     """
@@ -92,7 +92,7 @@ class Training:
     after: str | None = INITIALISATION
     sstn: dict | None = None
     padding: float | None = 1.0
-    length: float = 1
+    length: int = 1
     optim: dict = field(default_factory=dict)
     hooks: tuple[dict, ...] = ()
 
@@ -146,10 +146,9 @@ TRAININGS = {
         sstn=dict(clip_gradient=False, stn=_AUTHORS_STN),
         optim=_AUTHORS_OPTIM,
     ),
-    # About the time of 'rmpe', whose iterations have three networks instead of one.
-    'longer': Training(after='cpn', length=2),
-    'rmpe-short': Training(after='cpn', sstn={}, length=1 / 3),
-    'no-sstn-short': Training(after='cpn', length=1 / 3),
+    # More than the time of 'rmpe', whose iterations take twice as long.
+    'longer': Training(after='cpn', length=3),
+    'rmpe-longer': Training(after='cpn', sstn={}, length=3),
     'padding': Training(after='cpn', padding=1.25),
     'constant-scale': Training(after='cpn', padding=None),
     'cpn-falling': Training(hooks=(dict(type='TopKScheduleHook', first=17, last=8),)),

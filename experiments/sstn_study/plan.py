@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from experiments.ablation import INITIALISATION, TRAININGS, Job, Size, with_parents
 from experiments.ablation import SIZES as ABLATION_SIZES
 
-# Longer trainings than those of the ablation, because the training boxes vary more.
+# A longer stage 1 than that of the ablation, because the training boxes vary more.
 _CPU = replace(
     ABLATION_SIZES['cpu'],
     images=dict(detector=3000, train=6000, val=400),
-    epochs=(10, 4, 3),
+    epochs=(10, 4, 1),
 )
 SIZES = {
     'cpu': _CPU,
@@ -117,13 +117,13 @@ class Variant:
 BASELINE = 'no SSTN'
 FULL = 'SSTN, parallel SPPE'
 NO_PARALLEL = 'SSTN'
-SHORT = 'no SSTN, a third of the training'
-FULL_SHORT = 'SSTN, parallel SPPE, a third of the training'
+LONGER = 'no SSTN, longer training'
+FULL_LONGER = 'SSTN, parallel SPPE, longer training'
 VARIANTS = {
     BASELINE: Variant('no-sstn'),
     FULL: Variant('rmpe'),
     'SSTN, parallel SPPE, keypoints mapped': Variant('rmpe', KEYPOINTS),
-    'no SSTN, longer training': Variant('longer'),
+    LONGER: Variant('longer'),
     'two passes': Variant('no-sstn', SECOND_PASS),
     'larger padding': Variant('padding'),
     'SSTN, window loss': Variant('window-loss'),
@@ -134,8 +134,7 @@ VARIANTS = {
     'no SSTN, trained at the scale of the mean window': Variant(
         'constant-scale', BOXES, False
     ),
-    SHORT: Variant('no-sstn-short', BOXES, False),
-    FULL_SHORT: Variant('rmpe-short', BOXES, False),
+    FULL_LONGER: Variant('rmpe-longer', BOXES, False),
 }
 #: Trainings whose windows are compared with the crops, by the name of their variant.
 WINDOWS = {
@@ -154,8 +153,7 @@ STUDY_TRAININGS = with_parents(
 # The trainings of the curve and the others, each from the longest to the shortest, so
 # that both cores are busy to the end.
 _CURVE = ('rmpe', 'no-parallel', 'no-sstn')
-_ALTERNATIVES = ('authors', 'longer', 'window-loss', 'padding')
-_SHORT = ('rmpe-short', 'no-sstn-short')
+_ALTERNATIVES = ('rmpe-longer', 'longer', 'authors', 'window-loss', 'padding')
 
 
 def curve_phases(seeds: Sequence[int]) -> dict[str, list[Job]]:
@@ -193,24 +191,6 @@ def alternative_phases(seed: int) -> dict[str, list[Job]]:
     return {
         f'seed {seed}, alternatives': [Job('no-sstn', seed, SECOND_PASS), *jobs],
         f'seed {seed}, tests of the alternatives': tests,
-    }
-
-
-def short_phases(seed: int) -> dict[str, list[Job]]:
-    """Jobs that show what the length of the training changes, after the curve.
-
-    Args:
-        seed (int): The seed.
-
-    Returns:
-        dict[str, list[Job]]: Jobs by title.
-    """
-    jobs = [Job(name, seed) for name in _SHORT]
-    return {
-        f'seed {seed}, shorter trainings': jobs,
-        f'seed {seed}, tests of the shorter trainings': [
-            replace(job, boxes=BOXES) for job in jobs
-        ],
     }
 
 
@@ -257,9 +237,9 @@ def mining_phases(seeds: Sequence[int]) -> dict[str, list[Job]]:
 # of 32 people, the test of a box, and an evaluation of a box set.
 _SECONDS = {
     INITIALISATION: 0.35, 'cpn': 0.55, 'cpn-l2': 0.55, 'cpn-falling': 0.55,
-    'no-sstn': 0.8, 'no-sstn-short': 0.8, 'padding': 0.8, 'constant-scale': 0.8,
-    'longer': 0.8, 'rmpe': 1.5, 'rmpe-short': 1.5, 'no-parallel': 1.15,
-    'window-loss': 1.15, 'authors': 2.4,
+    'no-sstn': 0.8, 'padding': 0.8, 'constant-scale': 0.8, 'longer': 0.8,
+    'rmpe': 1.5, 'rmpe-longer': 1.5, 'no-parallel': 1.15, 'window-loss': 1.15,
+    'authors': 2.4,
 }  # fmt: skip
 _SECONDS_TEST = 0.013
 _SECONDS_EVALUATION = 4.0
@@ -285,7 +265,6 @@ def stages(seeds: Sequence[int]) -> dict[str, dict[str, list[Job]]]:
         'curve': curve_phases(seeds),
         f'alternatives, seed {first}': alternative_phases(first),
         f'constant windows, seed {first}': window_phases(first),
-        f'shorter trainings, seed {first}': short_phases(first),
         'hard keypoint mining': mining_phases(seeds),
     }
 

@@ -262,11 +262,11 @@ def test_detections_have_the_people_of_rmpe_boxes(study):
 
 
 @pytest.mark.parametrize(
-    'name', ['padding', 'longer', 'rmpe-short', 'authors', 'cpn-falling']
+    'name', ['padding', 'longer', 'rmpe-longer', 'authors', 'cpn-falling']
 )
 def test_variants_differ_only_in_their_settings(study, name):
     config = build_training_config(study.files, name, 0)
-    other = 'rmpe' if name in ('authors', 'rmpe-short') else 'no-sstn'
+    other = 'rmpe' if name in ('authors', 'rmpe-longer') else 'no-sstn'
     reference = build_training_config(study.files, other, 0)
     crop = next(
         step
@@ -285,14 +285,10 @@ def test_variants_differ_only_in_their_settings(study, name):
         assert config.optim_wrapper == reference.optim_wrapper
     else:
         assert 'padding' not in crop
-    if name == 'longer':
-        assert config.train_cfg.max_epochs == 2 * reference.train_cfg.max_epochs
+    if name.endswith('longer'):
+        assert config.train_cfg.max_epochs == 3 * reference.train_cfg.max_epochs
         assert config.param_scheduler[-1].end == config.train_cfg.max_epochs
         assert config.model == reference.model
-    if name == 'rmpe-short':
-        assert config.model == reference.model
-        full = StudyFiles(study.files.folder, plan.SIZES['cpu'])
-        assert [full.epochs(n) for n in (name, other)] == [1, 3]
     if name == 'authors':
         stn = config.model.stn
         assert (stn.pool_size, stn.downscale, stn.backbone.depth) == (1, 1, 18)
@@ -388,7 +384,7 @@ def test_winner_is_equal_to_those_that_are_not_worse_with_all_seeds():
 def test_alternatives_are_compared_with_their_common_seeds():
     metrics = rows(base=(0.40, 0.42), full=(0.45, 0.49))
     padding = {m: sampled(0.46) for m in ('AP', 'mAP')}
-    metrics |= {'larger padding': padding, plan.FULL_SHORT: padding}
+    metrics |= {'larger padding': padding, plan.FULL_LONGER: padding}
     assert report.winner(metrics, 'AP').best == 'larger padding'
     results = report.Results(QUALITY, dict(boxes=metrics), {}, {})
     found = report.ranking(results, 'AP', ['boxes'])
@@ -401,9 +397,9 @@ def test_alternatives_are_compared_with_their_common_seeds():
     assert full.mean == pytest.approx(0.06)
 
 
-def test_lengths_are_compared_with_the_seeds_of_the_short_training():
-    metrics = rows(base=(0.40, 0.40), full=(0.43, 0.49))
-    metrics |= rows(**{plan.SHORT: (0.40,), plan.FULL_SHORT: (0.41,)})
+def test_lengths_are_compared_with_the_seeds_of_the_long_training():
+    metrics = rows(base=(0.40, 0.40), full=(0.41, 0.49))
+    metrics |= rows(**{plan.LONGER: (0.40,), plan.FULL_LONGER: (0.43,)})
     results = report.Results(QUALITY, dict(boxes=metrics), {}, {})
     (row,) = report.format_tables(results)['Length of the training'].rows
     assert [cell.split()[0] for cell in row[-2:]] == ['+1.0', '+3.0']
