@@ -217,12 +217,18 @@ def alternatives(rows: Rows) -> Rows:
     Returns:
         dict: Those of the alternatives, with the seeds of which all are tested.
     """
-    found = {name: row for name, row in rows.items() if plan.VARIANTS[name].alternative}
-    seeds = [{*by_seed} for row in found.values() for by_seed in row.values()]
+    return _with_common_seeds(
+        {name: row for name, row in rows.items() if plan.VARIANTS[name].alternative}
+    )
+
+
+def _with_common_seeds(rows: Rows) -> Rows:
+    """The rows with the seeds that all of them have."""
+    seeds = [{*by_seed} for row in rows.values() for by_seed in row.values()]
     common = sorted(set.intersection(*seeds)) if seeds else []
     return {
         name: {m: {s: by_seed[s] for s in common} for m, by_seed in row.items()}
-        for name, row in found.items()
+        for name, row in rows.items()
     }
 
 
@@ -446,21 +452,14 @@ def _changes_table(results: Results, metric: str) -> Table:
 
 def _length_table(results: Results) -> Table:
     """Gain of the SSTN with the parallel SPPE, and after a longer training of both."""
+    pairs = (plan.FULL, plan.BASELINE), (plan.FULL_LONGER, plan.LONGER)
+    names = {name for pair in pairs for name in pair}
     rows = []
     for name, variants in results.metrics.items():
-        compared = (
-            change(
-                _with_seeds(variants, row, metric, plan.FULL_LONGER),
-                _with_seeds(variants, reference, metric, plan.FULL_LONGER),
-            )
-            for metric in METRICS
-            for row, reference in (
-                (plan.FULL, plan.BASELINE),
-                (plan.FULL_LONGER, plan.LONGER),
-            )
-        )
-        cells = [change_cell(found) for found in compared if found]
-        if len(cells) == 2 * len(METRICS):
+        common = _with_common_seeds({n: variants[n] for n in names & variants.keys()})
+        compared = [_compare(common, *p, metric) for metric in METRICS for p in pairs]
+        if all(compared):
+            cells = map(change_cell, compared)
             rows.append((name, *_quality_cells(results, name), *cells))
     lengths = (
         f'change of {metric}{longer}'
@@ -468,12 +467,6 @@ def _length_table(results: Results) -> Table:
         for longer in ('', ', longer training of both')
     )
     return Table(['', 'IoU of crops', 'people', *lengths], rows)
-
-
-def _with_seeds(rows: Rows, row: str, metric: str, other: str) -> Seeds:
-    """A metric of a row, with those seeds that another row has."""
-    seeds = rows.get(row, {}).get(metric, {})
-    return {s: seeds[s] for s in seeds if s in rows.get(other, {}).get(metric, {})}
 
 
 def _windows_table(results: Results) -> Table:
