@@ -119,22 +119,28 @@ FULL = 'SSTN, parallel SPPE'
 NO_PARALLEL = 'SSTN'
 LONGER = 'no SSTN, longer training'
 FULL_LONGER = 'SSTN, parallel SPPE, longer training'
+_WINDOW_LOSS = 'SSTN, window loss'
+# Added to the name of an SSTN whose SDTN maps the keypoints.
+MAPPED = ', keypoints mapped'
 VARIANTS = {
     BASELINE: Variant('no-sstn'),
     FULL: Variant('rmpe'),
-    'SSTN, parallel SPPE, keypoints mapped': Variant('rmpe', KEYPOINTS),
+    FULL + MAPPED: Variant('rmpe', KEYPOINTS),
     LONGER: Variant('longer'),
     'two passes': Variant('no-sstn', SECOND_PASS),
     'larger padding': Variant('padding'),
-    'SSTN, window loss': Variant('window-loss'),
+    _WINDOW_LOSS: Variant('window-loss'),
+    _WINDOW_LOSS + MAPPED: Variant('window-loss', KEYPOINTS),
     "SSTN, authors' settings": Variant('authors'),
     NO_PARALLEL: Variant('no-parallel'),
+    NO_PARALLEL + MAPPED: Variant('no-parallel', KEYPOINTS),
     'SSTN, mean window': Variant('no-parallel', MEAN_WINDOW, False),
     'no SSTN, mean window': Variant('no-sstn', MEAN_WINDOW, False),
     'no SSTN, trained at the scale of the mean window': Variant(
         'constant-scale', BOXES, False
     ),
     FULL_LONGER: Variant('rmpe-longer', BOXES, False),
+    FULL_LONGER + MAPPED: Variant('rmpe-longer', KEYPOINTS, False),
 }
 #: Trainings whose windows are compared with the crops, by the name of their variant.
 WINDOWS = {
@@ -144,8 +150,11 @@ WINDOWS = {
 }
 # Hard keypoint mining; the others are compared with the loss on all keypoints.
 MINING_ROWS = {'M = 17': 'cpn-l2', 'M = 8': 'cpn', 'M from 17 to 8': 'cpn-falling'}
-#: Change of mAP in RMPE's table 3, from a variant to that with SSTN and parallel SPPE.
-CLAIMS = {NO_PARALLEL: 1.7, BASELINE: 2.6}
+#: Changes of mAP in RMPE's table 3, to the SSTN with the parallel SPPE from the SSTN
+#: without it and from no SSTN, for both kinds of SDTN.
+CLAIMS = {
+    FULL + sdtn: {NO_PARALLEL + sdtn: 1.7, BASELINE: 2.6} for sdtn in ('', MAPPED)
+}
 
 STUDY_TRAININGS = with_parents(
     [*(variant.training for variant in VARIANTS.values()), *MINING_ROWS.values()]
@@ -172,7 +181,11 @@ def curve_phases(seeds: Sequence[int]) -> dict[str, list[Job]]:
         'stage 2': jobs,
         'tests': [
             *(replace(job, boxes=BOXES) for job in jobs),
-            *(Job('rmpe', seed, KEYPOINTS) for seed in seeds),
+            *(
+                Job(name, seed, KEYPOINTS)
+                for seed in seeds
+                for name in ('rmpe', 'no-parallel')
+            ),
         ],
     }
 
@@ -188,6 +201,7 @@ def alternative_phases(seed: int) -> dict[str, list[Job]]:
     """
     jobs = [Job(name, seed) for name in _ALTERNATIVES]
     tests = [replace(job, boxes=BOXES) for job in jobs]
+    tests += [Job(name, seed, KEYPOINTS) for name in ('rmpe-longer', 'window-loss')]
     return {
         f'seed {seed}, alternatives': [Job('no-sstn', seed, SECOND_PASS), *jobs],
         f'seed {seed}, tests of the alternatives': tests,

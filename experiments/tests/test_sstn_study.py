@@ -401,8 +401,10 @@ def test_lengths_are_compared_with_the_seeds_of_the_long_training():
     metrics = rows(base=(0.40, 0.40), full=(0.41, 0.49))
     metrics |= rows(**{plan.LONGER: (0.40,), plan.FULL_LONGER: (0.43,)})
     results = report.Results(QUALITY, dict(boxes=metrics), {}, {})
-    (row,) = report.format_tables(results)['Length of the training'].rows
+    tables = report.format_tables(results)
+    (row,) = tables['Length of the training'].rows
     assert [cell.split()[0] for cell in row[-2:]] == ['+1.0', '+3.0']
+    assert not tables['Length of the training, keypoints mapped'].rows
 
 
 @pytest.mark.parametrize(
@@ -416,11 +418,25 @@ def test_lengths_are_compared_with_the_seeds_of_the_long_training():
 def test_claims_need_all_seeds(full, holds, reaches):
     metrics = rows(base=(0.40, 0.41), full=full, sstn=(0.405, 0.41))
     results = report.Results(QUALITY, dict(boxes=metrics), {}, {})
-    (compared,) = report.claims(results).values()
-    assert report.holds(compared) == holds
-    assert report.reaches(compared) == reaches
+    (compared,) = report.claims(results, plan.FULL).values()
+    assert report.holds(compared, plan.FULL) == holds
+    assert report.reaches(compared, plan.FULL) == reaches
     text = '\n'.join(summarise(results))
     assert ('above 0 on: boxes' in text) == holds
+
+
+def test_claims_compare_the_same_sdtn():
+    metrics = rows(base=(0.40,), full=(0.39,), sstn=(0.40,))
+    mapped = {plan.FULL: (0.45,), plan.NO_PARALLEL: (0.46,)}
+    metrics |= rows(**{name + plan.MAPPED: value for name, value in mapped.items()})
+    results = report.Results(QUALITY, dict(boxes=metrics), {}, {})
+    table = "RMPE's claims, change of mAP to '{}'"
+    found = [
+        [cell.split()[0] for cell in row[3::2][:2]]
+        for full in plan.CLAIMS
+        for row in report.format_tables(results)[table.format(full)].rows
+    ]
+    assert found == [['-1.0', '-1.0'], ['-1.0', '+5.0']]
 
 
 def test_ranking_is_that_of_the_mean_changes():
@@ -508,7 +524,7 @@ def test_runs_all_parts_and_continues(tmp_path, unformatted_configs, monkeypatch
     for title in report.format_tables(results):
         assert title in printed
         assert f'| {title} | ' in table
-    assert 'Both gains of RMPE are above 0 on:' in printed
+    assert f"Both of RMPE's gains to {plan.FULL!r} are above 0 on:" in printed
     assert (tmp_path / 'sstn.png').stat().st_size > 10_000
 
 
@@ -549,7 +565,7 @@ def test_trains_and_tests_networks(tmp_path, unformatted_configs):
     for variants in results.metrics.values():
         assert set(variants) == {
             plan.BASELINE, plan.NO_PARALLEL, 'two passes', 'no SSTN, mean window',
-            "SSTN, authors' settings", 'SSTN, parallel SPPE, keypoints mapped',
+            "SSTN, authors' settings", plan.FULL + plan.MAPPED,
         }  # fmt: skip
     tested = Config.fromfile(study.files.config('rmpe', 0, plan.KEYPOINTS))
     assert tested.model.test_cfg.sdtn == 'keypoints'
