@@ -149,6 +149,7 @@ TRAININGS = {
     # More than the time of 'rmpe', whose iterations take twice as long.
     'longer': Training(after='cpn', length=3),
     'rmpe-longer': Training(after='cpn', sstn={}, length=3),
+    'no-parallel-longer': Training(after='cpn', sstn=dict(parallel=None), length=3),
     'padding': Training(after='cpn', padding=1.25),
     'constant-scale': Training(after='cpn', padding=None),
     'cpn-falling': Training(hooks=(dict(type='TopKScheduleHook', first=17, last=8),)),

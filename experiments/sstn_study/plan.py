@@ -117,16 +117,15 @@ class Variant:
 BASELINE = 'no SSTN'
 FULL = 'SSTN, parallel SPPE'
 NO_PARALLEL = 'SSTN'
-LONGER = 'no SSTN, longer training'
-FULL_LONGER = 'SSTN, parallel SPPE, longer training'
 _WINDOW_LOSS = 'SSTN, window loss'
-# Added to the name of an SSTN whose SDTN maps the keypoints.
+# Added to these names: a longer stage 2, and an SDTN that maps the keypoints.
+LONGER = ', longer training'
 MAPPED = ', keypoints mapped'
 VARIANTS = {
     BASELINE: Variant('no-sstn'),
     FULL: Variant('rmpe'),
     FULL + MAPPED: Variant('rmpe', KEYPOINTS),
-    LONGER: Variant('longer'),
+    BASELINE + LONGER: Variant('longer'),
     'two passes': Variant('no-sstn', SECOND_PASS),
     'larger padding': Variant('padding'),
     _WINDOW_LOSS: Variant('window-loss'),
@@ -139,8 +138,11 @@ VARIANTS = {
     'no SSTN, trained at the scale of the mean window': Variant(
         'constant-scale', BOXES, False
     ),
-    FULL_LONGER: Variant('rmpe-longer', BOXES, False),
-    FULL_LONGER + MAPPED: Variant('rmpe-longer', KEYPOINTS, False),
+    **{
+        name + LONGER + sdtn: Variant(f'{training}-longer', test, False)
+        for name, training in {FULL: 'rmpe', NO_PARALLEL: 'no-parallel'}.items()
+        for sdtn, test in {'': BOXES, MAPPED: KEYPOINTS}.items()
+    },
 }
 #: Trainings whose windows are compared with the crops, by the name of their variant.
 WINDOWS = {
@@ -151,9 +153,11 @@ WINDOWS = {
 # Hard keypoint mining; the others are compared with the loss on all keypoints.
 MINING_ROWS = {'M = 17': 'cpn-l2', 'M = 8': 'cpn', 'M from 17 to 8': 'cpn-falling'}
 #: Changes of mAP in RMPE's table 3, to the SSTN with the parallel SPPE from the SSTN
-#: without it and from no SSTN, for both kinds of SDTN.
+#: without it and from no SSTN, for both lengths of the training and kinds of SDTN.
 CLAIMS = {
-    FULL + sdtn: {NO_PARALLEL + sdtn: 1.7, BASELINE: 2.6} for sdtn in ('', MAPPED)
+    FULL + length + sdtn: {NO_PARALLEL + length + sdtn: 1.7, BASELINE + length: 2.6}
+    for length in ('', LONGER)
+    for sdtn in ('', MAPPED)
 }
 
 STUDY_TRAININGS = with_parents(
@@ -162,7 +166,8 @@ STUDY_TRAININGS = with_parents(
 # The trainings of the curve and the others, each from the longest to the shortest, so
 # that both cores are busy to the end.
 _CURVE = ('rmpe', 'no-parallel', 'no-sstn')
-_ALTERNATIVES = ('rmpe-longer', 'longer', 'authors', 'window-loss', 'padding')
+_LONGER = ('rmpe-longer', 'no-parallel-longer', 'longer')
+_ALTERNATIVES = ('authors', 'window-loss', 'padding')
 
 
 def curve_phases(seeds: Sequence[int]) -> dict[str, list[Job]]:
@@ -174,18 +179,36 @@ def curve_phases(seeds: Sequence[int]) -> dict[str, list[Job]]:
     Returns:
         dict[str, list[Job]]: Jobs by title, in phases that need the phases before.
     """
-    jobs = [Job(name, seed) for seed in seeds for name in _CURVE]
     return {
         INITIALISATION: [Job(INITIALISATION, 0)],
         'stage 1': [Job('cpn', seed) for seed in seeds],
-        'stage 2': jobs,
-        'tests': [
+        **_stage_2_phases('stage 2', seeds, _CURVE),
+    }
+
+
+def longer_phases(seeds: Sequence[int]) -> dict[str, list[Job]]:
+    """Jobs of the curve with a longer stage 2.
+
+    Args:
+        seeds (Sequence[int]): The seeds.
+
+    Returns:
+        dict[str, list[Job]]: Jobs by title.
+    """
+    return _stage_2_phases('longer stage 2', seeds, _LONGER)
+
+
+def _stage_2_phases(
+    title: str, seeds: Sequence[int], names: Sequence[str]
+) -> dict[str, list[Job]]:
+    """Trainings and their tests, those of an SSTN with both kinds of SDTN."""
+    jobs = [Job(name, seed) for seed in seeds for name in names]
+    sstn = [job for job in jobs if TRAININGS[job.training].sstn is not None]
+    return {
+        title: jobs,
+        f'{title}, tests': [
             *(replace(job, boxes=BOXES) for job in jobs),
-            *(
-                Job(name, seed, KEYPOINTS)
-                for seed in seeds
-                for name in ('rmpe', 'no-parallel')
-            ),
+            *(replace(job, boxes=KEYPOINTS) for job in sstn),
         ],
     }
 
@@ -201,7 +224,7 @@ def alternative_phases(seed: int) -> dict[str, list[Job]]:
     """
     jobs = [Job(name, seed) for name in _ALTERNATIVES]
     tests = [replace(job, boxes=BOXES) for job in jobs]
-    tests += [Job(name, seed, KEYPOINTS) for name in ('rmpe-longer', 'window-loss')]
+    tests.append(Job('window-loss', seed, KEYPOINTS))
     return {
         f'seed {seed}, alternatives': [Job('no-sstn', seed, SECOND_PASS), *jobs],
         f'seed {seed}, tests of the alternatives': tests,
@@ -252,8 +275,8 @@ def mining_phases(seeds: Sequence[int]) -> dict[str, list[Job]]:
 _SECONDS = {
     INITIALISATION: 0.35, 'cpn': 0.55, 'cpn-l2': 0.55, 'cpn-falling': 0.55,
     'no-sstn': 0.8, 'padding': 0.8, 'constant-scale': 0.8, 'longer': 0.8,
-    'rmpe': 1.5, 'rmpe-longer': 1.5, 'no-parallel': 1.15, 'window-loss': 1.15,
-    'authors': 2.4,
+    'rmpe': 1.3, 'rmpe-longer': 1.3, 'no-parallel': 1.0, 'no-parallel-longer': 1.0,
+    'window-loss': 1.0, 'authors': 2.4,
 }  # fmt: skip
 _SECONDS_TEST = 0.013
 _SECONDS_EVALUATION = 4.0
@@ -277,6 +300,7 @@ def stages(seeds: Sequence[int]) -> dict[str, dict[str, list[Job]]]:
     first, *_ = seeds
     return {
         'curve': curve_phases(seeds),
+        'curve, longer training': longer_phases(seeds),
         f'alternatives, seed {first}': alternative_phases(first),
         f'constant windows, seed {first}': window_phases(first),
         'hard keypoint mining': mining_phases(seeds),

@@ -457,7 +457,10 @@ def _changes_table(results: Results, metric: str) -> Table:
 
 def _length_table(results: Results, sdtn: str) -> Table:
     """Gain of the SSTN with the parallel SPPE, and after a longer training of both."""
-    pairs = (plan.FULL + sdtn, plan.BASELINE), (plan.FULL_LONGER + sdtn, plan.LONGER)
+    pairs = [
+        (plan.FULL + length + sdtn, plan.BASELINE + length)
+        for length in ('', plan.LONGER)
+    ]
     names = {name for pair in pairs for name in pair}
     rows = []
     for name, variants in results.metrics.items():
