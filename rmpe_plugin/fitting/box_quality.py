@@ -13,6 +13,28 @@ from rmpe_plugin.utils.tables import Table
 
 from .matching import MatchedPeople
 
+# Change of AP with SSTN and parallel SPPE, in percentage points, by the mean IoU of the
+# crops with the ground-truth windows. Means of three seeds, keypoints mapped, PGPG's
+# boxes; docs/sstn.md, "When does it pay?"
+_IOU = (0.626, 0.670, 0.718, 0.774, 0.837, 0.910, 1.0)
+_CHANGE_OF_AP = (1.3, 1.1, 0.6, -0.2, -1.2, -2.5, -4.1)
+
+
+def sstn_gain(iou: float) -> float:
+    """Interpolate the change of AP that an SSTN had on synthetic people.
+
+    Args:
+        iou (float): Mean IoU of the crops with the ground-truth windows.
+
+    Returns:
+        float: Change of AP in percentage points; NaN below the measured IoUs.
+
+    Example:
+        >>> round(sstn_gain(0.67), 1), round(sstn_gain(0.85), 1)
+        (1.1, -1.4)
+    """
+    return float(np.interp(iou, _IOU, _CHANGE_OF_AP, left=np.nan))
+
 
 @dataclass(frozen=True)
 class BoxQuality:
@@ -67,6 +89,7 @@ class BoxQuality:
             ('IoU, the worst tenth is below', f'{np.quantile(iou, 0.1):.3f}'),
             ('labelled keypoints outside of the box', f'{box:.1%}'),
             ('labelled keypoints outside of the crop', f'{crop:.1%}'),
+            ('change of AP with an SSTN at this mean IoU', _gain_cell(iou.mean())),
         ]
         return Table((f'boxes of {len(iou)} matched people', 'value'), rows)
 
@@ -88,6 +111,14 @@ def ground_truth_windows(people: MatchedPeople, geometry: CropGeometry) -> torch
     gt_crop_to_crop = (np.linalg.inv(crops) @ gt_crops)[:, :2]
     size = geometry.input_size[::-1]
     return theta_from_pixels(torch.from_numpy(gt_crop_to_crop), size, size)
+
+
+def _gain_cell(iou: float) -> str:
+    """The gain of an SSTN, with the data on which it was measured."""
+    gain = sstn_gain(iou)
+    if np.isnan(gain):
+        return f'not measured below {_IOU[0]}'
+    return f'{gain:+.1f} on synthetic people'
 
 
 def _homogeneous(matrices: np.ndarray) -> np.ndarray:

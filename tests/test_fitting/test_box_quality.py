@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
+import re
+
 import numpy as np
 import pytest
 
-from rmpe_plugin.fitting.box_quality import BoxQuality
+from rmpe_plugin.fitting.box_quality import BoxQuality, sstn_gain
 from rmpe_plugin.fitting.matching import MatchedPeople
 from rmpe_plugin.inference import CropGeometry
+from tests.conftest import ROOT
 
 # A crop has the size of its box, padded by nothing.
 GEOMETRY = CropGeometry((40, 60), 1.0)
@@ -81,5 +84,39 @@ def test_table_of_the_iou():
     data = people(detections, np.zeros((10, 1, 2)) + 30, np.ones((10, 1)))
     table = BoxQuality.of(data, GEOMETRY).table()
     assert table.header == ('boxes of 10 matched people', 'value')
-    values = [value for name, value in table.rows if 'IoU' in name]
+    values = [value for name, value in table.rows if name.startswith('IoU')]
     assert values == ['0.900', '1.000', '0.900']
+
+
+def test_gain_of_an_sstn_is_that_of_the_documentation():
+    """Ground truth and PGPG's boxes: the IoU, and the change of AP with mapped keypoints."""
+    page = (ROOT / 'docs' / 'sstn.md').read_text()
+    measured = re.findall(
+        r"^\| (?:ground truth|PGPG's offsets[^|]*) \| ([\d.]+) \|.*?\|.*?\| ([-+][\d.]+) ",
+        page,
+        re.M,
+    )
+    assert len(measured) == 7
+    for iou, change in measured:
+        assert sstn_gain(float(iou)) == pytest.approx(float(change))
+
+
+def test_gain_of_an_sstn_is_interpolated():
+    assert sstn_gain(0.648) == pytest.approx((1.3 + 1.1) / 2)
+    assert np.isnan(sstn_gain(0.62))
+    assert np.isnan(sstn_gain(np.nan))
+
+
+@pytest.mark.parametrize(
+    ('shift', 'expected'),
+    [
+        (0, '-4.1 on synthetic people'),
+        (8, '+1.1 on synthetic people'),
+        (40, 'not measured below 0.626'),
+    ],
+)
+def test_table_says_what_an_sstn_gained(shift, expected):
+    box = [GT[0] + shift, GT[1], GT[2] + shift, GT[3]]
+    data = people([box], np.zeros((1, 1, 2)) + 30, np.ones((1, 1)))
+    rows = dict(BoxQuality.of(data, GEOMETRY).table().rows)
+    assert rows['change of AP with an SSTN at this mean IoU'] == expected
