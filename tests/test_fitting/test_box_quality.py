@@ -89,13 +89,10 @@ def test_table_of_the_iou():
 
 
 def test_gain_of_an_sstn_is_that_of_the_documentation():
-    """Ground truth and PGPG's boxes: the IoU, and the change of AP with mapped keypoints."""
+    """Ground truth and PGPG's boxes: IoU, and change of AP with mapped keypoints."""
     page = (ROOT / 'docs' / 'sstn.md').read_text()
-    measured = re.findall(
-        r"^\| (?:ground truth|PGPG's offsets[^|]*) \| ([\d.]+) \|.*?\|.*?\| ([-+][\d.]+) ",
-        page,
-        re.M,
-    )
+    row = r"^\| (?:ground truth|PGPG's offsets[^|]*) \| ([\d.]+) "
+    measured = re.findall(row + r'\|.*?\|.*?\| ([-+][\d.]+) ', page, re.M)
     assert len(measured) == 7
     for iou, change in measured:
         assert sstn_gain(float(iou)) == pytest.approx(float(change))
