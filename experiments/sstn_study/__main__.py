@@ -4,13 +4,14 @@ r"""Measure when the spatial transformer (SSTN) of RMPE pays.
 Draws groups of synthetic people, trains a detector, and tests on many box sets: of the
 detector after 1, 2 and 4 epochs, of its PGPG model with scaled offsets, without feet or
 head, and around two people. For each seed one network of stage 1 is trained, and from
-it those that are compared: without an SSTN (also longer, with a larger padding, and in
-two passes), with an SSTN and the parallel SPPE, the window loss, or none of them, with
-an SDTN that maps keypoints, and with the authors' settings. Hard keypoint mining with a
+it those that are compared: without an SSTN (also with a larger padding, and in two
+passes), with an SSTN and the parallel SPPE, the window loss, or none of them, with an
+SDTN that maps keypoints, and with the authors' settings. Hard keypoint mining with a
 falling number of keypoints is also measured.
 
-The SSTN with and without the parallel SPPE, no SSTN, and hard keypoint mining have all
-seeds, the others only the first one, to limit the time.
+The SSTN with and without the parallel SPPE and no SSTN, also after a longer training,
+and hard keypoint mining have all seeds, the others only the first one, to limit the
+time.
 
 An interrupted run continues with the jobs that are missing from journal.jsonl in
 --work-dir, and a training after its last epoch. After each part of --plan the results

@@ -121,6 +121,8 @@ _WINDOW_LOSS = 'SSTN, window loss'
 # Added to these names: a longer stage 2, and an SDTN that maps the keypoints.
 LONGER = ', longer training'
 MAPPED = ', keypoints mapped'
+LENGTHS = '', LONGER
+SDTN_TESTS = {'': BOXES, MAPPED: KEYPOINTS}
 VARIANTS = {
     BASELINE: Variant('no-sstn'),
     FULL: Variant('rmpe'),
@@ -141,7 +143,7 @@ VARIANTS = {
     **{
         name + LONGER + sdtn: Variant(f'{training}-longer', test, False)
         for name, training in {FULL: 'rmpe', NO_PARALLEL: 'no-parallel'}.items()
-        for sdtn, test in {'': BOXES, MAPPED: KEYPOINTS}.items()
+        for sdtn, test in SDTN_TESTS.items()
     },
 }
 #: Trainings whose windows are compared with the crops, by the name of their variant.
@@ -156,8 +158,8 @@ MINING_ROWS = {'M = 17': 'cpn-l2', 'M = 8': 'cpn', 'M from 17 to 8': 'cpn-fallin
 #: without it and from no SSTN, for both lengths of the training and kinds of SDTN.
 CLAIMS = {
     FULL + length + sdtn: {NO_PARALLEL + length + sdtn: 1.7, BASELINE + length: 2.6}
-    for length in ('', LONGER)
-    for sdtn in ('', MAPPED)
+    for length in LENGTHS
+    for sdtn in SDTN_TESTS
 }
 
 STUDY_TRAININGS = with_parents(

@@ -297,7 +297,7 @@ def format_tables(results: Results) -> dict[str, Table]:
         )
     for metric in METRICS:
         tables[f'Change of {metric} from no SSTN'] = _changes_table(results, metric)
-    for sdtn in ('', plan.MAPPED):
+    for sdtn in plan.SDTN_TESTS:
         tables[f'Length of the training{sdtn}'] = _length_table(results, sdtn)
     tables['IoU with the ground-truth windows'] = _windows_table(results)
     tables['Constant windows'] = _scale_table(results)
@@ -458,8 +458,7 @@ def _changes_table(results: Results, metric: str) -> Table:
 def _length_table(results: Results, sdtn: str) -> Table:
     """Gain of the SSTN with the parallel SPPE, and after a longer training of both."""
     pairs = [
-        (plan.FULL + length + sdtn, plan.BASELINE + length)
-        for length in ('', plan.LONGER)
+        (plan.FULL + length + sdtn, plan.BASELINE + length) for length in plan.LENGTHS
     ]
     names = {name for pair in pairs for name in pair}
     rows = []
