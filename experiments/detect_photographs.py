@@ -65,6 +65,16 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_photographs(parser)
+    parser.add_argument(
+        '--box-thr', type=float, default=0.35,
+        help='lowest score of the boxes (default: 0.35)',
+    )  # fmt: skip
+    return parser.parse_args()
+
+
+def add_photographs(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of annotated photographs: ``ann`` and ``images``."""
     parser.add_argument(
         '--ann', type=existing_file, default=ANN,
         help='COCO keypoint annotations (default: %(default)s)',
@@ -73,11 +83,6 @@ def parse_args() -> argparse.Namespace:
         '--images', type=existing_folder,
         help='folder of the images (default: the folder of --ann)',
     )  # fmt: skip
-    parser.add_argument(
-        '--box-thr', type=float, default=0.35,
-        help='lowest score of the boxes (default: 0.35)',
-    )  # fmt: skip
-    return parser.parse_args()
 
 
 def detect(detector: Detector, frames: Frames) -> list[dict]:

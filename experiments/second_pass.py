@@ -23,6 +23,7 @@ import numpy as np
 from mmengine.structures import InstanceData
 from rich.progress import track
 
+from experiments.detect_photographs import add_photographs
 from experiments.sstn_study.two_passes import boxes_of_poses
 from rmpe_plugin.apis import RMPEInferencer, list_images, read_image
 from rmpe_plugin.fitting.matching import (
@@ -36,7 +37,8 @@ from rmpe_plugin.ops import (
     bootstrap_weights,
     box_iou,
     keypoint_accuracy,
-    keypoint_similarity,
+    oks_variances,
+    pose_oks,
 )
 from rmpe_plugin.structures import (
     area_of,
@@ -44,10 +46,9 @@ from rmpe_plugin.structures import (
     read_annotations,
     require_keypoints,
 )
-from rmpe_plugin.utils.arguments import existing_file, existing_folder
+from rmpe_plugin.utils.arguments import existing_file
 from rmpe_plugin.utils.tables import Table, rich_table, table_console
 
-ANN = Path('tests/data/coco_cc/person_keypoints_cc.json')
 #: Standard deviations of the edges, in widths and heights of the annotated box.
 ERRORS = (0.05, 0.1, 0.15, 0.2)
 _REPEATS = 8
@@ -115,14 +116,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('model', help='the pose model: a name that rmpe models lists')
-    parser.add_argument(
-        '--ann', type=existing_file, default=ANN,
-        help='COCO keypoint annotations (default: %(default)s)',
-    )  # fmt: skip
-    parser.add_argument(
-        '--images', type=existing_folder,
-        help='folder of the images (default: the folder of --ann)',
-    )  # fmt: skip
+    add_photographs(parser)
     parser.add_argument(
         '--det', type=existing_file, help='COCO results (boxes) of a detector'
     )
@@ -174,21 +168,19 @@ def measure(inferencer: RMPEInferencer, frame: Frame, boxes: Boxes) -> Accuracy:
     """
     if frame.error:
         raise ValueError(f'{frame.name}: {frame.error}')
-    people, sigmas = boxes.people, inferencer.dataset_meta['sigmas']
-    labelled = people.keypoints_visible > 0
+    people = boxes.people
+    labelled = people.keypoints_visible[..., None] > 0
+    gt = np.where(labelled, people.keypoints, np.nan)
+    variances = oks_variances(boxes.areas, inferencer.dataset_meta['sigmas'])
 
     def accuracy(keypoints: np.ndarray) -> float:
-        similarity = keypoint_similarity(
-            keypoints, people.keypoints, boxes.areas, sigmas
-        )
-        oks = (similarity * labelled).sum(axis=1) / labelled.sum(axis=1)
-        return keypoint_accuracy(oks).sum()
+        return keypoint_accuracy(np.diag(pose_oks(keypoints, gt, variances))).sum()
 
     first, scores = _estimate(inferencer, frame, people.detections)
     around = boxes_of_poses(first, scores, people.detections, _EXPANSION)
     second, _ = _estimate(inferencer, frame, around)
     iou = np.diag(box_iou(people.detections, people.gt_bboxes)).sum()
-    return Accuracy(len(labelled), iou, accuracy(first), accuracy(second))
+    return Accuracy(len(gt), iou, accuracy(first), accuracy(second))
 
 
 def _estimate(
