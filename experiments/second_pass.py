@@ -10,7 +10,8 @@ the images.
 
 Example:
     python -m experiments.second_pass photo
-    python -m experiments.second_pass human --ann annotations.json --det boxes.json
+    python -m experiments.second_pass config.py epoch_210.pth --ann annotations.json \
+        --det boxes.json
 """
 
 import argparse
@@ -115,7 +116,12 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('model', help='the pose model: a name that rmpe models lists')
+    parser.add_argument(
+        'model', help='the pose model: a name of rmpe models, or a config'
+    )
+    parser.add_argument(
+        'checkpoint', nargs='?', help='its weights (default: those of the name)'
+    )
     add_photographs(parser)
     parser.add_argument(
         '--det', type=existing_file, help='COCO results (boxes) of a detector'
@@ -215,7 +221,7 @@ def summarise(images: Sequence[Accuracy]) -> tuple[str, ...]:
 
 def run(args: argparse.Namespace) -> Table:
     """Measure all boxes, with a progress bar."""
-    inferencer = RMPEInferencer(args.model)
+    inferencer = RMPEInferencer(args.model, args.checkpoint)
     num_keypoints = inferencer.dataset_meta['num_keypoints']
     sources = read_boxes(args.ann, args.det, num_keypoints)
     results: dict[str, list[Accuracy]] = {name: [] for name in sources}
