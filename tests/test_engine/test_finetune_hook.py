@@ -293,7 +293,8 @@ def test_included_model_predicts_the_keypoints_that_are_kept():
     image = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         expected, found = (net.eval()(image, None)[-1] for net in (model, tuned))
-    assert torch.equal(found[:, 1:5], expected[:, [5, 4, 3, 2]])
+    # Some CPUs add in another order if the number of channels differs.
+    torch.testing.assert_close(found[:, 1:5], expected[:, [5, 4, 3, 2]])
 
 
 def test_expressions_override_names(finetune):
